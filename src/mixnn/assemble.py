@@ -1,0 +1,139 @@
+"""From a configuration to the objects of a run. Must not know: the screen, the run directory's lists and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, LambdaLR, LRScheduler
+
+from mixnn.config import RunConfig, TrainOptions, option_section
+from mixnn.data.dataset import Dataset, Samples
+from mixnn.data.random import derived_seed
+from mixnn.data.train_data import TrainData, channel_statistics
+from mixnn.errors import InputError
+from mixnn.methods import Method, method_class
+from mixnn.neighbors import fast_bfloat16
+from mixnn.networks import build_network
+from mixnn.run import replacing
+
+WEIGHTS = 3  # purpose of a derived seed
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is this process's GPU, or the CPU.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name!r} cannot be used here: use cpu, or auto") from error
+    return device
+
+
+def pick_bf16(precision: str, device: torch.device) -> bool:
+    return precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
+
+
+def image_tensor(samples: Samples, device: torch.device) -> Tensor:
+    """uint8 (N, 3, H, W), lying in memory with channels last."""
+    return torch.from_numpy(samples.images).to(device).permute(0, 3, 1, 2)
+
+
+def build_data(dataset: Dataset, options: TrainOptions, device: torch.device) -> TrainData:
+    labels = torch.from_numpy(dataset.train.labels).to(device)
+    images = image_tensor(dataset.train, device)
+    return TrainData(images, labels, batch_size=options.batch_size, seed=options.seed, augment=options.augment)
+
+
+def build_method(config: RunConfig, data: TrainData, num_classes: int, device: torch.device) -> Method:
+    """The method with its networks, weights drawn from the seed, on `device`.
+
+    Raises:
+        InputError: an option is unknown or out of range.
+    """
+    options = config.options
+    kind = method_class(options.method)
+    mean, std = channel_statistics(data.images)
+    bf16 = pick_bf16(options.precision, device)
+    torch.manual_seed(derived_seed(options.seed, WEIGHTS))
+    networks = [
+        build_network(options.network, data.images.shape[-1], num_classes, mean, std, bf16=bf16)
+        for _ in range(kind.network_count)
+    ]
+    try:
+        method = kind(networks, data.labels, num_classes, **config.method_options)
+    except TypeError as error:
+        section = option_section(options.method)
+        raise InputError(f"options of {section}: {error}: see `mixnn methods`") from error
+    return method.to(device)
+
+
+def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer, LRScheduler]:
+    """Stochastic gradient descent and its schedule, one step of which is an epoch."""
+    optimizer = SGD(
+        method.parameters(),
+        lr=options.lr,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
+        nesterov=options.nesterov,
+    )
+    scheduler: LRScheduler
+    if options.schedule == "cosine":
+        scheduler = CosineAnnealingLR(optimizer, options.epochs)
+    elif options.schedule == "cosine-restarts":
+        scheduler = CosineAnnealingWarmRestarts(optimizer, options.restart_every, eta_min=options.min_lr)
+    else:
+        scheduler = LambdaLR(optimizer, lambda epoch: 1.0)
+    return optimizer, scheduler
+
+
+def save_model(path: Path, method: Method, options: TrainOptions, size: int, num_classes: int) -> None:
+    """The networks' weights as safetensors; what is needed to build them stands in its metadata."""
+    about = {"network": options.network, "size": size, "classes": num_classes, "networks": len(method.networks)}
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in method.networks.state_dict().items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"mixnn": json.dumps(about)}))
+
+
+class Predictor(nn.Module):
+    """The trained networks of a run: (B, 3, H, W) in 0–1 -> mean probabilities (B, C)."""
+
+    def __init__(self, networks: nn.ModuleList, size: int) -> None:
+        super().__init__()
+        self.networks, self.size = networks, size
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
+
+
+def load_model(path: Path, device: torch.device, *, bf16: bool = False) -> Predictor:
+    """The model that `save_model` wrote, ready to predict.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["mixnn"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise InputError(f"model {path} cannot be read ({error}): finish the run with `mixnn train --resume`") from error
+    mean, std = tensors["0.mean"], tensors["0.std"]
+    networks = nn.ModuleList(
+        build_network(about["network"], about["size"], about["classes"], mean, std, bf16=bf16)
+        for _ in range(about["networks"])
+    )
+    networks.load_state_dict(tensors)
+    return Predictor(networks, about["size"]).to(device).eval()

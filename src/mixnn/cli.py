@@ -1,0 +1,54 @@
+"""The command line: which command, and how errors look. Must not know: what commands do, torch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from mixnn.errors import InputError
+
+# name -> what it does; the code is mixnn.commands.<name>.run, imported when called
+COMMANDS = {
+    "train": "train on images with wrong labels; write the model, the suspects and a picture",
+    "evaluate": "accuracy of a trained run on other data",
+    "predict": "labels for images, as CSV",
+    "methods": "the methods and their options",
+    "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code: 0, 2 for bad input, 1 for a run whose last step failed, 130 when interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"mixnn {version('mixnn')}")
+        return 0
+    command = words[0]
+    try:
+        if command not in COMMANDS:
+            raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
+        code: int = importlib.import_module(f"mixnn.commands.{command}").run(words[1:])
+        return code
+    except InputError as error:
+        if os.environ.get("RANK", "0") == "0":  # one line, however many processes
+            print(f"mixnn: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `mixnn predict … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("\nmixnn: interrupted; what is written stays, `mixnn train … --resume` goes on from it", file=sys.stderr)
+        return 130
+
+
+def overview() -> str:
+    lines = ["usage: mixnn COMMAND …", "", "Train on wrong labels without being fooled by them.", "", "commands:"]
+    lines += [f"  {name:<9} {what}" for name, what in COMMANDS.items()]
+    return "\n".join([*lines, "", "`mixnn COMMAND --help` tells the options of a command."])

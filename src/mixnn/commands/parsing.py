@@ -1,0 +1,38 @@
+"""jsonargparse with errors of one line. Must not know: what the options mean."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from mixnn.errors import InputError
+
+
+class Parser(ArgumentParser):
+    """Takes `--batch-size` and `--batch_size` alike; raises InputError where argparse would print and exit."""
+
+    def parse_words(self, words: Sequence[str]) -> Namespace:
+        return self.parse_args([underscored(word) for word in words])
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise `message` as one line: the option, the value, the fix."""
+        text = " ".join(message.split())
+        text = re.sub(r'Parser key "([\w.]+)":', lambda m: f"--{m[1].replace('_', '-')}:", text)
+        text = re.sub(r"<class '(\w+)'>", r"\1", text)
+        text = re.sub(r"typing\.Literal\[([^\]]*)\]", r"one of \1", text).replace("Expected a one", "Expected one")
+        unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.]+)", text)
+        if unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            close = difflib.get_close_matches(unknown[1], known, 1)
+            text += f": did you mean {close[0]}?" if close else ""
+        raise InputError(f"{text} (options: `{self.prog} --help`)")
+
+
+def underscored(word: str) -> str:
+    """`--batch-size=8` as `--batch_size=8`."""
+    name, equals, value = word.partition("=")
+    return name[:2] + name[2:].replace("-", "_") + equals + value if word.startswith("--") else word

@@ -1,0 +1,110 @@
+"""A run as dataclasses, and the command-line grammar made of them. Must not know: torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from mixnn.errors import InputError
+
+
+@dataclass
+class DataOptions:
+    """How images are read and set apart.
+
+    Args:
+        image_size: pixels to read images at (short side resized, centre cut out); 64 where not given.
+        holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
+    """
+
+    image_size: int | None = None
+    holdout: float = 0.1
+
+
+@dataclass
+class TrainOptions:
+    """Settings of one run.
+
+    Args:
+        method: how to train, see `mixnn methods`; or package.module:Class.
+        network: cnn, resnet18, resnet34, preactresnet18; or package.module:factory.
+        noise: wrong labels to add to the training part, as symmetric:0.5; also symmetric-exclusive, asymmetric, pairflip.
+        limit: take the first so many training samples.
+        epochs: passes over the training set.
+        batch_size: samples a step, over all processes.
+        lr: learning rate at the start.
+        momentum: of stochastic gradient descent (Nesterov's).
+        weight_decay: of all weights.
+        schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr every restart_every epochs.
+        restart_every: epochs of a cosine cycle, for "cosine-restarts".
+        min_lr: lowest learning rate, for "cosine-restarts".
+        nesterov: look ahead along the momentum.
+        augment: "crop-flip" or "none".
+        seed: of weights, order, augmentation, hold-out and noise.
+        device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
+        precision: float32 or bfloat16; auto takes bfloat16 where the hardware multiplies it.
+        data: how images are read.
+    """
+
+    method: str = "mixnn"
+    network: str = "cnn"
+    noise: str | None = None
+    limit: int | None = None
+    epochs: int = 50
+    batch_size: int = 128
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["cosine", "cosine-restarts", "constant"] = "cosine"
+    restart_every: int = 10
+    min_lr: float = 1e-3
+    nesterov: bool = True
+    augment: Literal["crop-flip", "none"] = "crop-flip"
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    data: DataOptions = field(default_factory=DataOptions)
+
+    def check(self) -> None:
+        """Raises InputError where a number is out of range."""
+        for name, low in {"epochs": 1, "batch_size": 2, "restart_every": 1, "seed": 0}.items():
+            if getattr(self, name) < low:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use at least {low}")
+        for name in ("lr", "momentum", "weight_decay", "min_lr"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use a number from 0 up")
+        if self.nesterov and self.momentum == 0:
+            raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
+
+
+@dataclass
+class RunConfig:
+    """All that decides what a run computes: what `config.yaml` holds, and what `--resume` compares.
+
+    Attributes:
+        source: the DATA argument.
+        options: the settings.
+        method_options: the method's own settings, by name.
+    """
+
+    source: str
+    options: TrainOptions = field(default_factory=TrainOptions)
+    method_options: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Flat, as `--config` reads it: source, every option, and a section named after the method."""
+        section = option_section(self.options.method)
+        return {"source": self.source} | asdict(self.options) | {section: dict(self.method_options)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> RunConfig:
+        known = {f.name for f in fields(TrainOptions)}
+        options = {key: value for key, value in content.items() if key in known}
+        options["data"] = DataOptions(**options.get("data", {}))
+        section = option_section(options["method"])
+        return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
+
+
+def option_section(method: str) -> str:
+    """Name of the method's section: `mixnn`, or the class's in lower case for `package.module:Class`."""
+    return method.rpartition(":")[2].lower()

@@ -1,0 +1,95 @@
+"""CIFAR-10 and CIFAR-100 as their authors ship them: the "python version", unpacked."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixnn.data.dataset import Dataset, Samples
+from mixnn.errors import InputError
+
+# All that a batch of arrays, lists, numbers and strings needs. A pickle can name any function; no other is called.
+ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it wants to run {module}.{name}, which no CIFAR batch needs")
+        return super().find_class(module, name)
+
+
+def read_cifar10(path: Path) -> Dataset:
+    """`path` holds data_batch_1 … 5, test_batch and batches.meta (or a folder cifar-10-batches-py that does).
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    root = _root(path, "cifar-10-batches-py", "data_batch_1")
+    classes = _names(root / "batches.meta", b"label_names")
+    train = _samples([root / f"data_batch_{i}" for i in range(1, 6)], b"labels", "train", len(classes))
+    return Dataset(classes, train, _samples([root / "test_batch"], b"labels", "test", len(classes)), "test")
+
+
+def read_cifar100(path: Path) -> Dataset:
+    """`path` holds train, test and meta (or a folder cifar-100-python that does); fine labels.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    root = _root(path, "cifar-100-python", "train")
+    classes = _names(root / "meta", b"fine_label_names")
+    train = _samples([root / "train"], b"fine_labels", "train", len(classes))
+    return Dataset(classes, train, _samples([root / "test"], b"fine_labels", "test", len(classes)), "test")
+
+
+def _root(path: Path, folder: str, first: str) -> Path:
+    for root in (path, path / folder):
+        if (root / first).is_file():
+            return root
+    raise InputError(f"{path} holds no {folder} (no file {first}): give the folder of the unpacked python version")
+
+
+def _load(path: Path) -> dict[bytes, Any]:
+    try:
+        with open(path, "rb") as file:
+            content = RestrictedUnpickler(file, encoding="bytes").load()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): unpack the CIFAR archive again") from error
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise InputError(f"{path} is no CIFAR batch ({error}): unpack the CIFAR archive again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no CIFAR batch: unpack the CIFAR archive again")
+    return content
+
+
+def _field(path: Path, key: bytes) -> Any:
+    try:
+        return _load(path)[key]
+    except KeyError:
+        raise InputError(f"{path} has no field {key.decode()}: unpack the CIFAR archive again") from None
+
+
+def _names(path: Path, key: bytes) -> list[str]:
+    return [name.decode() for name in _field(path, key)]
+
+
+def _samples(paths: Sequence[Path], labels_key: bytes, split: str, num_classes: int) -> Samples:
+    pixels = np.concatenate([np.asarray(_field(path, b"data"), dtype=np.uint8) for path in paths])
+    labels = np.concatenate([np.asarray(_field(path, labels_key), dtype=np.int64) for path in paths])
+    if len(pixels) != len(labels) or pixels.shape[1:] != (3072,):
+        raise InputError(f"{paths[0].parent} has {len(labels)} labels for images of shape {pixels.shape}: unpack again")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise InputError(f"{paths[0].parent} has label {labels.max()}, but {num_classes} classes: unpack again")
+    images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return Samples(images, labels, [f"{split}/{i:05d}" for i in range(len(labels))])

@@ -1,0 +1,41 @@
+"""A CSV list of images with their labels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from mixnn.data.dataset import Dataset, Samples
+from mixnn.data.readers.images import Progress, read_images
+from mixnn.errors import InputError
+
+
+def read_csv(path: Path, size: int, progress: Progress | None = None) -> Dataset:
+    """Columns `file_name` (relative to the list) and `label`; classes are the labels, sorted.
+
+    Raises:
+        InputError: the list is missing, empty or lacks a column, a row is incomplete, or an image is bad.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = {"file_name", "label"} - set(reader.fieldnames or [])
+            rows = list(reader)
+    except OSError as error:
+        raise InputError(f"list {path} cannot be read ({error.strerror}): give csv:FILE of an existing file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"list {path} is not a CSV file in UTF-8 ({error}): save it as one") from error
+    if missing:
+        raise InputError(f"list {path} has no column {' and no column '.join(sorted(missing))}: add it to the first line")
+    if not rows:
+        raise InputError(f"list {path} has no rows: add a line file_name,label for each image")
+    for line, row in enumerate(rows, start=2):
+        if not row["file_name"] or not row["label"]:
+            raise InputError(f"list {path}, row {line}: file_name or label is empty: fill it in, or remove the row")
+    classes = sorted({row["label"] for row in rows})
+    place = {name: i for i, name in enumerate(classes)}
+    names = [row["file_name"] for row in rows]
+    images = read_images([path.parent / name for name in names], size, progress)
+    return Dataset(classes, Samples(images, np.array([place[row["label"]] for row in rows], dtype=np.int64), names))

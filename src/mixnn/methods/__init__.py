@@ -1,0 +1,30 @@
+"""The methods by name. Adding one is a file beside this, a line here and a card in docs/methods."""
+
+from __future__ import annotations
+
+from mixnn.errors import InputError
+from mixnn.methods.base import Method
+from mixnn.methods.ce import CrossEntropy
+from mixnn.methods.mixnn import MixNN
+from mixnn.networks import import_named
+
+METHODS: dict[str, type[Method]] = {
+    "mixnn": MixNN,
+    "ce": CrossEntropy,
+}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method, by its name here or as `package.module:Class`.
+
+    Raises:
+        InputError: no such method.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if ":" not in name:
+        raise InputError(f"method {name!r} is unknown: use one of {', '.join(METHODS)}, or package.module:Class")
+    found = import_named(name, "method")
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise InputError(f"method {name!r} is not a subclass of mixnn.Method")
+    return found

@@ -1,0 +1,87 @@
+"""What a method is. Must not know: the trainer, files, the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mixnn.data.batch import Batch
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import average_buffers
+from mixnn.networks import Classifier
+from mixnn.tables import SampleTable
+
+
+class Method(nn.Module):
+    """A way of training that owns its networks and its per-sample tables.
+
+    Most methods write `forward` alone. All state is parameters and buffers, so `state_dict()` is the
+    checkpoint; an `epoch` number comes back with `begin_epoch`.
+
+    Args:
+        networks: the network, or as many as `network_count` says.
+        labels: int64 (N,), the given labels.
+        num_classes: C.
+
+    Attributes:
+        figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
+        seconds: how long its own phases took in this epoch, by name.
+    """
+
+    network_count: ClassVar[int] = 1
+    networks: nn.ModuleList
+
+    def __init__(self, networks: Classifier | Sequence[Classifier], labels: Tensor, num_classes: int) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList([networks] if isinstance(networks, nn.Module) else networks)
+        self.num_classes = num_classes
+        self.epoch = 0
+        self.figures: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def network(self) -> Classifier:
+        """The first, for most methods the only, network."""
+        network = self.networks[0]
+        assert isinstance(network, Classifier)
+        return network
+
+    def begin_epoch(self, epoch: int, data: TrainData) -> None:
+        """Whatever needs the whole training set: passes, mixtures, neighbours."""
+        self.epoch, self.figures, self.seconds = epoch, {}, {}
+
+    def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
+        """What one epoch is."""
+        return data.train_batches(epoch)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The scalar loss of one step."""
+        raise NotImplementedError(f"{type(self).__name__} has to define forward(batch)")
+
+    def end_epoch(self) -> None:
+        """Tables take up what was written; ranks agree on tables and batch-norm statistics."""
+        for module in self.modules():
+            if isinstance(module, SampleTable):
+                module.sync()
+        average_buffers(self.networks)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Class probabilities (B, C) for inputs float (B, …): the networks' mean."""
+        return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
+
+    def soft_targets(self) -> Tensor | None:
+        """The method's own belief in each training label, (N, C) rows summing to one; None if it has none."""
+        return None
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time what stands inside under `name`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -1,0 +1,183 @@
+"""MixNN: mix each sample with its nearest neighbours, weighted by how probably each label is clean.
+
+He & Lu, "Mitigating Noisy Supervision Using Synthetic Samples with Soft Labels", arXiv 2406.16966.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+
+from mixnn.data.batch import Batch
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import gather_rows, shard
+from mixnn.errors import InputError
+from mixnn.functional import (
+    clean_probability,
+    ema,
+    linear_loss,
+    min_max,
+    mix,
+    mixing_weights,
+    neighbor_agreement,
+    sample_losses,
+    soft_cross_entropy,
+)
+from mixnn.methods.base import Method
+from mixnn.neighbors import Backend, Metric, nearest_neighbors
+from mixnn.networks import Classifier
+from mixnn.passes import full_pass
+from mixnn.tables import SampleTable
+
+
+class MixNN(Method):
+    """Mixes each sample with its nearest neighbours by clean probability, and corrects labels on the way.
+
+    Epochs count from 0: cross-entropy before `warmup`, mixup with a random partner before
+    `mixup_until`, mixing with neighbours from then on, correction from `correct_from`.
+
+    Args:
+        network, labels, num_classes: see `Method`.
+        neighbors: K, other than the sample itself; 0 is plain training on soft targets.
+        scope: neighbours from the whole "dataset", by the full pass (the paper), or from the "batch",
+            by a second train-mode forward of it (the public code).
+        backend: of the neighbour search: "auto", "exact", or "hnsw" (the paper's; extra `ann`).
+        metric: "l2" (the paper's) or "cosine".
+        warmup: E_w, epochs of cross-entropy (paper: 10 for CIFAR-10, 30 for CIFAR-100).
+        warmup_plain: warm up without augmentation and shuffling (the public code).
+        mixup_until: first epoch that mixes with neighbours (public code: 60); up to then, partners are random.
+        early_loss: before correction starts, "ce" or "linear", the public code's -p_y.
+        correct_from: E_s, first epoch that corrects labels (public code: 60 of 300).
+        correct_every: epochs from one correction to the next (public code: 10).
+        alpha: α of the moving average, in 0–1 (Eq. 12).
+        loss_window: the mixture sees the mean loss of so many passes (public code: 5 at 80 % noise).
+        gmm_max_iter, gmm_tol, gmm_reg, gmm_monotone: of the mixture, see `clean_probability`
+            (public code: 10, 1e-2, 5e-4, False).
+
+    Raises:
+        InputError: an option is out of its range, or K ≥ N.
+    """
+
+    history: Tensor  # (loss_window, N) normalised losses of the latest passes, NaN where there was none
+    clean: Tensor  # (N,) w
+
+    def __init__(
+        self,
+        network: Classifier,
+        labels: Tensor,
+        num_classes: int,
+        *,
+        neighbors: int = 1,
+        scope: Literal["dataset", "batch"] = "dataset",
+        backend: Backend = "auto",
+        metric: Metric = "l2",
+        warmup: int = 10,
+        warmup_plain: bool = False,
+        mixup_until: int = 0,
+        early_loss: Literal["ce", "linear"] = "ce",
+        correct_from: int = 10,
+        correct_every: int = 1,
+        alpha: float = 0.9,
+        loss_window: int = 1,
+        gmm_max_iter: int = 100,
+        gmm_tol: float = 1e-3,
+        gmm_reg: float = 5e-4,
+        gmm_monotone: bool = True,
+    ) -> None:
+        super().__init__(network, labels, num_classes)
+        if not 0 <= neighbors < len(labels):
+            raise InputError(f"mixnn.neighbors is {neighbors}, with {len(labels)} samples: use 0 to {len(labels) - 1}")
+        if not 0 <= alpha <= 1:
+            raise InputError(f"mixnn.alpha is {alpha}: use a number from 0 to 1")
+        if loss_window < 1 or correct_every < 1 or warmup < 0:
+            raise InputError("mixnn.loss_window and mixnn.correct_every have to be at least 1, mixnn.warmup at least 0")
+        self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
+        self.warmup, self.warmup_plain, self.mixup_until, self.early_loss = warmup, warmup_plain, mixup_until, early_loss
+        self.correct_from, self.correct_every, self.alpha = correct_from, correct_every, alpha
+        self.gmm = {"max_iter": gmm_max_iter, "tol": gmm_tol, "reg": gmm_reg, "monotone": gmm_monotone}
+        self.targets = SampleTable(one_hot(labels, num_classes).float())  # t
+        self.register_buffer("history", torch.full((loss_window, len(labels)), torch.nan))
+        self.register_buffer("clean", torch.ones(len(labels)))
+
+    @property
+    def stage(self) -> Literal["warmup", "mixup", "neighbors"]:
+        if self.epoch < self.warmup:
+            return "warmup"
+        return "mixup" if self.epoch < self.mixup_until else "neighbors"
+
+    @property
+    def correcting(self) -> bool:
+        """Whether this epoch corrects labels."""
+        since = self.epoch - self.correct_from
+        return self.stage != "warmup" and since >= 0 and since % self.correct_every == 0
+
+    def begin_epoch(self, epoch: int, data: TrainData) -> None:
+        super().begin_epoch(epoch, data)
+        if self.stage == "warmup":
+            return
+        with self.phase("full_pass"):
+            features, log_probs = full_pass(self.network, data)
+        with self.phase("mixture"):
+            loss = sample_losses(log_probs, self.targets.rows.argmax(1))
+            self.history.copy_(torch.cat([self.history[1:], min_max(loss)[None]]))
+            self.clean, mixture = clean_probability(self.history.nanmean(0), **self.gmm)
+        self.figures["clean_share"] = self.clean.gt(0.5).float().mean().item()
+        if mixture is not None:
+            self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
+            self.figures["mixture_separation"] = mixture.separation
+        if self.scope == "dataset" and self.neighbors > 0:
+            with self.phase("neighbors"):
+                found = nearest_neighbors(
+                    features, self.neighbors, rows=shard(len(data)), metric=self.metric, backend=self.backend
+                )
+                self.nearest = gather_rows(found)  # (N, K)
+            self.figures["neighbor_agreement"] = neighbor_agreement(data.labels, self.nearest).mean().item()
+        else:
+            self.nearest = torch.empty(len(data), 0, dtype=torch.int64, device=data.labels.device)
+        self.weights = mixing_weights(self.clean, self.nearest)  # (N, 1 + K)
+        if self.correcting and self.scope == "dataset":  # takes effect when the epoch ends
+            rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
+            self.targets.write(rows, ema(self.targets[rows], log_probs[rows].exp(), self.alpha))
+
+    def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
+        if self.stage == "warmup":
+            return data.train_batches(epoch, shuffle=not self.warmup_plain, augment=not self.warmup_plain)
+        return data.train_batches(epoch, partners=self.nearest if self.stage == "neighbors" else None)
+
+    def forward(self, batch: Batch) -> Tensor:
+        if self.stage == "warmup":
+            return cross_entropy(self.network(batch.x), batch.y)
+        t = self.targets[batch.index]  # (B, C)
+        if self.stage == "neighbors" and self.scope == "dataset":
+            assert batch.partners is not None
+            x_near, t_near = batch.partners.x, self.targets[batch.partners.index]  # (B, K, …), (B, K, C)
+            a = self.weights[batch.index]  # (B, 1 + K)
+        else:
+            near, a, t = self._partners_in_batch(batch, t)
+            x_near, t_near = batch.x[near], t[near]
+        logits = self.network(mix(batch.x, x_near, a))
+        loss = linear_loss if self.early_loss == "linear" and self.epoch < self.correct_from else soft_cross_entropy
+        return loss(logits, mix(t, t_near, a))
+
+    def _partners_in_batch(self, batch: Batch, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Partners by their place in the batch (B, K), weights (B, 1 + K), and the batch's targets (B, C)."""
+        size = len(batch.index)
+        if self.scope == "batch":  # the public code: a train-mode forward gives features and p
+            with torch.no_grad():
+                features, logits = self.network.features_and_logits(batch.x)
+            if self.correcting:
+                t = ema(t, logits.softmax(1), self.alpha)
+                self.targets.write(batch.index, t)
+            if self.stage == "neighbors":
+                near = nearest_neighbors(features, self.neighbors, metric=self.metric)
+                return near, mixing_weights(self.clean[batch.index], near), t
+        near = torch.randperm(size, device=t.device)[:, None]
+        own_share = torch.distributions.Beta(1.0, 1.0).sample().to(t.device)  # λ, one for the batch
+        return near, torch.stack([own_share, 1 - own_share]).expand(size, 2), t
+
+    def soft_targets(self) -> Tensor:
+        return self.targets.rows

@@ -1,0 +1,101 @@
+"""One picture of a run: curves, loss histogram, suspects. Must not know: torch, training."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+
+from mixnn.issues import suggested_labels, worst_first
+from mixnn.run import Evidence, RunDirectory, replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, SOFT, GOOD, BAD = "#1f2933", "#7b8794", "#1b7f79", "#d1495b"
+SUSPECTS, ACROSS = 16, 8
+
+
+def draw_overview(run: RunDirectory) -> None:
+    """Write `overview.png` from the files of the run directory."""
+    figure = Figure(figsize=(14, 9.4), dpi=110, facecolor="white")
+    grid = GridSpec(4, ACROSS, figure, height_ratios=[1.25, 1.25, 1, 1], hspace=0.55, wspace=0.25)
+    evidence = run.read_evidence()
+    draw_curves(figure.add_subplot(grid[:2, : ACROSS // 2]), run.read_table(run.metrics))
+    draw_losses(figure.add_subplot(grid[:2, ACROSS // 2 :]), evidence)
+    draw_suspects(figure, grid, run, evidence)
+    config = run.read_config()
+    figure.suptitle(
+        f"{config['method']} on {config['source']}: {config['epochs']} epochs, seed {config['seed']}"
+        + (f", noise {config['noise']} added" if config["noise"] else ""),
+        color=INK,
+        y=0.96,
+    )
+    with warnings.catch_warnings(), replacing(run.overview) as path:
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a class may be named in any script
+        figure.savefig(path, format="png", bbox_inches="tight")
+
+
+def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
+    """Held-out accuracy, share of labels held to be clean, and training loss, by epoch."""
+    epochs = [int(row["epoch"]) for row in rows]
+    for column, label, colour in [
+        ("accuracy", f"accuracy ({rows[0].get('heldout', '')})", GOOD),
+        ("clean_share", "share of labels held to be clean", SOFT),
+        ("right_targets", "share of right labels after correction", "#8250df"),
+    ]:
+        values = [float(row[column]) if row.get(column) else np.nan for row in rows]
+        if not np.isnan(values).all():
+            axes.plot(epochs, values, color=colour, label=f"{label}, last {values[-1]:.3f}")
+    axes.set(xlabel="epoch", ylim=(0, 1), title="learning curves")
+    loss = axes.twinx()
+    loss.plot(epochs, [float(row["train_loss"]) for row in rows], color=BAD, ls=":")
+    loss.set_ylabel("training loss (dotted)", color=BAD)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=8, frameon=False)
+    tidy(axes)
+    tidy(loss)
+
+
+def draw_losses(axes: Axes, evidence: Evidence) -> None:
+    """Histogram of the losses against the given labels, and the mixture fitted to it."""
+    axes.hist(evidence.loss, 60, (0, 1), density=True, color="#cbd2d9")
+    means, variances, weights = evidence.mixture
+    x = np.linspace(0, 1, 400)
+    for k, (label, colour) in enumerate([("held to be clean", GOOD), ("held to be wrong", BAD)]):
+        if np.isfinite(means[k]):
+            density = np.exp(-((x - means[k]) ** 2) / (2 * variances[k])) / np.sqrt(2 * np.pi * variances[k])
+            axes.plot(x, weights[k] * density, color=colour, label=f"{label}: {weights[k]:.0%}")
+    axes.set(xlabel="loss against the given label, stretched to 0–1", ylabel="density", title="losses and their mixture")
+    axes.set_ylim(0, 1.05 * np.histogram(evidence.loss, 60, (0, 1), density=True)[0].max())
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, frameon=False)
+    tidy(axes)
+
+
+def draw_suspects(figure: Figure, grid: GridSpec, run: RunDirectory, evidence: Evidence) -> None:
+    """The likeliest wrong labels: thumbnail, given → suggested."""
+    classes = run.read_classes()
+    suggested, confidence = suggested_labels(evidence)
+    thumbnails = run.read_arrays(run.thumbnails)
+    images: dict[int, Any] = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True))
+    for place, row in enumerate(worst_first(evidence)[:SUSPECTS].tolist()):
+        axes = figure.add_subplot(grid[2 + place // ACROSS, place % ACROSS])
+        axes.axis("off")
+        if row in images:
+            axes.imshow(images[row])
+        given = shortened(classes[evidence.given[row]])
+        title = f"{given} →\n{shortened(classes[suggested[row]])} {confidence[row]:.0%}"
+        axes.set_title(title, fontsize=8, color=INK, parse_math=False)
+
+
+def shortened(name: str, length: int = 18) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def tidy(axes: Axes) -> None:
+    axes.spines["top"].set_visible(False)
+    axes.tick_params(labelsize=8, colors=INK)

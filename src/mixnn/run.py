@@ -1,0 +1,206 @@
+"""The run directory: the only door from training to lists, pictures and exports.
+
+Must not know: torch, methods, data sets. Every file is written under another name first and then
+renamed, so that none is ever half there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from mixnn.errors import InputError
+
+Row = Mapping[str, object]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when all went well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one trained network says of every training sample.
+
+    Attributes:
+        names: (N,) file names, relative to the data.
+        given: (N,) int64 given labels.
+        probs: (N, C) float32 predicted probabilities, without augmentation.
+        targets: (N, C) float32 soft targets; the probabilities for a method that has none.
+        loss: (N,) float32 in 0–1, normalised loss against the given label.
+        clean_prob: (N,) float32 in 0–1, posterior of the lower component.
+        mixture: (3, 2) float64: means, variances, weights, lower mean first; NaN where none was fitted.
+        neighbors: (N, K) int64 nearest samples in feature space, nearest first.
+    """
+
+    names: NDArray[np.str_]
+    given: NDArray[np.int64]
+    probs: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    loss: NDArray[np.float32]
+    clean_prob: NDArray[np.float32]
+    mixture: NDArray[np.float64]
+    neighbors: NDArray[np.int64]
+
+
+class RunDirectory:
+    """The files of one run, by what they hold."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.environment = self.path / "environment.json"
+        self.metrics = self.path / "metrics.csv"
+        self.labels = self.path / "labels.csv"
+        self.targets = self.path / "soft_targets.npy"
+        self.classes = self.path / "classes.json"
+        self.model = self.path / "model.safetensors"
+        self.checkpoint = self.path / "checkpoints" / "last.pt"
+        self.overview = self.path / "overview.png"
+        self.evidence = self.path / "evidence.npz"
+        self.thumbnails = self.path / "thumbnails.npz"
+        self.noise = self.path / "noise.npz"
+
+    @classmethod
+    def existing(cls, path: str | Path) -> RunDirectory:
+        """Raises InputError unless `path` holds a run."""
+        run = cls(path)
+        if not run.config.is_file():
+            raise InputError(f"{path} is not a run directory (no config.yaml): give the --out of a `mixnn train`")
+        return run
+
+    def check_free(self) -> None:
+        """Raises InputError if `path` holds something already."""
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            held = "another run" if self.config.exists() else "other files"
+            fix = "choose a new directory" + (", or add --resume to go on with it" if self.config.exists() else "")
+            raise InputError(f"--out {self.path} already holds {held}: {fix}")
+
+    def create(self) -> None:
+        """Make the directories. Raises InputError if that is not allowed."""
+        try:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {self.path} cannot be written ({error.strerror}): choose another") from error
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        with replacing(self.config) as path:
+            path.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def read_config(self) -> dict[str, Any]:
+        content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise InputError(f"{self.config} is damaged: it holds no settings")
+        return content
+
+    def write_json(self, path: Path, content: object) -> None:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def read_classes(self) -> list[str]:
+        return list(json.loads(self.classes.read_text(encoding="utf-8")))
+
+    def write_table(self, path: Path, rows: Sequence[Row]) -> None:
+        """Rows as CSV; the columns are the keys of all rows in order of appearance."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
+
+    def read_table(self, path: Path) -> list[dict[str, str]]:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def write_evidence(self, evidence: Evidence) -> None:
+        fields = dict(vars(evidence))
+        with replacing(self.targets) as path:
+            np.save(path, fields.pop("targets"))
+        self.write_arrays(self.evidence, fields)
+
+    def read_evidence(self) -> Evidence:
+        return Evidence(**self.read_arrays(self.evidence), targets=np.load(self.targets))
+
+    def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+        with replacing(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
+
+    def read_arrays(self, path: Path) -> dict[str, NDArray[Any]]:
+        with np.load(path) as content:
+            return dict(content)
+
+
+def _text(value: object) -> object:
+    """Numbers short enough to read, and the same on every write."""
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    return value
+
+
+def environment(seed: int) -> dict[str, object]:
+    """What has to stand beside a result: versions, machine, revision, command, seed."""
+    packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib")
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "seed": seed,
+        "git_revision": _git("rev-parse", "HEAD"),
+        "git_clean": _git("status", "--porcelain") == "",
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in packages},
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout this package runs from; None for an installed copy."""
+    here = Path(__file__).resolve().parent
+    if not (here.parents[1] / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

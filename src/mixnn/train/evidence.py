@@ -1,0 +1,47 @@
+"""What the trained method says of every label. Must not know: files, the screen, methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import gather_rows, shard
+from mixnn.functional import clean_probability, min_max, sample_losses
+from mixnn.methods.base import Method
+from mixnn.neighbors import nearest_neighbors
+from mixnn.passes import full_pass
+from mixnn.run import Evidence
+
+NEIGHBORS = 10  # whose given labels are compared with a sample's own
+
+
+@torch.no_grad()
+def collect_evidence(method: Method, data: TrainData, names: Sequence[str]) -> Evidence:
+    """One full pass after training, judged against the given labels; the same for every method."""
+    passes = [full_pass(network, data) for network in method.networks]
+    probs = torch.stack([one.log_probs.exp() for one in passes]).mean(0)  # (N, C)
+    loss = sample_losses(probs.clamp_min(1e-12).log(), data.labels)
+    clean, mixture = clean_probability(loss)
+    k = min(NEIGHBORS, len(data) - 1)
+    near = nearest_neighbors(passes[0].features, k, rows=shard(len(data)), metric="cosine")
+    targets = method.soft_targets()
+    nothing = np.full((3, 2), np.nan)
+    fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
+    return Evidence(
+        names=np.array(names, dtype=np.str_),
+        given=numpy(data.labels),
+        probs=numpy(probs),
+        targets=numpy(probs if targets is None else targets),
+        loss=numpy(min_max(loss)),
+        clean_prob=numpy(clean),
+        mixture=fitted,
+        neighbors=numpy(gather_rows(near)),
+    )
+
+
+def numpy(x: Tensor) -> np.ndarray:  # type: ignore[type-arg]  # of whatever dtype x has
+    return x.cpu().numpy()

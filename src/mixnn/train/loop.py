@@ -1,0 +1,73 @@
+"""The one loop. Must not know: any concrete method, files, the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from mixnn.data.random import derived_seed
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import active, rank, total
+from mixnn.methods.base import Method
+
+STEPS = 2  # purpose of a derived seed: dropout, random partners
+
+
+class Observer(Protocol):
+    """Watches training; nothing it does flows back."""
+
+    def step_done(self, epoch: int, loss: Tensor, samples: int) -> None: ...
+
+    def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None: ...
+
+
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Start the global random numbers of an epoch, other ones on each rank."""
+    torch.manual_seed(derived_seed(seed, epoch, rank(), STEPS))
+
+
+def fit(
+    method: Method,
+    data: TrainData,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    *,
+    epochs: int,
+    start: int = 0,
+    seed: int = 0,
+    observers: Sequence[Observer] = (),
+) -> None:
+    """Train `method` from epoch `start` up to, not including, `epochs`.
+
+    The lines without observers and clocks are all there is to it; `examples/own_loop.py` has them bare.
+    """
+    step: nn.Module = DistributedDataParallel(method, broadcast_buffers=False) if active() else method
+    for epoch in range(start, epochs):
+        began = time.perf_counter()
+        seed_epoch(seed, epoch)
+        method.train()
+        method.begin_epoch(epoch, data)
+        prepared = time.perf_counter()
+        losses = torch.zeros(2, device=data.labels.device)  # Σ loss · samples, Σ samples
+        for batch in method.batches(epoch, data):
+            loss = step(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            samples = len(batch.index)
+            losses += torch.stack([loss.detach() * samples, losses.new_tensor(samples)])
+            for observer in observers:
+                observer.step_done(epoch, loss.detach(), samples)
+        method.end_epoch()
+        scheduler.step()
+        mean_loss = (total(losses)[0] / losses[1]).item()
+        seconds = {"begin": prepared - began, "train": time.perf_counter() - prepared}
+        for observer in observers:
+            observer.epoch_done(epoch, mean_loss, seconds | method.seconds)

@@ -1,0 +1,74 @@
+"""A row of figures for each epoch. Must not know: methods by name, the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mixnn.data.train_data import as_input
+from mixnn.distributed import rank, shard, total
+from mixnn.methods.base import Method
+from mixnn.run import Row, RunDirectory
+
+
+@torch.no_grad()
+def accuracy(method: Method, images: Tensor, labels: Tensor) -> float:
+    """Share of `images` uint8 (N, 3, H, W) whose likeliest class is in `labels` (N,); each rank looks at its part."""
+    method.eval()
+    own = shard(len(labels))
+    right = torch.zeros(1, device=labels.device)
+    for x, y in zip(images[own].split(500), labels[own].split(500), strict=True):
+        right += (method.predict(as_input(x)).argmax(1) == y).sum()
+    return total(right).item() / len(labels)
+
+
+class Recorder:
+    """Writes `metrics.csv`; an observer of `fit`.
+
+    Args:
+        run: where to.
+        method: whose figures.
+        heldout: images and labels for the accuracy, or None.
+        heldout_name: what they are called.
+        true_labels: int64 (N,), where noise was added and so the truth is known.
+        rows: those of the epochs already done, on resuming.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        method: Method,
+        heldout: tuple[Tensor, Tensor] | None,
+        heldout_name: str,
+        true_labels: Tensor | None = None,
+        rows: Sequence[Row] = (),
+    ) -> None:
+        self.run, self.method, self.heldout, self.heldout_name = run, method, heldout, heldout_name
+        self.true_labels = true_labels
+        self.rows: list[Row] = list(rows)
+        self.samples = 0
+
+    def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
+        self.samples += samples
+
+    def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
+        row: dict[str, object] = {"epoch": epoch + 1, "train_loss": loss}
+        start = time.perf_counter()
+        if self.heldout is not None:
+            row |= {"heldout": self.heldout_name, "accuracy": accuracy(self.method, *self.heldout)}
+        seconds = seconds | {"evaluate": time.perf_counter() - start}
+        names = ("clean_share", "mixture_low", "mixture_high", "mixture_separation", "neighbor_agreement")
+        figures = dict.fromkeys(names, "") | self.method.figures  # the same columns in every row
+        targets = self.method.soft_targets()
+        if self.true_labels is not None and targets is not None:
+            figures["right_targets"] = (targets.argmax(1) == self.true_labels).float().mean().item()
+        phases = dict.fromkeys(("full_pass", "mixture", "neighbors"), 0.0) | seconds
+        row |= figures | {f"seconds_{name}": value for name, value in phases.items()}
+        row["images_per_second"] = self.samples / seconds["train"]
+        self.samples = 0
+        self.rows.append(row)
+        if rank() == 0:
+            self.run.write_table(self.run.metrics, self.rows)

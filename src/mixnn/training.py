@@ -1,0 +1,164 @@
+"""A whole run, from a configuration to its directory: read, train, judge, write.
+
+Everything that costs time is on disk before anything is made from it, so that an error in the last
+step loses nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from mixnn.assemble import build_data, build_method, build_optimizer, image_tensor, pick_device, save_model
+from mixnn.config import RunConfig
+from mixnn.data.dataset import Dataset, fingerprint, prepare
+from mixnn.data.noise import parse_noise
+from mixnn.data.readers import read_source
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import barrier, process_group, rank, world_size
+from mixnn.errors import InputError
+from mixnn.issues import worst_first, write_labels
+from mixnn.methods import Method
+from mixnn.report.overview import draw_overview
+from mixnn.run import RunDirectory, environment
+from mixnn.screen import TrainingScreen, counter
+from mixnn.train.checkpoint import Checkpoint
+from mixnn.train.evidence import collect_evidence
+from mixnn.train.loop import fit
+from mixnn.train.record import Recorder
+
+THUMBNAILS = 100  # suspects whose pictures go into the run directory
+
+
+def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: Dataset | None = None) -> RunDirectory:
+    """Train as `config` says and fill the run directory `out`.
+
+    Args:
+        resume: go on where `out` stopped; start if it holds nothing yet.
+        dataset: what `config.source` holds, if it was read already.
+
+    Raises:
+        InputError: something given is wrong; nothing was trained.
+    """
+    options = config.options
+    options.check()
+    if options.noise is not None:
+        parse_noise(options.noise)  # before minutes go into reading images
+    run = RunDirectory(out)
+    device = pick_device(options.device)
+    with process_group(device):
+        check_directory(run, config, resume)
+        barrier()  # no rank writes before all have looked
+        if dataset is None:
+            dataset = read_source(config.source, image_size=options.data.image_size, progress=counter("reading images"))
+        dataset = prepare(
+            dataset, holdout=options.data.holdout, limit=options.limit, noise=options.noise, seed=options.seed
+        )
+        data = build_data(dataset, options, device)
+        method = build_method(config, data, len(dataset.classes), device)
+        optimizer, scheduler = build_optimizer(method, options)
+        checkpoint = Checkpoint(
+            run.checkpoint, method, optimizer, scheduler, fingerprint(dataset.train, dataset.classes)
+        )
+        start = checkpoint.load() if resume else 0
+        if rank() == 0:
+            write_beginning(run, config, dataset)
+        train_epochs(run, config, dataset, data, method, checkpoint, start)
+        finish(run, config, dataset, data, method)
+    return run
+
+
+def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
+    """Whether `run` is a new directory, or the same run's.
+
+    Raises:
+        InputError: `out` holds another run, or this one with other settings.
+    """
+    if not (resume and run.config.exists()):
+        run.check_free()
+        return
+    stored, now = run.read_config(), config.to_dict()
+    for key in sorted(stored.keys() | now.keys()):
+        if stored.get(key) != now.get(key):
+            raise InputError(
+                f"--resume: {run.path} was trained with {key} {stored.get(key)!r}, now it is {now.get(key)!r}: "
+                "give the same settings, or a new --out"
+            )
+
+
+def write_beginning(run: RunDirectory, config: RunConfig, dataset: Dataset) -> None:
+    run.create()
+    run.write_config(config.to_dict())
+    if not run.environment.exists():
+        run.write_json(run.environment, environment(config.options.seed))
+    run.write_json(run.classes, dataset.classes)
+    if dataset.original is not None:
+        flipped = dataset.original != dataset.train.labels
+        run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
+
+
+def train_epochs(
+    run: RunDirectory,
+    config: RunConfig,
+    dataset: Dataset,
+    data: TrainData,
+    method: Method,
+    checkpoint: Checkpoint,
+    start: int,
+) -> None:
+    device = data.labels.device
+    heldout = None
+    if dataset.heldout is not None:
+        heldout = (image_tensor(dataset.heldout, device), torch.from_numpy(dataset.heldout.labels).to(device))
+    true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(device)
+    rows = run.read_table(run.metrics)[:start] if start else []
+    recorder = Recorder(run, method, heldout, dataset.heldout_name, true_labels, rows)
+    screen = TrainingScreen(
+        epochs=config.options.epochs, start=start, samples=len(data), ranks=world_size(), rows=recorder.rows
+    )
+    # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
+    observers = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
+    with screen if rank() == 0 else nullcontext():
+        fit(
+            method,
+            data,
+            checkpoint.optimizer,
+            checkpoint.scheduler,
+            epochs=config.options.epochs,
+            start=start,
+            seed=config.options.seed,
+            observers=observers,
+        )
+
+
+def finish(run: RunDirectory, config: RunConfig, dataset: Dataset, data: TrainData, method: Method) -> None:
+    """The model first, then the list of labels, then the picture; one that fails does not stop the next."""
+    evidence = collect_evidence(method, data, dataset.train.names)  # on all ranks
+    if rank() != 0:
+        return
+    size = data.images.shape[-1]
+    top = worst_first(evidence)[:THUMBNAILS]
+    steps: list[tuple[Path, Callable[[], object]]] = [
+        (run.model, lambda: save_model(run.model, method, config.options, size, len(dataset.classes))),
+        (run.evidence, lambda: run.write_evidence(evidence)),
+        (run.labels, lambda: write_labels(run)),
+        (run.thumbnails, lambda: run.write_arrays(run.thumbnails, {"rows": top, "images": dataset.train.images[top]})),
+        (run.overview, lambda: draw_overview(run)),
+    ]
+    failed = []
+    for path, write in steps:
+        try:
+            write()
+        except Exception as error:  # whatever it is, an hour of training is behind us
+            failed.append(f"{path.name} ({type(error).__name__}: {error})")
+    if failed:
+        print(
+            f"mixnn: training is done and kept in {run.checkpoint}, but these could not be written: "
+            f"{'; '.join(failed)}. Repeat the command with --resume to write them again.",
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
