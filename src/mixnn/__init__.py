@@ -34,7 +34,7 @@ _HOME = {
     "fit": "mixnn.train.loop",
     "seed_epoch": "mixnn.train.loop",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

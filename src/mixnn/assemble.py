@@ -17,7 +17,8 @@ from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.random import derived_seed
 from mixnn.data.train_data import TrainData, channel_statistics
 from mixnn.errors import InputError
-from mixnn.methods import Method, method_class
+from mixnn.methods import method_class
+from mixnn.methods.base import Method
 from mixnn.neighbors import fast_bfloat16
 from mixnn.networks import build_network
 from mixnn.run import replacing
@@ -127,9 +128,9 @@ def load_model(path: Path, device: torch.device, *, bf16: bool = False) -> Predi
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["mixnn"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise InputError(f"model {path} cannot be read ({error}): finish the run with `mixnn train --resume`") from error
+        raise InputError(f"model {path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
     mean, std = tensors["0.mean"], tensors["0.std"]
     networks = nn.ModuleList(
         build_network(about["network"], about["size"], about["classes"], mean, std, bf16=bf16)

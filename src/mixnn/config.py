@@ -28,14 +28,14 @@ class TrainOptions:
     Args:
         method: how to train, see `mixnn methods`; or package.module:Class.
         network: cnn, resnet18, resnet34, preactresnet18; or package.module:factory.
-        noise: wrong labels to add to the training part, as symmetric:0.5; also symmetric-exclusive, asymmetric, pairflip.
+        noise: wrong labels to add for training, as symmetric:0.5; also symmetric-exclusive, asymmetric, pairflip.
         limit: take the first so many training samples.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
         lr: learning rate at the start.
         momentum: of stochastic gradient descent (Nesterov's).
         weight_decay: of all weights.
-        schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr every restart_every epochs.
+        schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and again.
         restart_every: epochs of a cosine cycle, for "cosine-restarts".
         min_lr: lowest learning rate, for "cosine-restarts".
         nesterov: look ahead along the momentum.

@@ -45,7 +45,7 @@ def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
 
 
 def label_rows(evidence: Evidence, classes: list[str]) -> list[Row]:
-    """The rows of `labels.csv`, one per training sample in data-set order; cleanlab's column names where it has them."""
+    """The rows of `labels.csv`, one per training sample, in order; cleanlab's column names where it has them."""
     suggested, confidence = suggested_labels(evidence)
     predicted = evidence.probs.argmax(1)
     quality, issue, agreement = label_quality(evidence), find_issues(evidence), neighbor_agreement(evidence)

@@ -16,7 +16,7 @@ Metric = Literal["l2", "cosine"]
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -87,7 +87,7 @@ def _hnsw(points: Tensor, own: Tensor, k: int) -> Tensor:
     found = torch.from_numpy(index.search(array[own.cpu().numpy()], k + 1)[1]).to(own.device)
     # The sample is nearly always found, and nearly always first: push it to the end, then cut.
     is_self = (found == own[:, None]).to(torch.int8)
-    nearest = found.gather(1, is_self.argsort(1, stable=True))[:, :k]
+    nearest = found.gather(1, is_self.argsort(dim=1, stable=True))[:, :k]
     short = (nearest < 0).any(1)  # faiss fills up with -1 where the graph search found too few
     nearest[short] = _exact(points, own[short], k)
     return nearest

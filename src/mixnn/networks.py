@@ -33,7 +33,7 @@ class Classifier(nn.Module):
         self, features: nn.Module, width: int, num_classes: int, mean: Tensor, std: Tensor, *, bf16: bool = False
     ) -> None:
         super().__init__()
-        self.features = features.to(memory_format=torch.channels_last)
+        self.features = channels_last(features)
         self.head = nn.Linear(width, num_classes)
         self.bf16 = bf16
         self.register_buffer("mean", mean)
@@ -55,6 +55,14 @@ class Classifier(nn.Module):
         return self.features_and_logits(x)[1]
 
 
+def channels_last(module: nn.Module) -> nn.Module:
+    """Lay the kernels out as fast convolutions want them."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
 def conv_bn(c_in: int, c_out: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(c_out))
@@ -68,7 +76,8 @@ class Residual(nn.Module):
         self.body = body
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        summed: Tensor = x + self.body(x)
+        return summed
 
 
 def cnn(size: int) -> tuple[nn.Module, int]:
@@ -113,7 +122,8 @@ class PreActBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = torch.relu(self.bn1(x))
         shortcut = x if isinstance(self.shortcut, nn.Identity) else self.shortcut(h)
-        return self.conv2(torch.relu(self.bn2(self.conv1(h)))) + shortcut
+        summed: Tensor = self.conv2(torch.relu(self.bn2(self.conv1(h)))) + shortcut
+        return summed
 
 
 def resnet(block: type[nn.Module], blocks: tuple[int, ...], size: int) -> tuple[nn.Module, int]:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ def environment(seed: int) -> dict[str, object]:
     """What has to stand beside a result: versions, machine, revision, command, seed."""
     packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib")
     return {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "seed": seed,
         "git_revision": _git("rev-parse", "HEAD"),

@@ -22,13 +22,13 @@ from mixnn.data.train_data import TrainData
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.errors import InputError
 from mixnn.issues import worst_first, write_labels
-from mixnn.methods import Method
+from mixnn.methods.base import Method
 from mixnn.report.overview import draw_overview
 from mixnn.run import RunDirectory, environment
 from mixnn.screen import TrainingScreen, counter
 from mixnn.train.checkpoint import Checkpoint
 from mixnn.train.evidence import collect_evidence
-from mixnn.train.loop import fit
+from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder
 
 THUMBNAILS = 100  # suspects whose pictures go into the run directory
@@ -121,7 +121,7 @@ def train_epochs(
         epochs=config.options.epochs, start=start, samples=len(data), ranks=world_size(), rows=recorder.rows
     )
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
-    observers = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
+    observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
     with screen if rank() == 0 else nullcontext():
         fit(
             method,

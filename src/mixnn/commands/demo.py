@@ -51,7 +51,7 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory) -> None:
     """Print the comparison and the real suspects; save them as comparison.csv and .png beside the runs."""
     from mixnn.report.comparison import draw_comparison
 
-    rows = [{"method": METHODS[name]} | figures(run) for name, run in runs.items()]
+    rows = [{"method": METHODS[name], **figures(run)} for name, run in runs.items()]
     out.write_table(out.path / "comparison.csv", rows)
     draw_comparison({METHODS[name]: run for name, run in runs.items()}, out.path / "comparison.png")
     print(f"\n{'':<14}{'accuracy on held-out photos':^28}{'wrong labels found':^24}")

@@ -43,7 +43,9 @@ def build_parser(method: str) -> Parser:
     parser.add_argument("--source", type=str | None, default=None, help="DATA, for configuration files")
     parser.add_argument("--out", type=str | None, default=None, help="directory to write the run to (required)")
     parser.add_argument("--resume", action="store_true", help="go on where --out stopped, or start it")
-    parser.add_argument("--preset", type=str | None, default=None, help=f"settings by name: {', '.join(preset_names())}")
+    parser.add_argument(
+        "--preset", type=str | None, default=None, help=f"settings by name: {', '.join(preset_names())}"
+    )
     parser.add_class_arguments(TrainOptions, None)
     skip = {"network", "networks", "labels", "num_classes"}
     parser.add_class_arguments(method_class(method), option_section(method), skip=skip)

@@ -73,4 +73,4 @@ def corrupt(labels: NDArray[np.int64], transition: NDArray[np.float64], seed: in
     """
     draws = np.random.RandomState(seed).random_sample(len(labels))
     noisy = (draws[:, None] >= transition.cumsum(1)[labels]).sum(1)
-    return np.minimum(noisy, len(transition) - 1).astype(np.int64)
+    return np.asarray(np.minimum(noisy, len(transition) - 1), dtype=np.int64)

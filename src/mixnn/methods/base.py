@@ -45,11 +45,14 @@ class Method(nn.Module):
         self.seconds: dict[str, float] = {}
 
     @property
+    def classifiers(self) -> list[Classifier]:
+        """The networks, for the type checker."""
+        return [network for network in self.networks if isinstance(network, Classifier)]
+
+    @property
     def network(self) -> Classifier:
         """The first, for most methods the only, network."""
-        network = self.networks[0]
-        assert isinstance(network, Classifier)
-        return network
+        return self.classifiers[0]
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         """Whatever needs the whole training set: passes, mixtures, neighbours."""

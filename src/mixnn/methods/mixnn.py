@@ -6,6 +6,7 @@ He & Lu, "Mitigating Noisy Supervision Using Synthetic Samples with Soft Labels"
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
 import torch
@@ -96,9 +97,16 @@ class MixNN(Method):
         if loss_window < 1 or correct_every < 1 or warmup < 0:
             raise InputError("mixnn.loss_window and mixnn.correct_every have to be at least 1, mixnn.warmup at least 0")
         self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
-        self.warmup, self.warmup_plain, self.mixup_until, self.early_loss = warmup, warmup_plain, mixup_until, early_loss
+        self.warmup, self.warmup_plain, self.mixup_until, self.early_loss = (
+            warmup,
+            warmup_plain,
+            mixup_until,
+            early_loss,
+        )
         self.correct_from, self.correct_every, self.alpha = correct_from, correct_every, alpha
-        self.gmm = {"max_iter": gmm_max_iter, "tol": gmm_tol, "reg": gmm_reg, "monotone": gmm_monotone}
+        self.clean_probability = partial(
+            clean_probability, max_iter=gmm_max_iter, tol=gmm_tol, reg=gmm_reg, monotone=gmm_monotone
+        )
         self.targets = SampleTable(one_hot(labels, num_classes).float())  # t
         self.register_buffer("history", torch.full((loss_window, len(labels)), torch.nan))
         self.register_buffer("clean", torch.ones(len(labels)))
@@ -124,7 +132,7 @@ class MixNN(Method):
         with self.phase("mixture"):
             loss = sample_losses(log_probs, self.targets.rows.argmax(1))
             self.history.copy_(torch.cat([self.history[1:], min_max(loss)[None]]))
-            self.clean, mixture = clean_probability(self.history.nanmean(0), **self.gmm)
+            self.clean, mixture = self.clean_probability(self.history.nanmean(0))
         self.figures["clean_share"] = self.clean.gt(0.5).float().mean().item()
         if mixture is not None:
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()

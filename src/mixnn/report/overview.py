@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from mixnn.issues import suggested_labels, worst_first
+from mixnn.issues import find_issues, suggested_labels, worst_first
 from mixnn.run import Evidence, RunDirectory, replacing
 
 if TYPE_CHECKING:
@@ -22,21 +22,21 @@ SUSPECTS, ACROSS = 16, 8
 def draw_overview(run: RunDirectory) -> None:
     """Write `overview.png` from the files of the run directory."""
     figure = Figure(figsize=(14, 9.4), dpi=110, facecolor="white")
-    grid = GridSpec(4, ACROSS, figure, height_ratios=[1.25, 1.25, 1, 1], hspace=0.55, wspace=0.25)
     evidence = run.read_evidence()
-    draw_curves(figure.add_subplot(grid[:2, : ACROSS // 2]), run.read_table(run.metrics))
-    draw_losses(figure.add_subplot(grid[:2, ACROSS // 2 :]), evidence)
-    draw_suspects(figure, grid, run, evidence)
-    config = run.read_config()
-    figure.suptitle(
-        f"{config['method']} on {config['source']}: {config['epochs']} epochs, seed {config['seed']}"
-        + (f", noise {config['noise']} added" if config["noise"] else ""),
-        color=INK,
-        y=0.96,
-    )
+    charts = GridSpec(1, 2, figure, top=0.88, bottom=0.55, wspace=0.25)
+    draw_curves(figure.add_subplot(charts[0]), run.read_table(run.metrics))
+    draw_losses(figure.add_subplot(charts[1]), evidence)
+    pictures = GridSpec(SUSPECTS // ACROSS, ACROSS, figure, top=0.41, bottom=0.02, hspace=0.4, wspace=0.1)
+    draw_suspects(figure, pictures, run, evidence)
+    config, issues = run.read_config(), int(find_issues(evidence).sum())
+    added = f", noise {config['noise']} added" if config["noise"] else ""
+    title = f"{config['method']} on {config['source']}{added}: {config['epochs']} epochs, seed {config['seed']}"
+    figure.suptitle(title, color=INK, y=0.96, fontsize=14, parse_math=False)
+    found = f"{issues:,} of {len(evidence.given):,} labels are held to be wrong"
+    figure.text(0.5, 0.465, f"{found}; the likeliest, given → suggested", ha="center", color=INK, fontsize=12)
     with warnings.catch_warnings(), replacing(run.overview) as path:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a class may be named in any script
-        figure.savefig(path, format="png", bbox_inches="tight")
+        figure.savefig(path, format="png")
 
 
 def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
@@ -62,14 +62,14 @@ def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
 
 def draw_losses(axes: Axes, evidence: Evidence) -> None:
     """Histogram of the losses against the given labels, and the mixture fitted to it."""
-    axes.hist(evidence.loss, 60, (0, 1), density=True, color="#cbd2d9")
+    axes.hist(evidence.loss, bins=60, range=(0, 1), density=True, color="#cbd2d9")
     means, variances, weights = evidence.mixture
     x = np.linspace(0, 1, 400)
     for k, (label, colour) in enumerate([("held to be clean", GOOD), ("held to be wrong", BAD)]):
         if np.isfinite(means[k]):
             density = np.exp(-((x - means[k]) ** 2) / (2 * variances[k])) / np.sqrt(2 * np.pi * variances[k])
             axes.plot(x, weights[k] * density, color=colour, label=f"{label}: {weights[k]:.0%}")
-    axes.set(xlabel="loss against the given label, stretched to 0–1", ylabel="density", title="losses and their mixture")
+    axes.set(xlabel="loss against the given label, in 0–1", ylabel="density", title="losses and their mixture")
     axes.set_ylim(0, 1.05 * np.histogram(evidence.loss, 60, (0, 1), density=True)[0].max())
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, frameon=False)
@@ -82,8 +82,9 @@ def draw_suspects(figure: Figure, grid: GridSpec, run: RunDirectory, evidence: E
     suggested, confidence = suggested_labels(evidence)
     thumbnails = run.read_arrays(run.thumbnails)
     images: dict[int, Any] = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True))
-    for place, row in enumerate(worst_first(evidence)[:SUSPECTS].tolist()):
-        axes = figure.add_subplot(grid[2 + place // ACROSS, place % ACROSS])
+    shown = min(SUSPECTS, int(find_issues(evidence).sum()))
+    for place, row in enumerate(worst_first(evidence)[:shown].tolist()):
+        axes = figure.add_subplot(grid[place // ACROSS, place % ACROSS])
         axes.axis("off")
         if row in images:
             axes.imshow(images[row])

@@ -1,4 +1,4 @@
-"""One file from which a killed run goes on as if nothing had happened. Must not know: methods by name, lists, pictures."""
+"""One file from which a killed run goes on as if nothing had happened. Must not know: methods by name, pictures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             made_with = state["data"]
         except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            raise InputError(f"checkpoint {self.path} is damaged: remove it to start again from the first epoch") from error
+            raise InputError(f"checkpoint {self.path} is damaged: remove it to start again") from error
         if made_with != self.data:
             raise InputError(
                 f"checkpoint {self.path} was made with other data (images, labels, names or classes differ): "

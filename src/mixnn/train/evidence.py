@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ NEIGHBORS = 10  # whose given labels are compared with a sample's own
 @torch.no_grad()
 def collect_evidence(method: Method, data: TrainData, names: Sequence[str]) -> Evidence:
     """One full pass after training, judged against the given labels; the same for every method."""
-    passes = [full_pass(network, data) for network in method.networks]
+    passes = [full_pass(network, data) for network in method.classifiers]
     probs = torch.stack([one.log_probs.exp() for one in passes]).mean(0)  # (N, C)
     loss = sample_losses(probs.clamp_min(1e-12).log(), data.labels)
     clean, mixture = clean_probability(loss)
@@ -43,5 +44,6 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str]) -> E
     )
 
 
-def numpy(x: Tensor) -> np.ndarray:  # type: ignore[type-arg]  # of whatever dtype x has
+def numpy(x: Tensor) -> Any:
+    """As an array, of whatever dtype `x` has."""
     return x.cpu().numpy()

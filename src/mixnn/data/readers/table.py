@@ -28,7 +28,7 @@ def read_csv(path: Path, size: int, progress: Progress | None = None) -> Dataset
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"list {path} is not a CSV file in UTF-8 ({error}): save it as one") from error
     if missing:
-        raise InputError(f"list {path} has no column {' and no column '.join(sorted(missing))}: add it to the first line")
+        raise InputError(f"list {path} has no column {' or '.join(sorted(missing))}: add it to the first line")
     if not rows:
         raise InputError(f"list {path} has no rows: add a line file_name,label for each image")
     for line, row in enumerate(rows, start=2):
