@@ -162,5 +162,5 @@ def ema(targets: Tensor, probs: Tensor, alpha: float) -> Tensor:
 
 
 def neighbor_agreement(labels: Tensor, neighbors: Tensor) -> Tensor:
-    """Share of each sample's neighbours that carry its label: (N,), (N, K) -> (N,) in 0–1."""
+    """Share of each sample's neighbours that carry its label: (N,), (N, K) -> (N,) in 0–1; NaN where K is 0."""
     return (labels[neighbors] == labels[:, None]).float().mean(1)

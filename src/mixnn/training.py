@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from mixnn.assemble import build_data, build_method, build_optimizer, image_tensor, pick_device, save_model
-from mixnn.config import RunConfig
+from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.dataset import Dataset, fingerprint, prepare
 from mixnn.data.noise import parse_noise
 from mixnn.data.readers import read_source
@@ -67,6 +67,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         start = checkpoint.load() if resume else 0
         if rank() == 0:
             write_beginning(run, config, dataset)
+            warn_if_short(method, options)
         train_epochs(run, config, dataset, data, method, checkpoint, start)
         finish(run, config, dataset, data, method)
     return run
@@ -99,6 +100,16 @@ def write_beginning(run: RunDirectory, config: RunConfig, dataset: Dataset) -> N
     if dataset.original is not None:
         flipped = dataset.original != dataset.train.labels
         run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
+
+
+def warn_if_short(method: Method, options: TrainOptions) -> None:
+    """Say so where a run ends before its method begins."""
+    if method.first_own_epoch >= options.epochs:
+        print(
+            f"mixnn: with --epochs {options.epochs} this is plain training: {options.method} warms up for "
+            f"{method.first_own_epoch} epochs; use more epochs, or a lower --{options.method}.warmup",
+            file=sys.stderr,
+        )
 
 
 def train_epochs(

@@ -29,6 +29,7 @@ class Method(nn.Module):
         num_classes: C.
 
     Attributes:
+        first_own_epoch: up to this epoch, counted from 0, it is plain training.
         figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
         seconds: how long its own phases took in this epoch, by name.
     """
@@ -41,6 +42,7 @@ class Method(nn.Module):
         self.networks = nn.ModuleList([networks] if isinstance(networks, nn.Module) else networks)
         self.num_classes = num_classes
         self.epoch = 0
+        self.first_own_epoch = 0
         self.figures: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
 

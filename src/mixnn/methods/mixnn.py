@@ -97,12 +97,9 @@ class MixNN(Method):
         if loss_window < 1 or correct_every < 1 or warmup < 0:
             raise InputError("mixnn.loss_window and mixnn.correct_every have to be at least 1, mixnn.warmup at least 0")
         self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
-        self.warmup, self.warmup_plain, self.mixup_until, self.early_loss = (
-            warmup,
-            warmup_plain,
-            mixup_until,
-            early_loss,
-        )
+        self.warmup, self.warmup_plain = warmup, warmup_plain
+        self.first_own_epoch = warmup
+        self.mixup_until, self.early_loss = mixup_until, early_loss
         self.correct_from, self.correct_every, self.alpha = correct_from, correct_every, alpha
         self.clean_probability = partial(
             clean_probability, max_iter=gmm_max_iter, tol=gmm_tol, reg=gmm_reg, monotone=gmm_monotone
@@ -123,33 +120,49 @@ class MixNN(Method):
         since = self.epoch - self.correct_from
         return self.stage != "warmup" and since >= 0 and since % self.correct_every == 0
 
+    @property
+    def looking(self) -> bool:
+        """Whether this epoch needs the full pass: to mix, to correct, or to remember losses for the mixture."""
+        remembering = self.epoch > self.mixup_until - len(self.history)
+        return self.stage != "warmup" and (self.stage == "neighbors" or self.correcting or remembering)
+
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
-        if self.stage == "warmup":
+        if not self.looking:
             return
         with self.phase("full_pass"):
-            features, log_probs = full_pass(self.network, data)
+            features, log_probs = full_pass(self.network, data)  # z (N, D), log p (N, C)
         with self.phase("mixture"):
-            loss = sample_losses(log_probs, self.targets.rows.argmax(1))
-            self.history.copy_(torch.cat([self.history[1:], min_max(loss)[None]]))
-            self.clean, mixture = self.clean_probability(self.history.nanmean(0))
-        self.figures["clean_share"] = self.clean.gt(0.5).float().mean().item()
+            self.clean = self._judge(log_probs)  # w (N,)
+        if self.scope == "batch":
+            return
+        if self.stage == "neighbors":
+            with self.phase("neighbors"):
+                self.nearest = self._search(features)  # (N, K)
+            self.weights = mixing_weights(self.clean, self.nearest)  # a (N, 1 + K)
+            if self.neighbors > 0:
+                self.figures["neighbor_agreement"] = neighbor_agreement(data.labels, self.nearest).mean().item()
+        if self.correcting:  # takes effect when the epoch ends
+            rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
+            self.targets.write(rows, ema(self.targets[rows], log_probs[rows].exp(), self.alpha))
+
+    def _judge(self, log_probs: Tensor) -> Tensor:
+        """The clean probability of every sample from its loss against its current label."""
+        losses = sample_losses(log_probs, self.targets.rows.argmax(1))
+        self.history.copy_(torch.cat([self.history[1:], min_max(losses)[None]]))
+        clean, mixture = self.clean_probability(self.history.nanmean(0))
+        self.figures["clean_share"] = clean.gt(0.5).float().mean().item()
         if mixture is not None:
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
             self.figures["mixture_separation"] = mixture.separation
-        if self.scope == "dataset" and self.neighbors > 0:
-            with self.phase("neighbors"):
-                found = nearest_neighbors(
-                    features, self.neighbors, rows=shard(len(data)), metric=self.metric, backend=self.backend
-                )
-                self.nearest = gather_rows(found)  # (N, K)
-            self.figures["neighbor_agreement"] = neighbor_agreement(data.labels, self.nearest).mean().item()
-        else:
-            self.nearest = torch.empty(len(data), 0, dtype=torch.int64, device=data.labels.device)
-        self.weights = mixing_weights(self.clean, self.nearest)  # (N, 1 + K)
-        if self.correcting and self.scope == "dataset":  # takes effect when the epoch ends
-            rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
-            self.targets.write(rows, ema(self.targets[rows], log_probs[rows].exp(), self.alpha))
+        return clean
+
+    def _search(self, features: Tensor) -> Tensor:
+        """The neighbours of every sample; each rank searches for its share."""
+        own = shard(len(features))
+        return gather_rows(
+            nearest_neighbors(features, self.neighbors, rows=own, metric=self.metric, backend=self.backend)
+        )
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         if self.stage == "warmup":

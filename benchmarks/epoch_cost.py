@@ -1,0 +1,68 @@
+"""Seconds of a MixNN epoch over seconds of a cross-entropy epoch: same network, same data, epoch by epoch in turn.
+
+    python benchmarks/epoch_cost.py cifar10:DIR [--limit 10000] [--network cnn] [--rounds 5] [--out FILE]
+
+An epoch is everything the method does: the full pass, mixture and neighbours too. Evaluation is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+from mixnn.assemble import build_data, build_method, build_optimizer, pick_device
+from mixnn.config import RunConfig, TrainOptions
+from mixnn.data.dataset import prepare
+from mixnn.data.readers import read_source
+from mixnn.run import environment
+from mixnn.train.loop import fit
+
+
+class Clock:
+    """Keeps the seconds of the latest epoch, by phase."""
+
+    def step_done(self, *_: object) -> None:
+        pass
+
+    def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
+        self.seconds = seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source")
+    parser.add_argument("--limit", type=int, default=10_000)
+    parser.add_argument("--network", default="cnn")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    device = pick_device("auto")
+    dataset = prepare(read_source(given.source), limit=given.limit, noise="symmetric:0.5")
+    runs = {}
+    for name, own in {"ce": {}, "mixnn": {"warmup": 0, "correct_from": 0, "mixup_until": 0}}.items():
+        options = TrainOptions(method=name, network=given.network, epochs=given.rounds + 1)
+        data = build_data(dataset, options, device)
+        method = build_method(RunConfig(given.source, options, own), data, len(dataset.classes), device)
+        runs[name] = (method, data, *build_optimizer(method, options))
+    clock, seconds = Clock(), {name: [] for name in runs}
+    for epoch in range(given.rounds + 1):  # the first warms up
+        for name, run in runs.items():
+            fit(*run, epochs=epoch + 1, start=epoch, observers=[clock])
+            seconds[name].append(clock.seconds)
+    total = {name: [s["begin"] + s["train"] for s in each[1:]] for name, each in seconds.items()}
+    result = {
+        "what": f"{given.network}, {given.limit} images",
+        "ratio": statistics.median(m / c for m, c in zip(total["mixnn"], total["ce"], strict=True)),
+        "seconds": total,
+        "phases_of_last_mixnn_epoch": seconds["mixnn"][-1],
+        "environment": environment(0),
+    }
+    print(json.dumps({key: value for key, value in result.items() if key != "environment"}, indent=2))
+    if given.out:
+        given.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
