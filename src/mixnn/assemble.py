@@ -15,12 +15,12 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmResta
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.random import derived_seed
-from mixnn.data.train_data import TrainData, channel_statistics
+from mixnn.data.train_data import TrainData, as_input, channel_statistics
 from mixnn.errors import InputError
 from mixnn.methods import method_class
 from mixnn.methods.base import Method
 from mixnn.neighbors import fast_bfloat16
-from mixnn.networks import build_network
+from mixnn.networks import Classifier, build_network
 from mixnn.run import replacing
 
 WEIGHTS = 3  # purpose of a derived seed
@@ -72,12 +72,27 @@ def build_method(config: RunConfig, data: TrainData, num_classes: int, device: t
         build_network(options.network, data.images.shape[-1], num_classes, mean, std, bf16=bf16)
         for _ in range(kind.network_count)
     ]
+    for network in networks:
+        probe(network, data.images[:2], options.network)
     try:
         method = kind(networks, data.labels, num_classes, **config.method_options)
     except TypeError as error:
         section = option_section(options.method)
         raise InputError(f"options of {section}: {error}: see `mixnn methods`") from error
     return method.to(device)
+
+
+@torch.no_grad()
+def probe(network: Classifier, images: Tensor, name: str) -> None:
+    """Raise InputError unless `network` takes such images (2, …)."""
+    try:
+        network.to(images.device).eval()(as_input(images))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        shape = tuple(images.shape[1:])
+        raise InputError(
+            f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"
+        ) from error
 
 
 def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer, LRScheduler]:

@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mixnn {version('mixnn')}")
         return 0
     command = words[0]
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # for --method package.module:Class, as with `python -m mixnn`
     try:
         if command not in COMMANDS:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")

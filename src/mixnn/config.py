@@ -70,6 +70,8 @@ class TrainOptions:
         for name, low in {"epochs": 1, "batch_size": 2, "restart_every": 1, "seed": 0}.items():
             if getattr(self, name) < low:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use at least {low}")
+        if self.seed >= 2**32:
+            raise InputError(f"--seed is {self.seed}: use a number below {2**32}")
         for name in ("lr", "momentum", "weight_decay", "min_lr"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use a number from 0 up")
@@ -98,6 +100,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> RunConfig:
+        """The reverse of `to_dict`; keys that are no settings of a run are passed over."""
         known = {f.name for f in fields(TrainOptions)}
         options = {key: value for key, value in content.items() if key in known}
         options["data"] = DataOptions(**options.get("data", {}))

@@ -104,8 +104,8 @@ def clean_probability(
     Args:
         losses: (N,), any scale; min-max normalised before the fit.
         max_iter, tol, reg: see `fit_mixture`.
-        monotone: a loss below the lower mean is as clean as the lower mean. The plain posterior
-            turns back towards zero there when the lower hump is the narrower one.
+        monotone: a loss outside the two means counts as the nearer mean. The plain posterior turns
+            round there, on the side of the narrower hump.
 
     Returns:
         w (N,) float32 in 0–1, and the mixture of the normalised losses. Where all losses are equal
@@ -116,9 +116,9 @@ def clean_probability(
     """
     x = min_max(losses)
     if len(x) < 2 or not (x > 0).any():
-        return torch.ones_like(x), None
+        return torch.ones_like(x, dtype=torch.float32), None
     mixture = fit_mixture(x, max_iter=max_iter, tol=tol, reg=reg)
-    seen = x.double().clamp_min(mixture.means[0]) if monotone else x
+    seen = x.double().clamp(*mixture.means) if monotone else x
     return mixture.low_posterior(seen).float(), mixture
 
 

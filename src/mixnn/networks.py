@@ -183,5 +183,8 @@ def build_network(
         factory = import_named(name, "network")  # type: ignore[assignment]  # the user's word for its type
     else:
         raise InputError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}, or package.module:factory")
-    body, width = factory(size)
-    return Classifier(body, width, num_classes, mean, std, bf16=bf16)
+    try:
+        body, width = factory(size)
+        return Classifier(body, width, num_classes, mean, std, bf16=bf16)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"network {name!r} gives no (body, feature width) for size {size} ({error})") from error

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mixnn.errors import InputError
 
 Row = Mapping[str, object]
+TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
 
 
 @contextmanager
@@ -95,7 +96,8 @@ class RunDirectory:
 
     def check_free(self) -> None:
         """Raises InputError if `path` holds something already."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        # A run killed before its configuration was there leaves folders and unfinished files, which nobody misses.
+        if self.path.is_file() or any(p.is_file() and ".tmp" not in p.suffixes for p in self.path.rglob("*")):
             held = "another run" if self.config.exists() else "other files"
             fix = "choose a new directory" + (", or add --resume to go on with it" if self.config.exists() else "")
             raise InputError(f"--out {self.path} already holds {held}: {fix}")
@@ -111,11 +113,13 @@ class RunDirectory:
         with replacing(self.config) as path:
             path.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
-    def read_config(self) -> dict[str, Any]:
-        content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise InputError(f"{self.config} is damaged: it holds no settings")
-        return content
+    def discard(self) -> None:
+        """Remove what a run writes before its first epoch."""
+        for path in (self.config, self.environment, self.classes, self.noise):
+            path.unlink(missing_ok=True)
+        for folder in (self.checkpoint.parent, self.path):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def write_json(self, path: Path, content: object) -> None:
         with replacing(path) as temporary:
@@ -127,14 +131,17 @@ class RunDirectory:
     def write_table(self, path: Path, rows: Sequence[Row]) -> None:
         """Rows as CSV; the columns are the keys of all rows in order of appearance."""
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        with replacing(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
 
     def read_table(self, path: Path) -> list[dict[str, str]]:
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        try:
+            with open(path, newline="", **TEXT) as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            raise InputError(f"{path} is missing: the run is not complete; train again with another --out") from None
 
     def write_evidence(self, evidence: Evidence) -> None:
         fields = dict(vars(evidence))
@@ -152,6 +159,25 @@ class RunDirectory:
     def read_arrays(self, path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path) as content:
             return dict(content)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The settings in a YAML file.
+
+    Raises:
+        InputError: there is no such file, or it holds no settings.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"configuration {path} is no YAML ({' '.join(str(error).split())}): correct the file"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"configuration {path} is no YAML of the form `key: value`: correct the file")
+    return content
 
 
 def _text(value: object) -> object:

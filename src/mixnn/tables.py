@@ -42,7 +42,7 @@ class SampleTable(nn.Module):
 
     def write(self, index: Tensor, rows: Tensor) -> None:
         """Note `rows` (B, …) for `index` int64 (B,), to be applied by `sync`; each rank writes its own share."""
-        self._pending.append((index, rows.detach().to(self.rows.dtype)))
+        self._pending.append((index.clone(), rows.detach().to(self.rows.dtype, copy=True)))
 
     @torch.no_grad()
     def sync(self) -> None:

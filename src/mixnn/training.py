@@ -24,7 +24,7 @@ from mixnn.errors import InputError
 from mixnn.issues import worst_first, write_labels
 from mixnn.methods.base import Method
 from mixnn.report.overview import draw_overview
-from mixnn.run import RunDirectory, environment
+from mixnn.run import RunDirectory, environment, read_yaml
 from mixnn.screen import TrainingScreen, counter
 from mixnn.train.checkpoint import Checkpoint
 from mixnn.train.evidence import collect_evidence
@@ -68,7 +68,12 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         if rank() == 0:
             write_beginning(run, config, dataset)
             warn_if_short(method, options)
-        train_epochs(run, config, dataset, data, method, checkpoint, start)
+        try:
+            train_epochs(run, config, dataset, data, method, checkpoint, start)
+        except InputError:
+            if rank() == 0 and not run.checkpoint.exists():
+                run.discard()  # nothing was learnt yet: leave the place free for the next try
+            raise
         finish(run, config, dataset, data, method)
     return run
 
@@ -82,7 +87,7 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     if not (resume and run.config.exists()):
         run.check_free()
         return
-    stored, now = run.read_config(), config.to_dict()
+    stored, now = read_yaml(run.config), config.to_dict()
     for key in sorted(stored.keys() | now.keys()):
         if stored.get(key) != now.get(key):
             raise InputError(

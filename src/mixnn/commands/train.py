@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from argparse import SUPPRESS
+from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from mixnn.commands.parsing import Parser, underscored
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
-from mixnn.run import RunDirectory
+from mixnn.run import RunDirectory, read_yaml
 
 PRESETS = resources.files("mixnn") / "presets"
 
 
 def run(words: Sequence[str]) -> int:
-    words = with_preset([underscored(word) for word in words])
-    parser = build_parser(method_named(words))
-    given = parser.parse_words(words)
-    if given.out is None:
-        raise InputError("--out is missing: say where to write the run, as --out runs/first")
-    config = to_config(given)
+    config, out, resume = parse(words)
 
     from mixnn.training import train
 
-    directory = train(config, given.out, resume=given.resume)
+    directory = train(config, out, resume=resume)
     if os.environ.get("RANK", "0") == "0":  # the processes of this launch have parted by now
         print(summary(directory))
     return 0
+
+
+def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
+    """The words as a configuration, the run directory, and whether to resume.
+
+    Raises:
+        InputError: an option is unknown or of the wrong type, or DATA or --out is missing.
+    """
+    words = [underscored(word) for word in words]
+    settings = read_settings(words)
+    named = [value_of(words, "--method"), *(content.get("method") for content in reversed(settings))]
+    method = next((str(name) for name in named if name is not None), TrainOptions.method)
+    given = build_parser(method).parse_words([*as_config_words(settings, method), *without_files(words)])
+    if given.out is None:
+        raise InputError("--out is missing: say where to write the run, as --out runs/first")
+    content = given.as_dict()
+    source = content.pop("data_argument", None) or content["source"]
+    if source is None:
+        raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR, cifar100:DIR or demo:")
+    return RunConfig.from_dict(content | {"source": source}), given.out, given.resume
 
 
 def build_parser(method: str) -> Parser:
@@ -38,66 +55,66 @@ def build_parser(method: str) -> Parser:
     from mixnn.methods import method_class
 
     parser = Parser(prog="mixnn train", description="Train on images with wrong labels.")
-    parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
-    parser.add_argument("data_argument", nargs="?", metavar="DATA", help="photos/, csv:FILE, cifar10:DIR, cifar100:DIR")
-    parser.add_argument("--source", type=str | None, default=None, help="DATA, for configuration files")
+    data = "photos/, csv:FILE, cifar10:DIR, cifar100:DIR, demo:"
+    parser.add_argument("data_argument", nargs="?", metavar="DATA", default=SUPPRESS, help=data)
+    parser.add_argument("--source", type=str | None, default=None, help="DATA, for files of settings")
     parser.add_argument("--out", type=str | None, default=None, help="directory to write the run to (required)")
-    parser.add_argument("--resume", action="store_true", help="go on where --out stopped, or start it")
-    parser.add_argument(
-        "--preset", type=str | None, default=None, help=f"settings by name: {', '.join(preset_names())}"
-    )
+    resume = "go on where --out stopped, with its settings; start it if there is nothing yet"
+    parser.add_argument("--resume", action="store_true", help=resume)
+    parser.add_argument("--preset", type=str | None, default=None, help=f"settings: {', '.join(preset_names())}")
+    parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
     parser.add_class_arguments(TrainOptions, None)
     skip = {"network", "networks", "labels", "num_classes"}
     parser.add_class_arguments(method_class(method), option_section(method), skip=skip)
     return parser
 
 
-def to_config(given: object) -> RunConfig:
-    """The parsed words as a configuration.
-
-    With --resume and without DATA, the run's own configuration is taken.
+def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
+    """What the files these words name hold, the weakest first: a preset, the run to resume, --config.
 
     Raises:
-        InputError: DATA is missing.
+        InputError: no such preset, or a file cannot be read.
     """
-    content = given.as_dict()  # type: ignore[attr-defined]  # jsonargparse.Namespace
-    source = content.pop("data_argument") or content.pop("source")
-    if source is None:
-        stored = Path(content["out"]) / "config.yaml"
-        if not (content["resume"] and stored.is_file()):
-            raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR, cifar100:DIR or demo:")
-        return RunConfig.from_dict(yaml.safe_load(stored.read_text(encoding="utf-8")))
-    return RunConfig.from_dict(content | {"source": source})
+    settings = []
+    if (preset := value_of(words, "--preset")) is not None:
+        if preset not in preset_names():
+            raise InputError(f"--preset {preset!r} is unknown: use one of {', '.join(preset_names())}")
+        settings.append(read_yaml(str(PRESETS / f"{preset}.yaml")))
+    if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
+        settings.append(read_yaml(RunDirectory(out).config))
+    if (file := value_of(words, "--config")) is not None:
+        settings.append(read_yaml(file))
+    return settings
 
 
-def method_named(words: Sequence[str]) -> str:
-    """The method these words ask for, found before the parser that needs to know it is built."""
-    method = TrainOptions.method
-    for place, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        value = value if equals else "".join(words[place + 1 : place + 2])
-        if name == "--config" and Path(value).is_file():
-            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
-            method = content.get("method", method) if isinstance(content, dict) else method
-        if name == "--method":
-            method = value
-    return method
+def as_config_words(settings: Sequence[dict[str, Any]], method: str) -> Iterator[str]:
+    """The settings for the parser, without the sections of methods other than the one asked for."""
+    from mixnn.methods import METHODS
+
+    for content in settings:
+        others = {*METHODS, option_section(content.get("method", method))} - {option_section(method)}
+        yield "--config"
+        yield json.dumps({key: value for key, value in content.items() if key not in others})
 
 
-def with_preset(words: list[str]) -> list[str]:
-    """`--preset NAME` turned into the configuration file it stands for, before all others.
+def value_of(words: Sequence[str], option: str) -> str | None:
+    """What stands behind `option` the last time it occurs."""
+    value = None
+    for word, following in zip_longest(words, words[1:]):
+        name, equals, attached = word.partition("=")
+        if name == option:
+            value = attached if equals else following
+    return value
 
-    Raises:
-        InputError: no such preset.
-    """
-    for place, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if name == "--preset":
-            preset = value if equals else "".join(words[place + 1 : place + 2])
-            if preset not in preset_names():
-                raise InputError(f"--preset {preset!r} is unknown: use one of {', '.join(preset_names())}")
-            return ["--config", str(PRESETS / f"{preset}.yaml"), *words]
-    return words
+
+def without_files(words: Sequence[str]) -> list[str]:
+    """The words without --config, which `as_config_words` has replaced."""
+    kept, skip = [], False
+    for word in words:
+        if not skip and not word.startswith("--config"):
+            kept.append(word)
+        skip = word == "--config"
+    return kept
 
 
 def preset_names() -> list[str]:

@@ -56,7 +56,7 @@ def transition_matrix(kind: str, rate: float, classes: Sequence[str]) -> NDArray
     wrong = np.arange(c)
     if kind == "pairflip":
         wrong = (wrong + 1) % c
-    elif set(CIFAR10_CONFUSED) <= set(classes):
+    elif {*CIFAR10_CONFUSED, *CIFAR10_CONFUSED.values()} <= set(classes):
         names = list(classes)
         wrong = np.array([names.index(CIFAR10_CONFUSED.get(name, name)) for name in names])
     elif c == 100:

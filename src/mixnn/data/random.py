@@ -8,7 +8,8 @@ import torch
 
 def derived_seed(*keys: int) -> int:
     """One 63-bit seed for these keys (seed, epoch, rank, purpose …); other keys, another seed."""
-    return int(np.random.SeedSequence(list(keys)).generate_state(1, np.uint64)[0] >> 1)
+    # Their number is a key too: SeedSequence takes (1, 2) and (1, 2, 0) for the same.
+    return int(np.random.SeedSequence([len(keys), *keys]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def generator(*keys: int) -> torch.Generator:

@@ -12,7 +12,7 @@ from mixnn.data.batch import Batch
 from mixnn.data.random import generator
 from mixnn.distributed import rank, shard, world_size
 
-SHUFFLE, AUGMENT = 0, 1  # purposes of a derived seed
+SHUFFLE, AUGMENT, AUGMENT_PARTNERS = range(3)  # purposes of a derived seed
 
 
 class TrainData:
@@ -48,6 +48,11 @@ class TrainData:
     def num_batches(self) -> int:
         return -(-len(self) // self.batch_size)
 
+    @property
+    def smallest_batch(self) -> int:
+        """Samples that a rank sees at least in a step."""
+        return -(-(len(self) // self.num_batches) // world_size())
+
     def train_batches(
         self, epoch: int, *, partners: Tensor | None = None, shuffle: bool = True, augment: bool = True
     ) -> Iterator[Batch]:
@@ -64,15 +69,16 @@ class TrainData:
         """
         n, device = len(self), self.labels.device
         order = torch.randperm(n, generator=generator(self.seed, epoch, SHUFFLE)) if shuffle else torch.arange(n)
-        width = 1 + (0 if partners is None else partners.shape[1])
-        draws = None
-        if augment and self.augment == "crop-flip" and self.images.dim() == 4:
-            draws = torch.rand(n, width, 3, generator=generator(self.seed, epoch, AUGMENT)).to(device)
+        augment = augment and self.augment == "crop-flip" and self.images.dim() == 4
+        draws = self._draws(epoch, AUGMENT, n) if augment else None
+        partner_draws = (
+            self._draws(epoch, AUGMENT_PARTNERS, *partners.shape) if augment and partners is not None else None
+        )
         for batch in order.tensor_split(self.num_batches):
             index = self._own_share(batch).to(device)
-            own = self._batch(index, None if draws is None else draws[index, 0])
+            own = self._batch(index, None if draws is None else draws[index])
             if partners is not None:
-                others = self._batch(partners[index], None if draws is None else draws[index, 1:])
+                others = self._batch(partners[index], None if partner_draws is None else partner_draws[index])
                 own = Batch(own.index, own.x, own.y, others)
             yield own
 
@@ -83,8 +89,12 @@ class TrainData:
 
     def _own_share(self, batch: Tensor) -> Tensor:
         ranks = world_size()
-        missing = -len(batch) % ranks
-        return torch.cat([batch, batch[:missing]])[rank() :: ranks]
+        places = torch.arange(-(-len(batch) // ranks) * ranks) % len(batch)
+        return batch[places[rank() :: ranks]]
+
+    def _draws(self, epoch: int, purpose: int, *shape: int) -> Tensor:
+        """What augmentation does with each sample in this epoch: (*shape, 3) in 0–1."""
+        return torch.rand(*shape, 3, generator=generator(self.seed, epoch, purpose)).to(self.labels.device)
 
     def _batch(self, rows: Tensor, draws: Tensor | None) -> Batch:
         """Samples `rows` of any shape, with `draws` (*rows.shape, 3)."""
@@ -103,5 +113,5 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
     At most 10 000 samples, evenly spread, are looked at.
     """
-    x = as_input(images[:: max(1, len(images) // 10_000)]).transpose(0, 1).flatten(1)
+    x = as_input(images[:: -(-len(images) // 10_000)]).transpose(0, 1).flatten(1)
     return x.mean(1), x.std(1).clamp_min(1e-3)

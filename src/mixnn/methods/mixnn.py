@@ -5,6 +5,7 @@ He & Lu, "Mitigating Noisy Supervision Using Synthetic Samples with Soft Labels"
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Literal
@@ -29,7 +30,7 @@ from mixnn.functional import (
     soft_cross_entropy,
 )
 from mixnn.methods.base import Method
-from mixnn.neighbors import Backend, Metric, nearest_neighbors
+from mixnn.neighbors import Backend, Metric, nearest_neighbors, require_backend
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
 from mixnn.tables import SampleTable
@@ -90,12 +91,16 @@ class MixNN(Method):
         gmm_monotone: bool = True,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        if not 0 <= neighbors < len(labels):
-            raise InputError(f"mixnn.neighbors is {neighbors}, with {len(labels)} samples: use 0 to {len(labels) - 1}")
-        if not 0 <= alpha <= 1:
-            raise InputError(f"mixnn.alpha is {alpha}: use a number from 0 to 1")
-        if loss_window < 1 or correct_every < 1 or warmup < 0:
-            raise InputError("mixnn.loss_window and mixnn.correct_every have to be at least 1, mixnn.warmup at least 0")
+        require_between("neighbors", neighbors, 0, len(labels) - 1)
+        require_between("alpha", alpha, 0, 1)
+        for name, value in {"warmup": warmup, "mixup_until": mixup_until, "correct_from": correct_from}.items():
+            require_between(name, value, 0)
+        for name, value in {"correct_every": correct_every, "loss_window": loss_window}.items():
+            require_between(name, value, 1)
+        require_between("gmm_max_iter", gmm_max_iter, 1)
+        require_between("gmm_tol", gmm_tol, 0)
+        require_between("gmm_reg", gmm_reg, 1e-12)
+        require_backend(backend)
         self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
         self.warmup, self.warmup_plain = warmup, warmup_plain
         self.first_own_epoch = warmup
@@ -128,6 +133,8 @@ class MixNN(Method):
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
+        if self.scope == "batch":
+            require_between("neighbors (in a batch)", self.neighbors, 0, data.smallest_batch - 1)
         if not self.looking:
             return
         with self.phase("full_pass"):
@@ -167,7 +174,8 @@ class MixNN(Method):
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         if self.stage == "warmup":
             return data.train_batches(epoch, shuffle=not self.warmup_plain, augment=not self.warmup_plain)
-        return data.train_batches(epoch, partners=self.nearest if self.stage == "neighbors" else None)
+        partners = self.nearest if self.stage == "neighbors" and self.scope == "dataset" else None
+        return data.train_batches(epoch, partners=partners)
 
     def forward(self, batch: Batch) -> Tensor:
         if self.stage == "warmup":
@@ -202,3 +210,10 @@ class MixNN(Method):
 
     def soft_targets(self) -> Tensor:
         return self.targets.rows
+
+
+def require_between(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Raise InputError unless low ≤ value ≤ high."""
+    if not low <= value <= high:
+        allowed = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+        raise InputError(f"mixnn.{name} is {value}: use {allowed}")

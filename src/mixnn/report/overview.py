@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
 from mixnn.issues import find_issues, suggested_labels, worst_first
-from mixnn.run import Evidence, RunDirectory, replacing
+from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def draw_overview(run: RunDirectory) -> None:
     draw_losses(figure.add_subplot(charts[1]), evidence)
     pictures = GridSpec(SUSPECTS // ACROSS, ACROSS, figure, top=0.41, bottom=0.02, hspace=0.4, wspace=0.1)
     draw_suspects(figure, pictures, run, evidence)
-    config, issues = run.read_config(), int(find_issues(evidence).sum())
+    config, issues = read_yaml(run.config), int(find_issues(evidence).sum())
     added = f", noise {config['noise']} added" if config["noise"] else ""
     title = f"{config['method']} on {config['source']}{added}: {config['epochs']} epochs, seed {config['seed']}"
     figure.suptitle(title, color=INK, y=0.96, fontsize=14, parse_math=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -54,9 +55,12 @@ class Checkpoint:
         if not self.path.exists():
             return 0
         try:
+            with zipfile.ZipFile(self.path) as content:  # torch itself looks at no checksum
+                if content.testzip() is not None:
+                    raise zipfile.BadZipFile("checksum")
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             made_with = state["data"]
-        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
             raise InputError(f"checkpoint {self.path} is damaged: remove it to start again") from error
         if made_with != self.data:
             raise InputError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,11 @@ from mixnn.distributed import active, rank, total
 from mixnn.methods.base import Method
 
 STEPS = 2  # purpose of a derived seed: dropout, random partners
+
+# Tables and batch-norm statistics agree once an epoch, in `Method.end_epoch`; sending them at every step would be
+# a waste. The option has a new name since torch 2.13.
+NEW_NAME = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+NO_BUFFERS: dict[str, Any] = {"forward_sync_buffers" if NEW_NAME else "broadcast_buffers": False}
 
 
 class Observer(Protocol):
@@ -48,7 +54,7 @@ def fit(
 
     The lines without observers and clocks are all there is to it; `examples/own_loop.py` has them bare.
     """
-    step: nn.Module = DistributedDataParallel(method, broadcast_buffers=False) if active() else method
+    step: nn.Module = DistributedDataParallel(method, **NO_BUFFERS) if active() else method
     for epoch in range(start, epochs):
         began = time.perf_counter()
         seed_epoch(seed, epoch)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
@@ -75,22 +76,28 @@ def _load(path: Path) -> dict[bytes, Any]:
     return content
 
 
-def _field(path: Path, key: bytes) -> Any:
-    try:
-        return _load(path)[key]
-    except KeyError:
-        raise InputError(f"{path} has no field {key.decode()}: unpack the CIFAR archive again") from None
-
-
 def _names(path: Path, key: bytes) -> list[str]:
-    return [name.decode() for name in _field(path, key)]
+    content = _load(path)
+    if key not in content:
+        raise InputError(f"{path} has no field {key.decode()}: unpack the CIFAR archive again")
+    return [name.decode() for name in content[key]]
+
+
+def _batch(path: Path, labels_key: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    content = _load(path)
+    try:
+        pixels = np.asarray(content[b"data"], dtype=np.uint8)
+        labels = np.asarray(content[labels_key], dtype=np.int64)
+    except KeyError as error:
+        raise InputError(f"{path} has no field {error.args[0].decode()}: unpack the CIFAR archive again") from None
+    if pixels.shape != (len(labels), 3072):
+        raise InputError(f"{path} has {len(labels)} labels for pixels of shape {pixels.shape}: unpack again")
+    return pixels, labels
 
 
 def _samples(paths: Sequence[Path], labels_key: bytes, split: str, num_classes: int) -> Samples:
-    pixels = np.concatenate([np.asarray(_field(path, b"data"), dtype=np.uint8) for path in paths])
-    labels = np.concatenate([np.asarray(_field(path, labels_key), dtype=np.int64) for path in paths])
-    if len(pixels) != len(labels) or pixels.shape[1:] != (3072,):
-        raise InputError(f"{paths[0].parent} has {len(labels)} labels for images of shape {pixels.shape}: unpack again")
+    batches = [_batch(path, labels_key) for path in paths]
+    pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     if labels.min() < 0 or labels.max() >= num_classes:
         raise InputError(f"{paths[0].parent} has label {labels.max()}, but {num_classes} classes: unpack again")
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))

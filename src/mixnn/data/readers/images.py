@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,16 @@ from PIL import Image, ImageOps
 from mixnn.errors import InputError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+ORIENTATION = 0x0112  # EXIF: how the camera was held
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 Progress = Callable[[int, int], None]  # images done, images in all
 
 
@@ -25,14 +36,32 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+            upright = as_rgb(image if turn is None else image.transpose(turn))
             return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC))
     except FileNotFoundError:
         raise InputError(f"image {path} does not exist: correct the name, or remove it from the list") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, TypeError, struct.error, Image.DecompressionBombError) as error:
         # Pillow repeats the path in some messages.
         reason = str(error).replace(f" {str(path)!r}", " it")
         raise InputError(f"image {path} cannot be read ({reason}): repair it, or remove it from the data") from error
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Colours of 8 bits: 16-bit grey scaled down, transparent parts on white.
+
+    Raises:
+        ValueError: the pixels are floating-point numbers, whose range nobody knows.
+    """
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        return Image.fromarray((grey >> 8 if grey.max() > 255 else grey).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def read_images(paths: Sequence[Path], size: int, progress: Progress | None = None) -> NDArray[np.uint8]:

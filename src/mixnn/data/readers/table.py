@@ -22,7 +22,7 @@ def read_csv(path: Path, size: int, progress: Progress | None = None) -> Dataset
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = {"file_name", "label"} - set(reader.fieldnames or [])
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
         raise InputError(f"list {path} cannot be read ({error.strerror}): give csv:FILE of an existing file") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -31,11 +31,11 @@ def read_csv(path: Path, size: int, progress: Progress | None = None) -> Dataset
         raise InputError(f"list {path} has no column {' or '.join(sorted(missing))}: add it to the first line")
     if not rows:
         raise InputError(f"list {path} has no rows: add a line file_name,label for each image")
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         if not row["file_name"] or not row["label"]:
-            raise InputError(f"list {path}, row {line}: file_name or label is empty: fill it in, or remove the row")
-    classes = sorted({row["label"] for row in rows})
+            raise InputError(f"list {path}, line {line}: file_name or label is empty: fill it in, or remove the row")
+    classes = sorted({row["label"] for _, row in rows})
     place = {name: i for i, name in enumerate(classes)}
-    names = [row["file_name"] for row in rows]
+    names = [row["file_name"] for _, row in rows]
     images = read_images([path.parent / name for name in names], size, progress)
-    return Dataset(classes, Samples(images, np.array([place[row["label"]] for row in rows], dtype=np.int64), names))
+    return Dataset(classes, Samples(images, np.array([place[row["label"]] for _, row in rows], dtype=np.int64), names))

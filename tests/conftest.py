@@ -1,0 +1,37 @@
+"""What several test files share: how hypothesis works here, and one small piece of evidence."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from mixnn.run import Evidence
+
+# A busy machine is no failure, and every run tries the same cases.
+settings.register_profile("mixnn", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("mixnn")
+
+
+@pytest.fixture
+def classes() -> list[str]:
+    return ["cat", "dog", "owl"]
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    """Four samples of three classes.
+
+    0: right.  1: wrong, and seen so.  2: its target says another label, but its loss is low.
+    3: wrong, and seen so with the most certainty; its name needs quoting.
+    """
+    probs = [[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.45, 0.4, 0.15], [0.0, 0.9, 0.1]]
+    targets = [[1.0, 0.0, 0.0], [0.4, 0.5, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1]]
+    return Evidence(
+        names=np.array(["a.png", "sub/b.png", "ü.png", 'c, "d".png']),
+        given=np.array([0, 1, 0, 2]),
+        probs=np.array(probs, dtype=np.float32),
+        targets=np.array(targets, dtype=np.float32),
+        loss=np.array([0.0, 0.7, 0.3, 1.0], dtype=np.float32),
+        clean_prob=np.array([0.99, 0.1, 0.75, 0.01], dtype=np.float32),
+        mixture=np.array([[0.1, 0.8], [0.01, 0.02], [0.5, 0.5]]),
+        neighbors=np.array([[2, 1], [3, 0], [0, 3], [1, 0]]),
+    )

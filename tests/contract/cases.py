@@ -1,0 +1,94 @@
+"""What every method is tried with: the methods and their variants, a small set of images, a small network."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+
+from mixnn import METHODS, Classifier, Method, MixNN, SampleTable, TrainData
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # the examples are no installed package
+
+from examples.new_method import SmoothedLabels  # noqa: E402
+
+torch.set_num_threads(1)  # the tensors here are too small to share out
+
+CLASSES, EPOCHS, STOP = 3, 6, 4
+# Options that let a few epochs see every stage; a method that writes its tables late needs a line here.
+SHORT: dict[str, dict[str, Any]] = {"mixnn": {"warmup": 1, "correct_from": 1}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method with options.
+
+    Attributes:
+        local: what a rank computes depends on its part of the batch or its own random numbers, so that two ranks
+            agree with each other, but not with one process.
+    """
+
+    name: str
+    kind: Callable[..., Method]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    local: bool = False
+
+
+def variant(name: str, *, local: bool = False, **options: Any) -> Case:
+    return Case(f"mixnn-{name}", MixNN, SHORT["mixnn"] | options, local)
+
+
+CASES = [
+    *(Case(name, kind, SHORT.get(name, {})) for name, kind in METHODS.items()),
+    variant("batch", scope="batch", local=True),
+    variant("mixup", mixup_until=3, local=True),
+    variant("linear", mixup_until=3, early_loss="linear", correct_from=3, local=True),
+    variant("plain-warmup", warmup=2, warmup_plain=True),
+    variant("every-other", correct_every=2),
+    variant("no-neighbors", neighbors=0),
+    variant("three-neighbors", neighbors=3, metric="cosine"),
+    variant("window", loss_window=3),
+    Case("example", SmoothedLabels, {"smoothing": 0.3}),
+]
+
+
+def make_data(count: int = 47, *, batch_size: int = 16, augment: Any = "crop-flip") -> TrainData:
+    """Noise that is brighter in the channel of its class, every fifth label wrong; 47 leaves uneven batches."""
+    random = torch.Generator().manual_seed(3)
+    labels = torch.arange(count) % CLASSES
+    images = torch.randint(0, 180, (count, 3, 8, 8), generator=random)
+    images += 75 * nn.functional.one_hot(labels, CLASSES)[:, :, None, None]
+    labels[::5] = (labels[::5] + 1) % CLASSES
+    return TrainData(images.byte(), labels, batch_size=batch_size, seed=7, augment=augment)
+
+
+def make_network(*, norm: bool = True, dropout: float = 0.1) -> Classifier:
+    """With batch norm and dropout, it has all the state and all the randomness that a network can have."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8) if norm else nn.Identity()]
+    layers += [nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(dropout)]
+    return Classifier(nn.Sequential(*layers), 32, CLASSES, torch.full((3,), 0.4), torch.full((3,), 0.2))
+
+
+def build(case: Case, data: TrainData, *, seed: int = 0, **network: Any) -> tuple[Method, Optimizer, LRScheduler]:
+    torch.manual_seed(seed)
+    count = getattr(case.kind, "network_count", 1)
+    networks = [make_network(**network) for _ in range(count)]
+    method = case.kind(networks, data.labels, CLASSES, **case.options)
+    optimizer = SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3, nesterov=True)
+    return method, optimizer, CosineAnnealingLR(optimizer, EPOCHS)
+
+
+def tables(method: Method) -> dict[str, Tensor]:
+    """A copy of the rows of every table, by name."""
+    return {name: part.rows.clone() for name, part in method.named_modules() if isinstance(part, SampleTable)}
+
+
+def assert_same(one: object, other: object) -> None:
+    """Equal to the last bit; not-a-number equals itself."""
+    torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)

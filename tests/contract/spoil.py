@@ -1,0 +1,89 @@
+"""Ways to spoil an image folder or a file of a run. A spoilt folder comes with the words its error has to hold."""
+
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+Spoil = Callable[[Path], list[object]]
+
+
+def write_image(content: Callable[[bytes], bytes]) -> Spoil:
+    def spoil(root: Path) -> list[object]:
+        image = root / "red/01.png"
+        image.write_bytes(content(image.read_bytes()))
+        return [image]
+
+    return spoil
+
+
+BAD_IMAGES = {
+    "truncated": write_image(lambda data: data[: len(data) // 2]),
+    "zero bytes": write_image(lambda data: b""),
+    "text": write_image(lambda data: b"hello"),
+}
+
+
+def keep_images(count: int) -> Spoil:
+    def spoil(root: Path) -> list[object]:
+        for file in sorted((root / "red").iterdir())[count:]:
+            file.unlink()
+        return ["red", "one image" if count else "no image"]
+
+    return spoil
+
+
+def keep_classes(count: int) -> Spoil:
+    def spoil(root: Path) -> list[object]:
+        for folder in sorted(root.iterdir())[count:]:
+            shutil.rmtree(folder)
+        return ["1 class"] if count else [root]
+
+    return spoil
+
+
+def missing(root: Path) -> list[object]:
+    shutil.rmtree(root)
+    return [root]
+
+
+def a_file(root: Path) -> list[object]:
+    shutil.rmtree(root)
+    root.write_bytes(b"")
+    return [root]
+
+
+BAD_FOLDERS = BAD_IMAGES | {
+    "one image": keep_images(1),
+    "no image": keep_images(0),
+    "one class": keep_classes(1),
+    "empty": keep_classes(0),
+    "missing": missing,
+    "a file": a_file,
+}
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def turn_bytes(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 2, len(content) // 2 + 64)
+    content[middle] = bytes(255 - byte for byte in content[middle])
+    path.write_bytes(content)
+
+
+# to a file of a run
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "halved": halve,
+    "turned": turn_bytes,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("hello"),
+    "zeros": lambda path: path.write_bytes(bytes(1000)),
+    "number": lambda path: torch.save(3, path),
+    "other": lambda path: torch.save({"epochs_done": 1, "data": "none", "method": {}}, path),
+    "pickle": lambda path: path.write_bytes(pickle.dumps({"epochs_done": print}, protocol=2)),
+}

@@ -1,0 +1,169 @@
+"""What holds for the equations whatever the numbers."""
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy, one_hot
+
+from mixnn.errors import InputError
+from mixnn.functional import (
+    clean_probability,
+    ema,
+    linear_loss,
+    min_max,
+    mix,
+    mixing_weights,
+    neighbor_agreement,
+    sample_losses,
+    soft_cross_entropy,
+)
+
+# Losses as a training gives them, with ties now and then.
+loss = st.one_of(st.floats(0, 20, width=32), st.sampled_from([0.0, 0.5, 2.0, 8.0]))
+losses = st.lists(loss, min_size=2, max_size=40).map(torch.tensor)
+unequal = losses.filter(lambda x: bool(x.min() < x.max()))
+seeds = st.integers(0, 2**32 - 1)
+
+# A broad lower hump, a narrow upper one, and two losses above both.
+NARROW_UPPER = torch.cat([torch.linspace(0, 3, 40), torch.linspace(3.9, 4.1, 40), torch.tensor([5.0, 6.0])])
+
+
+def uniform(seed: int, *shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def simplex(seed: int, n: int, c: int) -> torch.Tensor:
+    return uniform(seed, n, c).add(1e-3).log().softmax(1)
+
+
+@given(unequal)
+def test_min_max_reaches_from_zero_to_one_and_keeps_the_order(x):
+    y = min_max(x)
+    assert y.min() == 0
+    assert y.max() == 1
+    assert (y[x.argsort()].diff() >= 0).all()
+
+
+@given(losses)
+def test_clean_probability_is_a_probability(x):
+    for monotone in (True, False):
+        w, mixture = clean_probability(x, monotone=monotone)
+        assert w.dtype == torch.float32
+        assert w.shape == x.shape
+        assert ((w >= 0) & (w <= 1)).all()
+        if mixture is not None:
+            assert mixture.means[0] <= mixture.means[1]
+            assert mixture.weights.sum().item() == pytest.approx(1)
+
+
+@given(unequal)
+@example(NARROW_UPPER)
+def test_clean_probability_falls_with_the_loss(x):
+    w, _ = clean_probability(x, monotone=True)
+    assert (w[x.argsort()].diff() <= 1e-7).all()
+
+
+def test_without_monotone_the_plain_posterior_turns_back():
+    """Left of a narrow lower hump: what `monotone` is there for."""
+    x = torch.cat([torch.tensor([0.0]), torch.linspace(0.9, 1.1, 40), torch.linspace(1, 9, 40)])
+    plain, held = (clean_probability(x, monotone=monotone)[0] for monotone in (False, True))
+    assert plain[0] < 0.01
+    assert held[0] == held.max() > 0.9
+
+
+@given(unequal, st.randoms(use_true_random=False))
+def test_clean_probability_of_permuted_losses(x, random):
+    order = torch.tensor(random.sample(range(len(x)), len(x)))
+    torch.testing.assert_close(clean_probability(x[order])[0], clean_probability(x)[0][order], atol=1e-6, rtol=0)
+
+
+@given(unequal)
+def test_clean_probability_does_not_depend_on_the_unit_of_the_loss(x):
+    assert torch.equal(clean_probability(4 * x)[0], clean_probability(x)[0])  # a factor without rounding
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [1, 2, 100])
+def test_nothing_speaks_against_any_label_where_all_losses_are_equal(dtype, n):
+    w, mixture = clean_probability(torch.full((n,), 2.3, dtype=dtype))
+    assert torch.equal(w, torch.ones(n))
+    assert w.dtype == torch.float32
+    assert mixture is None
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_losses_that_are_not_finite(bad):
+    with pytest.raises(InputError, match=r"not finite.*lower --lr"):
+        clean_probability(torch.tensor([0.1, bad, 0.3]))
+
+
+@given(seeds, st.integers(2, 10), st.integers(0, 5))
+def test_mixing_weights_are_shares(seed, n, k):
+    w = uniform(seed, n).mul(2).sub(0.5).clamp(0, 1)  # some are exactly 0, some exactly 1
+    near = torch.randint(n, (n, k), generator=torch.Generator().manual_seed(seed))
+    a = mixing_weights(w, near)
+    assert a.shape == (n, 1 + k)
+    assert (a >= 0).all()
+    torch.testing.assert_close(a.sum(1), torch.ones(n))
+
+
+def test_certainly_wrong_samples_share_equally():
+    a = mixing_weights(torch.zeros(4), torch.tensor([[1, 2, 3]]).expand(4, 3))
+    torch.testing.assert_close(a, torch.full((4, 4), 0.25))
+
+
+def test_a_certainly_wrong_sample_leaves_all_to_its_clean_neighbor():
+    a = mixing_weights(torch.tensor([0.0, 1.0]), torch.tensor([[1], [0]]))
+    torch.testing.assert_close(a, torch.tensor([[0.0, 1.0], [1.0, 0.0]]), atol=1e-6, rtol=0)
+
+
+@given(seeds, st.integers(2, 10), st.randoms(use_true_random=False))
+def test_mixing_weights_of_a_permuted_data_set(seed, n, random):
+    w, near = uniform(seed, n), torch.randint(n, (n, 2), generator=torch.Generator().manual_seed(seed))
+    order = torch.tensor(random.sample(range(n), n))
+    place = order.argsort()  # where each sample went
+    assert torch.equal(mixing_weights(w[order], place[near[order]]), mixing_weights(w, near)[order])
+
+
+@given(seeds, st.integers(1, 5))
+def test_without_neighbors_mixing_returns_the_sample_itself(seed, b):
+    nobody = torch.empty(b, 0, dtype=torch.int64)
+    a = mixing_weights(uniform(seed, b), nobody)
+    x, t = uniform(seed, b, 3, 4, 4), simplex(seed, b, 3)
+    assert torch.equal(mix(x, x[nobody], a), x)
+    assert torch.equal(mix(t, t[nobody], a), t)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 4))
+def test_mixing_stays_between_the_samples(seed, b, k):
+    own, others = uniform(seed, b, 3), uniform(seed + 1, b, k, 3)
+    members = torch.cat([own[:, None], others], 1)
+    mixed = mix(own, others, simplex(seed, b, 1 + k))
+    assert (mixed <= members.amax(1) + 1e-6).all()
+    assert (mixed >= members.amin(1) - 1e-6).all()
+
+
+@given(seeds, st.integers(1, 5), st.integers(2, 6))
+def test_losses_of_certain_targets(seed, b, c):
+    logits = 4 * uniform(seed, b, c)
+    labels = torch.randint(c, (b,), generator=torch.Generator().manual_seed(seed))
+    certain = one_hot(labels, c).float()
+    torch.testing.assert_close(soft_cross_entropy(logits, certain), cross_entropy(logits, labels))
+    torch.testing.assert_close(sample_losses(logits.log_softmax(1), labels).mean(), cross_entropy(logits, labels))
+    assert -1 <= linear_loss(logits, certain) <= 0
+
+
+@given(seeds, st.integers(1, 5), st.integers(2, 6), st.floats(0, 1))
+def test_corrected_targets_stay_probabilities(seed, n, c, alpha):
+    t, p = simplex(seed, n, c), simplex(seed + 1, n, c)
+    new = ema(t, p, alpha)
+    torch.testing.assert_close(new.sum(1), torch.ones(n))
+    assert torch.equal(ema(t, p, 1.0), t)
+    assert torch.equal(ema(t, p, 0.0), p)
+
+
+def test_neighbor_agreement_counts_equal_labels():
+    labels = torch.tensor([0, 0, 1, 0])
+    near = torch.tensor([[1, 3], [0, 2], [0, 1], [2, 2]])
+    assert neighbor_agreement(labels, near).tolist() == [1.0, 0.5, 0.0, 0.0]

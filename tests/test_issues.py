@@ -1,0 +1,83 @@
+"""From evidence to the list of labels; the evidence is that of conftest.py."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mixnn.issues import (
+    find_issues,
+    label_quality,
+    label_rows,
+    neighbor_agreement,
+    suggested_labels,
+    worst_first,
+    write_labels,
+)
+from mixnn.run import RunDirectory
+
+
+def test_quality_is_the_mean_of_target_and_prediction_at_the_given_label(evidence):
+    expected = [(1.0 + 0.8) / 2, (0.5 + 0.2) / 2, (0.4 + 0.45) / 2, (0.1 + 0.1) / 2]
+    np.testing.assert_allclose(label_quality(evidence), expected, rtol=1e-6)
+
+
+def test_suggestion_is_the_likeliest_label_by_the_same_belief(evidence):
+    labels, confidence = suggested_labels(evidence)
+    assert labels.tolist() == [0, 0, 1, 1]  # of samples 1 and 2, target and network say different ones
+    np.testing.assert_allclose(confidence, [0.9, 0.5, 0.45, 0.85], rtol=1e-6)
+
+
+def test_an_issue_needs_both_a_likelier_label_and_a_high_loss(evidence):
+    assert find_issues(evidence).tolist() == [False, True, False, True]
+    unlikely = replace(evidence, clean_prob=np.zeros(4, dtype=np.float32))
+    assert find_issues(unlikely).tolist() == [False, True, True, True]  # 0 keeps its label all the same
+    undecided = replace(evidence, clean_prob=np.full(4, 0.5, dtype=np.float32))
+    assert not find_issues(undecided).any()
+
+
+def test_worst_first_has_the_issues_before_the_rest_each_by_quality(evidence):
+    assert worst_first(evidence).tolist() == [3, 1, 2, 0]
+    swapped = replace(evidence, clean_prob=evidence.clean_prob[[0, 2, 1, 3]])
+    assert worst_first(swapped).tolist() == [3, 2, 1, 0]
+
+
+def test_equal_suspects_stay_in_order(evidence):
+    same = {name: np.repeat(values[1:2], 4, axis=0) for name, values in vars(evidence).items() if name != "mixture"}
+    assert worst_first(replace(evidence, **same)).tolist() == [0, 1, 2, 3]
+
+
+def test_neighbor_agreement(evidence):
+    assert neighbor_agreement(evidence).tolist() == [0.5, 0.0, 0.5, 0.0]
+
+
+def test_rows_of_the_list(evidence, classes):
+    rows = label_rows(evidence, classes)
+    assert [row["file_name"] for row in rows] == ["a.png", "sub/b.png", "ü.png", 'c, "d".png']
+    assert rows[3] == {
+        "file_name": 'c, "d".png',
+        "given_label": "owl",
+        "predicted_label": "dog",
+        "label_quality": pytest.approx(0.1),
+        "is_label_issue": True,
+        "clean_prob": pytest.approx(0.01),
+        "suggested_label": "dog",
+        "suggested_confidence": pytest.approx(0.85),
+        "neighbor_agreement": 0.0,
+    }
+    assert [(row["predicted_label"], row["suggested_label"]) for row in rows[1:3]] == [("cat", "cat"), ("cat", "dog")]
+
+
+def test_the_list_on_disk(tmp_path, evidence, classes):
+    run = RunDirectory(tmp_path)
+    run.write_evidence(evidence)
+    run.write_json(run.classes, classes)
+    assert write_labels(run) == 2
+    assert run.labels.read_text(encoding="utf-8").splitlines()[0] == (
+        "file_name,given_label,predicted_label,label_quality,is_label_issue,"
+        "clean_prob,suggested_label,suggested_confidence,neighbor_agreement"
+    )
+    rows = run.read_table(run.labels)
+    assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]
+    assert rows[3]["file_name"] == 'c, "d".png'
+    assert float(rows[1]["label_quality"]) == pytest.approx(0.35)

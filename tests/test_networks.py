@@ -1,0 +1,182 @@
+"""Networks: shapes, what they compute by hand, and the sizes everyone else reports."""
+
+import pytest
+import torch
+from torch import nn
+
+from mixnn.errors import InputError
+from mixnn.networks import (
+    NETWORKS,
+    BasicBlock,
+    Classifier,
+    PreActBlock,
+    Residual,
+    build_network,
+    import_named,
+)
+
+MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.2])
+
+
+def build(name: str, size: int, classes: int = 10, **options: bool) -> Classifier:
+    torch.manual_seed(0)
+    return build_network(name, size, classes, MEAN, STD, **options)
+
+
+def images(n: int, size: int) -> torch.Tensor:
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def stirred(module: nn.Module) -> nn.Module:
+    """In eval mode, with batch-norm statistics and scales that make a difference."""
+    for name, tensor in module.state_dict().items():
+        if tensor.dim() == 1:
+            tensor.copy_(torch.rand(tensor.shape, generator=torch.Generator().manual_seed(len(name))) + 0.5)
+    return module.eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "width"),
+    [
+        ("cnn", 8, 192),
+        ("cnn", 32, 192),
+        ("cnn", 100, 192),
+        ("resnet18", 32, 512),
+        ("resnet18", 64, 512),
+        ("preactresnet18", 32, 512),
+    ],
+)
+@pytest.mark.parametrize("bf16", [False, True])
+def test_features_and_logits(name, size, width, bf16):
+    network = build(name, size, classes=7, bf16=bf16).eval()
+    x = images(2, size)
+    with torch.no_grad():
+        features, logits = network.features_and_logits(x)
+        assert features.shape == (2, width)
+        assert logits.shape == (2, 7)
+        assert features.dtype == logits.dtype == torch.float32
+        assert torch.equal(network(x), logits)
+        assert not torch.equal(logits[0], logits[1])
+        rounding = 2**-7 if bf16 else 1e-5
+        torch.testing.assert_close(logits, network.head(features), rtol=rounding, atol=rounding)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("resnet18", 11_173_962),
+        ("resnet34", 21_282_122),
+        # kuangliu's 11 171 146, and the last normalisation of He et al., which that code leaves out
+        ("preactresnet18", 11_171_146 + 2 * 512),
+    ],
+)
+def test_cifar_networks_have_the_published_size(name, parameters):
+    with torch.device("meta"):
+        body, width = NETWORKS[name](32)
+        network = Classifier(body, width, 10, torch.zeros(3), torch.ones(3))
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_inputs_are_normalised_by_the_network_itself():
+    network = Classifier(nn.Flatten(), 12, 4, MEAN, STD)
+    x = images(5, 2)
+    expected = (x - MEAN[:, None, None]) / STD[:, None, None]
+    torch.testing.assert_close(network.features_and_logits(x)[0], expected.flatten(1))
+    assert {"mean", "std"} <= set(network.state_dict())
+
+
+def test_embeddings_are_normalised_too():
+    x, mean, std = torch.randn(6, 5), torch.randn(5), torch.rand(5) + 0.5
+    network = Classifier(nn.Identity(), 5, 3, mean, std)
+    features, logits = network.features_and_logits(x)
+    torch.testing.assert_close(features, (x - mean) / std)
+    assert logits.shape == (6, 3)
+
+
+def test_mlp():
+    network = build_network("mlp", 20, 4, torch.zeros(20), torch.ones(20)).eval()
+    features, logits = network.features_and_logits(torch.randn(3, 20))
+    assert features.shape == (3, 256)
+    assert logits.shape == (3, 4)
+
+
+def test_bfloat16_is_near_float32():
+    x = images(4, 32)
+    with torch.no_grad():
+        exact, rough = build("cnn", 32).eval()(x), build("cnn", 32, bf16=True).eval()(x)
+    assert not torch.equal(exact, rough)
+    torch.testing.assert_close(rough, exact, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet18"])
+def test_images_of_64_pixels_cost_what_32_do(name):
+    def last_map(size: int) -> torch.Size:
+        body, _ = NETWORKS[name](size)
+        with torch.no_grad():
+            return body[:-2](images(1, size)).shape  # before pooling and flattening
+
+    assert last_map(64) == last_map(32)
+
+
+def test_residual():
+    body = nn.Linear(3, 3)
+    x = torch.randn(2, 3)
+    torch.testing.assert_close(Residual(body)(x), x + body(x))
+
+
+@pytest.mark.parametrize(("c_in", "c_out", "stride"), [(4, 4, 1), (4, 6, 1), (4, 6, 2), (4, 4, 2)])
+def test_basic_block(c_in, c_out, stride):
+    """ReLU(BN(conv(ReLU(BN(conv x)))) + shortcut), He et al. 2015."""
+    block = stirred(BasicBlock(c_in, c_out, stride))
+    x = torch.randn(2, c_in, 6, 6)
+    (conv1, bn1), (conv2, bn2) = block.body[0], block.body[2]
+    shortcut = x
+    if c_in != c_out or stride != 1:
+        conv, bn = block.shortcut
+        assert conv.kernel_size == (1, 1)
+        shortcut = bn(conv(x))
+    expected = torch.relu(bn2(conv2(torch.relu(bn1(conv1(x))))) + shortcut)
+    assert expected.shape == (2, c_out, 6 // stride, 6 // stride)
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize(("c_in", "c_out", "stride"), [(4, 4, 1), (4, 6, 1), (4, 6, 2)])
+def test_preactivation_block(c_in, c_out, stride):
+    """conv(ReLU(BN(conv(ReLU(BN x))))) + shortcut, He et al. 2016; a projection starts behind the first ReLU."""
+    block = stirred(PreActBlock(c_in, c_out, stride))
+    x = torch.randn(2, c_in, 6, 6)
+    h = torch.relu(block.bn1(x))
+    shortcut = x if c_in == c_out and stride == 1 else block.shortcut(h)
+    expected = block.conv2(torch.relu(block.bn2(block.conv1(h)))) + shortcut
+    assert expected.shape == (2, c_out, 6 // stride, 6 // stride)
+    torch.testing.assert_close(block(x), expected)
+
+
+def tiny(size: int) -> tuple[nn.Module, int]:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3
+
+
+def test_a_network_of_your_own():
+    network = build(f"{__name__}:tiny", 32)
+    assert isinstance(network.features[0], nn.AdaptiveAvgPool2d)
+    assert network(images(2, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vgg", "network 'vgg' is unknown: use one of cnn, resnet18.*or package.module:factory"),
+        ("no_such_package:net", "network 'no_such_package:net' cannot be imported"),
+        ("mixnn.networks:vgg", "has no attribute 'vgg'"),
+        (":vgg", "cannot be imported"),
+    ],
+)
+def test_unknown_networks(name, message):
+    with pytest.raises(InputError, match=message):
+        build(name, 32)
+
+
+def test_import_named():
+    assert import_named("mixnn.networks:NETWORKS", "thing") is NETWORKS
+    with pytest.raises(InputError, match=r"thing 'mixnn\.networks' cannot be imported"):
+        import_named("mixnn.networks", "thing")
