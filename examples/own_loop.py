@@ -38,7 +38,7 @@ def main() -> None:
     images, right = make_images(384, seed=0)
     data = TrainData(images, torch.where(torch.rand(384) < 0.3, 1 - right, right), batch_size=32)
     network = build_network("cnn", 16, 2, mean=torch.full((3,), 0.35), std=torch.full((3,), 0.2))
-    method = MixNN(network, data.labels, num_classes=2, warmup=5, correct_from=5)
+    method = MixNN(network, data.labels, num_classes=2, warmup=5, mixup_until=0, correct_from=5)
     optimizer = SGD(method.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     train(method, data, optimizer, CosineAnnealingLR(optimizer, 10), epochs=10)
     fresh, labels = make_images(500, seed=2)

@@ -50,7 +50,7 @@ class TrainOptions:
     network: str = "cnn"
     noise: str | None = None
     limit: int | None = None
-    epochs: int = 50
+    epochs: int = 40
     batch_size: int = 128
     lr: float = 0.05
     momentum: float = 0.9

@@ -111,8 +111,8 @@ def warn_if_short(method: Method, options: TrainOptions) -> None:
     """Say so where a run ends before its method begins."""
     if method.first_own_epoch >= options.epochs:
         print(
-            f"mixnn: with --epochs {options.epochs} this is plain training: {options.method} warms up for "
-            f"{method.first_own_epoch} epochs; use more epochs, or a lower --{options.method}.warmup",
+            f"mixnn: --epochs {options.epochs} is too short for {options.method}, which prepares for "
+            f"{method.first_own_epoch} epochs: raise it, or shorten the preparation (`mixnn train --help`)",
             file=sys.stderr,
         )
 

@@ -22,7 +22,7 @@ torch.set_num_threads(1)  # the tensors here are too small to share out
 
 CLASSES, EPOCHS, STOP = 3, 6, 4
 # Options that let a few epochs see every stage; a method that writes its tables late needs a line here.
-SHORT: dict[str, dict[str, Any]] = {"mixnn": {"warmup": 1, "correct_from": 1}}
+SHORT: dict[str, dict[str, Any]] = {"mixnn": {"warmup": 1, "mixup_until": 0, "correct_from": 1}}
 
 
 @dataclass(frozen=True)

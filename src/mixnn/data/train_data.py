@@ -82,8 +82,12 @@ class TrainData:
                 own = Batch(own.index, own.x, own.y, others)
             yield own
 
-    def full_batches(self, batch_size: int = 500) -> Iterator[Tensor]:
-        """This rank's contiguous share of the inputs, in order and without augmentation: float (B, …)."""
+    def full_batches(self, batch_size: int | None = None) -> Iterator[Tensor]:
+        """This rank's contiguous share of the inputs, in order and without augmentation: float (B, …).
+
+        Where no size is given, it is what a CPU's cache or a GPU's width likes.
+        """
+        batch_size = batch_size or inference_batch(self.labels.device)
         for rows in torch.arange(len(self), device=self.labels.device)[shard(len(self))].split(batch_size):
             yield as_input(self.images[rows])
 
@@ -101,6 +105,11 @@ class TrainData:
         flat = rows.flatten()
         x = self.images[flat] if draws is None else crop_flip(self.images, flat, draws.reshape(-1, 3))
         return Batch(rows, as_input(x).unflatten(0, rows.shape), self.labels[rows])
+
+
+def inference_batch(device: torch.device) -> int:
+    """Samples at a time where nothing is learnt."""
+    return 128 if device.type == "cpu" else 1024
 
 
 def as_input(x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Method(nn.Module):
         num_classes: C.
 
     Attributes:
-        first_own_epoch: up to this epoch, counted from 0, it is plain training.
+        first_own_epoch: before this epoch, counted from 0, it does not do what it is named for.
         figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
         seconds: how long its own phases took in this epoch, by name.
     """

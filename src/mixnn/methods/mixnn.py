@@ -55,7 +55,7 @@ class MixNN(Method):
         early_loss: before correction starts, "ce" or "linear", the public code's -p_y.
         correct_from: E_s, first epoch that corrects labels (public code: 60 of 300).
         correct_every: epochs from one correction to the next (public code: 10).
-        alpha: α of the moving average, in 0–1 (Eq. 12).
+        alpha: α of the moving average, in 0–1 (Eq. 12; public code: 0.9).
         loss_window: the mixture sees the mean loss of so many passes (public code: 5 at 80 % noise).
         gmm_max_iter, gmm_tol, gmm_reg, gmm_monotone: of the mixture, see `clean_probability`
             (public code: 10, 1e-2, 5e-4, False).
@@ -79,11 +79,11 @@ class MixNN(Method):
         metric: Metric = "l2",
         warmup: int = 10,
         warmup_plain: bool = False,
-        mixup_until: int = 0,
+        mixup_until: int = 20,
         early_loss: Literal["ce", "linear"] = "ce",
-        correct_from: int = 10,
+        correct_from: int = 20,
         correct_every: int = 1,
-        alpha: float = 0.9,
+        alpha: float = 0.95,
         loss_window: int = 1,
         gmm_max_iter: int = 100,
         gmm_tol: float = 1e-3,
@@ -103,7 +103,7 @@ class MixNN(Method):
         require_backend(backend)
         self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
         self.warmup, self.warmup_plain = warmup, warmup_plain
-        self.first_own_epoch = warmup
+        self.first_own_epoch = max(warmup, mixup_until)
         self.mixup_until, self.early_loss = mixup_until, early_loss
         self.correct_from, self.correct_every, self.alpha = correct_from, correct_every, alpha
         self.clean_probability = partial(

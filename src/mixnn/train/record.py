@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixnn.data.train_data import as_input
+from mixnn.data.train_data import as_input, inference_batch
 from mixnn.distributed import rank, shard, total
 from mixnn.methods.base import Method
 from mixnn.run import Row, RunDirectory
@@ -20,7 +20,8 @@ def accuracy(method: Method, images: Tensor, labels: Tensor) -> float:
     method.eval()
     own = shard(len(labels))
     right = torch.zeros(1, device=labels.device)
-    for x, y in zip(images[own].split(500), labels[own].split(500), strict=True):
+    size = inference_batch(labels.device)
+    for x, y in zip(images[own].split(size), labels[own].split(size), strict=True):
         right += (method.predict(as_input(x)).argmax(1) == y).sum()
     return total(right).item() / len(labels)
 
