@@ -12,7 +12,15 @@ from contract.spoil import BAD_FOLDERS, BAD_IMAGES, DAMAGE
 
 from mixnn.run import RunDirectory
 
-FAST = [*SMALL, "--epochs", "1", "--mixnn.warmup", "0", "--mixnn.mixup-until", "0"]  # FAST[2:] leaves out the image size
+FAST = [
+    *SMALL,
+    "--epochs",
+    "1",
+    "--mixnn.warmup",
+    "0",
+    "--mixnn.mixup-until",
+    "0",
+]  # FAST[2:] leaves out the image size
 TRAINED_ON = 9  # three classes of four images, one of each held out
 
 

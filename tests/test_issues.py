@@ -17,15 +17,15 @@ from mixnn.issues import (
 from mixnn.run import RunDirectory
 
 
-def test_quality_is_the_mean_of_target_and_prediction_at_the_given_label(evidence):
-    expected = [(1.0 + 0.8) / 2, (0.5 + 0.2) / 2, (0.4 + 0.45) / 2, (0.1 + 0.1) / 2]
+def test_quality_is_the_mean_of_target_prediction_and_neighbors_at_the_given_label(evidence):
+    expected = np.array([1.0 + 0.8 + 0.4, 0.5 + 0.2 + 0.4, 0.4 + 0.45 + 0.25, 0.1 + 0.1 + 0.05]) / 3
     np.testing.assert_allclose(label_quality(evidence), expected, rtol=1e-6)
 
 
 def test_suggestion_is_the_likeliest_label_by_the_same_belief(evidence):
     labels, confidence = suggested_labels(evidence)
     assert labels.tolist() == [0, 0, 1, 1]  # of samples 1 and 2, target and network say different ones
-    np.testing.assert_allclose(confidence, [0.9, 0.5, 0.45, 0.85], rtol=1e-6)
+    np.testing.assert_allclose(confidence, np.array([2.2, 1.55, 1.55, 1.95]) / 3, rtol=1e-6)
 
 
 def test_an_issue_needs_both_a_likelier_label_and_a_high_loss(evidence):
@@ -48,7 +48,7 @@ def test_equal_suspects_stay_in_order(evidence):
 
 
 def test_neighbor_agreement(evidence):
-    assert neighbor_agreement(evidence).tolist() == [0.5, 0.0, 0.5, 0.0]
+    assert neighbor_agreement(evidence).tolist() == [0.5, 0.0, 0.0, 0.0]
 
 
 def test_rows_of_the_list(evidence, classes):
@@ -58,11 +58,11 @@ def test_rows_of_the_list(evidence, classes):
         "file_name": 'c, "d".png',
         "given_label": "owl",
         "predicted_label": "dog",
-        "label_quality": pytest.approx(0.1),
+        "label_quality": pytest.approx(0.25 / 3),
         "is_label_issue": True,
         "clean_prob": pytest.approx(0.01),
         "suggested_label": "dog",
-        "suggested_confidence": pytest.approx(0.85),
+        "suggested_confidence": pytest.approx(0.65),
         "neighbor_agreement": 0.0,
     }
     assert [(row["predicted_label"], row["suggested_label"]) for row in rows[1:3]] == [("cat", "cat"), ("cat", "dog")]
@@ -80,4 +80,4 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     rows = run.read_table(run.labels)
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]
     assert rows[3]["file_name"] == 'c, "d".png'
-    assert float(rows[1]["label_quality"]) == pytest.approx(0.35)
+    assert float(rows[1]["label_quality"]) == pytest.approx(1.1 / 3, rel=1e-5)

@@ -35,6 +35,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # a rank that leaves while another still works may abort
     finally:
         dist.destroy_process_group()
 

@@ -8,21 +8,27 @@ from numpy.typing import NDArray
 from mixnn.run import Evidence, Row, RunDirectory
 
 
-def label_quality(evidence: Evidence) -> NDArray[np.float64]:
-    """How well each given label fits, (N,) in 0–1, low = suspicious.
+def belief(evidence: Evidence) -> NDArray[np.float64]:
+    """What is held to be each sample's label, (N, C), rows sum to one.
 
-    The mean of what the soft target holds of the given label and what the network gives it.
+    The mean of three opinions: the soft target, the network's prediction, and the neighbours' soft
+    targets. On the demo's photos the three together find the flipped labels better than any one.
     """
-    rows = np.arange(len(evidence.given))
-    belief = (evidence.targets.astype(np.float64) + evidence.probs) / 2
-    quality: NDArray[np.float64] = belief[rows, evidence.given]
+    targets = evidence.targets.astype(np.float64)
+    mean: NDArray[np.float64] = (targets + evidence.probs + targets[evidence.neighbors].mean(1)) / 3
+    return mean
+
+
+def label_quality(evidence: Evidence) -> NDArray[np.float64]:
+    """How much is believed of each given label, (N,) in 0–1, low = suspicious."""
+    quality: NDArray[np.float64] = belief(evidence)[np.arange(len(evidence.given)), evidence.given]
     return quality
 
 
 def suggested_labels(evidence: Evidence) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The likeliest label of each sample (N,) and how likely it is (N,), by the same belief as `label_quality`."""
-    belief = (evidence.targets.astype(np.float64) + evidence.probs) / 2
-    return belief.argmax(1), belief.max(1)
+    """The likeliest label of each sample (N,) and how likely it is (N,)."""
+    likely = belief(evidence)
+    return likely.argmax(1), likely.max(1)
 
 
 def find_issues(evidence: Evidence) -> NDArray[np.bool_]:

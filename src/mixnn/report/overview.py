@@ -55,7 +55,7 @@ def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
     loss.plot(epochs, [float(row["train_loss"]) for row in rows], color=BAD, ls=":")
     loss.set_ylabel("training loss (dotted)", color=BAD)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", fontsize=8, frameon=False)
+        loss.legend(*axes.get_legend_handles_labels(), loc="lower right", fontsize=8)
     tidy(axes)
     tidy(loss)
 
