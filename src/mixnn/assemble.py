@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -55,6 +57,13 @@ def build_data(dataset: Dataset, options: TrainOptions, device: torch.device) ->
     labels = torch.from_numpy(dataset.train.labels).to(device)
     images = image_tensor(dataset.train, device)
     return TrainData(images, labels, batch_size=options.batch_size, seed=options.seed, augment=options.augment)
+
+
+def with_defaults(config: RunConfig) -> RunConfig:
+    """`config` with every option of its method spelled out, so that a run says all of what it did."""
+    parameters = inspect.signature(method_class(config.options.method)).parameters.values()
+    defaults = {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
+    return replace(config, method_options=defaults | config.method_options)
 
 
 def build_method(config: RunConfig, data: TrainData, num_classes: int, device: torch.device) -> Method:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,6 +71,13 @@ def label_rows(evidence: Evidence, classes: list[str]) -> list[Row]:
         }
         for i in range(len(evidence.given))
     ]
+
+
+def issue_lines(evidence: Evidence, classes: list[str], rows: Sequence[int]) -> list[str]:
+    """Samples as text for a terminal: name, given → suggested, confidence."""
+    suggested, confidence = suggested_labels(evidence)
+    changes = [f"{classes[evidence.given[i]]} → {classes[suggested[i]]}" for i in rows]
+    return [f"  {evidence.names[i]}  {change:<28} {confidence[i]:.0%}" for i, change in zip(rows, changes, strict=True)]
 
 
 def write_labels(run: RunDirectory) -> int:

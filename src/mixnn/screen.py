@@ -70,10 +70,11 @@ class TrainingScreen:
     def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
         if self.progress is None:
             return
-        if self.epoch_samples == 0:  # the full pass before the first step is not training speed
-            self.epoch_began = time.monotonic()
-        self.epoch_samples += samples * self.ranks
         now = time.monotonic()
+        if self.epoch_samples == 0:  # neither the full pass nor the first step count for the speed
+            self.epoch_began, self.epoch_samples = now, 1
+        else:
+            self.epoch_samples += samples * self.ranks
         if now >= self.next_look:  # reading the loss waits for the device: not at every step
             self.next_look = now + 0.5
             self.fields["loss"] = f"loss {loss.item():.3f}"

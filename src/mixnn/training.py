@@ -10,10 +10,19 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from mixnn.assemble import build_data, build_method, build_optimizer, image_tensor, pick_device, save_model
+from mixnn.assemble import (
+    build_data,
+    build_method,
+    build_optimizer,
+    image_tensor,
+    pick_device,
+    save_model,
+    with_defaults,
+)
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.dataset import Dataset, fingerprint, prepare
 from mixnn.data.noise import parse_noise
@@ -44,6 +53,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     Raises:
         InputError: something given is wrong; nothing was trained.
     """
+    config = with_defaults(config)
     options = config.options
     options.check()
     if options.noise is not None:
@@ -87,13 +97,21 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     if not (resume and run.config.exists()):
         run.check_free()
         return
-    stored, now = read_yaml(run.config), config.to_dict()
+    stored, now = flat(read_yaml(run.config)), flat(config.to_dict())
     for key in sorted(stored.keys() | now.keys()):
         if stored.get(key) != now.get(key):
             raise InputError(
                 f"--resume: {run.path} was trained with {key} {stored.get(key)!r}, now it is {now.get(key)!r}: "
                 "give the same settings, or a new --out"
             )
+
+
+def flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Sections as dotted names: {"mixnn": {"alpha": 0.9}} as {"mixnn.alpha": 0.9}."""
+    result: dict[str, Any] = {}
+    for key, value in settings.items():
+        result |= {f"{key}.{name}": x for name, x in value.items()} if isinstance(value, dict) else {key: value}
+    return result
 
 
 def write_beginning(run: RunDirectory, config: RunConfig, dataset: Dataset) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mixnn.commands.parsing import Parser
 from mixnn.config import DataOptions, RunConfig, TrainOptions
-from mixnn.issues import find_issues, suggested_labels, worst_first
+from mixnn.data.dataset import Samples
+from mixnn.issues import find_issues, issue_lines, worst_first
 from mixnn.run import Row, RunDirectory
 
 METHODS = {"ce": "cross-entropy", "mixnn": "MixNN"}
@@ -27,8 +25,10 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of weights, order, hold-out and noise")
     given = parser.parse_words(words)
 
+    from mixnn.data.readers import read_source
     from mixnn.training import train
 
+    dataset = read_source("demo:")
     runs = {}
     for method, title in METHODS.items():
         options = TrainOptions(
@@ -41,26 +41,37 @@ def run(words: Sequence[str]) -> int:
         )
         print(f"{title}, {given.epochs} epochs", file=sys.stderr)
         # Resuming: a demo that was stopped goes on, one that is done is shown again.
-        runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True)
-    if os.environ.get("RANK", "0") == "0":
-        show(runs, RunDirectory(given.out))
+        runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True, dataset=dataset)
+    show(runs, RunDirectory(given.out), dataset.train)
     return 0
 
 
-def show(runs: dict[str, RunDirectory], out: RunDirectory) -> None:
+def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> None:
     """Print the comparison and the real suspects; save them as comparison.csv and .png beside the runs."""
     from mixnn.report.comparison import draw_comparison
 
     rows = [{"method": METHODS[name], **figures(run)} for name, run in runs.items()]
     out.write_table(out.path / "comparison.csv", rows)
-    draw_comparison({METHODS[name]: run for name, run in runs.items()}, out.path / "comparison.png")
     print(f"\n{'':<14}{'accuracy on held-out photos':^28}{'wrong labels found':^24}")
     print(f"{'':<14}{'last epoch':>13}{'best epoch':>13}{'precision':>14}{'recall':>9}")
     for row in rows:
         cells = [f"{float(str(row[key])):.1%}" for key in ("last_accuracy", "best_accuracy", "precision", "recall")]
         print(f"{row['method']:<14}{cells[0]:>13}{cells[1]:>13}{cells[2]:>14}{cells[3]:>9}")
-    show_real_suspects(runs["mixnn"])
-    print(f"\nrun directories: {runs['ce'].path}, {runs['mixnn'].path} (labels.csv, overview.png, …)")
+
+    run = runs["mixnn"]
+    evidence, classes, suspects = run.read_evidence(), run.read_classes(), real_suspects(run)
+    print(f"\n{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
+    print("\n".join(issue_lines(evidence, classes, suspects[:SHOWN])))
+    place = {name: i for i, name in enumerate(photos.names)}
+    draw_comparison(
+        {METHODS[name]: run for name, run in runs.items()},
+        out.path / "comparison.png",
+        f"the demo: photos of clothes, {int(run.read_arrays(run.noise)['flipped'].sum()):,} labels flipped",
+        f"suspects among the labels that were left as they came ({len(suspects)} in all), given → suggested",
+        suspects,
+        {i: photos.images[place[str(evidence.names[i])]] for i in suspects},
+    )
+    print(f"\nrun directories: {', '.join(str(run.path) for run in runs.values())} (labels.csv, overview.png, …)")
     print(f"side by side: {out.path / 'comparison.png'}, {out.path / 'comparison.csv'}")
 
 
@@ -77,18 +88,9 @@ def figures(run: RunDirectory) -> Row:
     }
 
 
-def show_real_suspects(run: RunDirectory) -> None:
-    """Labels held to be wrong that nobody flipped: mistakes the photos came with, or ours."""
-    evidence, classes = run.read_evidence(), run.read_classes()
-    issues, flipped = find_issues(evidence), run.read_arrays(run.noise)["flipped"]
-    suggested, confidence = suggested_labels(evidence)
+def real_suspects(run: RunDirectory) -> list[int]:
+    """Labels held to be wrong that nobody flipped: mistakes the photos came with, or ours. The worst first."""
+    evidence, flipped = run.read_evidence(), run.read_arrays(run.noise)["flipped"]
     order = worst_first(evidence)
-    real = order[(issues & ~flipped)[order]]
-    print(f"\n{len(real)} suspects among the labels that were left as they came; the first {min(SHOWN, len(real))}:")
-    for i in real[:SHOWN]:
-        change = f"{classes[evidence.given[i]]} → {classes[suggested[i]]}"
-        print(f"  {evidence.names[i]}  {change:<26}{confidence[i]:.0%}")
-    if len(real):
-        thumbnails = run.read_arrays(run.thumbnails)
-        shown = np.isin(thumbnails["rows"], real).sum()
-        print(f"  ({shown} of them among the {len(thumbnails['rows'])} pictures in {run.thumbnails})")
+    real: list[int] = order[(find_issues(evidence) & ~flipped)[order]].tolist()
+    return real

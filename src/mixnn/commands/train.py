@@ -14,8 +14,10 @@ from typing import Any
 from mixnn.commands.parsing import Parser, underscored
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
+from mixnn.issues import find_issues, issue_lines, worst_first
 from mixnn.run import RunDirectory, read_yaml
 
+SHOWN = 5  # issues on the screen
 PRESETS = resources.files("mixnn") / "presets"
 
 
@@ -123,8 +125,8 @@ def preset_names() -> list[str]:
 
 def summary(run: RunDirectory) -> str:
     """What came out, read from the run directory."""
-    metrics, labels = run.read_table(run.metrics), run.read_table(run.labels)
-    issues = sum(row["is_label_issue"] == "True" for row in labels)
+    metrics, evidence = run.read_table(run.metrics), run.read_evidence()
+    issues, samples = int(find_issues(evidence).sum()), len(evidence.given)
     lines = []
     accuracies = [float(row["accuracy"]) for row in metrics if row.get("accuracy")]
     if accuracies:
@@ -133,6 +135,10 @@ def summary(run: RunDirectory) -> str:
             f"accuracy on {metrics[-1]['heldout']}: last epoch {accuracies[-1]:.2%}, "
             f"best epoch {best:.2%} (epoch {accuracies.index(best) + 1})"
         )
-    lines.append(f"label issues: {issues:,} of {len(labels):,} ({issues / len(labels):.1%})")
+    likeliest = worst_first(evidence)[: min(SHOWN, issues)].tolist()
+    lines.append(
+        f"label issues: {issues:,} of {samples:,} ({issues / samples:.1%}){', the likeliest:' if issues else ''}"
+    )
+    lines += issue_lines(evidence, run.read_classes(), likeliest)
     lines.append(f"run directory: {run.path}  (labels.csv, overview.png, model.safetensors, metrics.csv)")
     return "\n".join(lines)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,28 +17,43 @@ from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Images = Mapping[int, Any]  # row of the training set -> uint8 (H, W, 3)
 INK, SOFT, GOOD, BAD = "#1f2933", "#7b8794", "#1b7f79", "#d1495b"
 SUSPECTS, ACROSS = 16, 8
 
 
 def draw_overview(run: RunDirectory) -> None:
     """Write `overview.png` from the files of the run directory."""
-    figure = Figure(figsize=(14, 9.4), dpi=110, facecolor="white")
-    evidence = run.read_evidence()
-    charts = GridSpec(1, 2, figure, top=0.88, bottom=0.55, wspace=0.25)
+    evidence, classes, thumbnails = run.read_evidence(), run.read_classes(), run.read_arrays(run.thumbnails)
+    issues = int(find_issues(evidence).sum())
+    config = read_yaml(run.config)
+    added = f", noise {config['noise']} added" if config["noise"] else ""
+    figure, charts, pictures = new_page(
+        f"{config['method']} on {config['source']}{added}: {config['epochs']} epochs, seed {config['seed']}",
+        f"{issues:,} of {len(evidence.given):,} labels are held to be wrong; the likeliest, given → suggested",
+    )
     draw_curves(figure.add_subplot(charts[0]), run.read_table(run.metrics))
     draw_losses(figure.add_subplot(charts[1]), evidence)
-    pictures = GridSpec(SUSPECTS // ACROSS, ACROSS, figure, top=0.41, bottom=0.02, hspace=0.4, wspace=0.1)
-    draw_suspects(figure, pictures, run, evidence)
-    config, issues = read_yaml(run.config), int(find_issues(evidence).sum())
-    added = f", noise {config['noise']} added" if config["noise"] else ""
-    title = f"{config['method']} on {config['source']}{added}: {config['epochs']} epochs, seed {config['seed']}"
+    images = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True))
+    draw_suspects(figure, pictures, evidence, classes, worst_first(evidence)[:issues].tolist(), images)
+    save(figure, run.overview)
+
+
+def new_page(title: str, below: str) -> tuple[Figure, GridSpec, GridSpec]:
+    """A page with two charts above and pictures below, both headed."""
+    figure = Figure(figsize=(14, 9.4), dpi=110, facecolor="white")
     figure.suptitle(title, color=INK, y=0.96, fontsize=14, parse_math=False)
-    found = f"{issues:,} of {len(evidence.given):,} labels are held to be wrong"
-    figure.text(0.5, 0.465, f"{found}; the likeliest, given → suggested", ha="center", color=INK, fontsize=12)
-    with warnings.catch_warnings(), replacing(run.overview) as path:
+    figure.text(0.5, 0.465, below, ha="center", color=INK, fontsize=12, parse_math=False)
+    charts = GridSpec(1, 2, figure, top=0.88, bottom=0.55, wspace=0.25)
+    pictures = GridSpec(SUSPECTS // ACROSS, ACROSS, figure, top=0.41, bottom=0.02, hspace=0.4, wspace=0.1)
+    return figure, charts, pictures
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the page as PNG."""
+    with warnings.catch_warnings(), replacing(path) as temporary:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a class may be named in any script
-        figure.savefig(path, format="png")
+        figure.savefig(temporary, format="png")
 
 
 def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
@@ -76,14 +93,12 @@ def draw_losses(axes: Axes, evidence: Evidence) -> None:
     tidy(axes)
 
 
-def draw_suspects(figure: Figure, grid: GridSpec, run: RunDirectory, evidence: Evidence) -> None:
-    """The likeliest wrong labels: thumbnail, given → suggested."""
-    classes = run.read_classes()
+def draw_suspects(
+    figure: Figure, grid: GridSpec, evidence: Evidence, classes: list[str], rows: Sequence[int], images: Images
+) -> None:
+    """The samples `rows`, as many as fit: thumbnail, given → suggested."""
     suggested, confidence = suggested_labels(evidence)
-    thumbnails = run.read_arrays(run.thumbnails)
-    images: dict[int, Any] = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True))
-    shown = min(SUSPECTS, int(find_issues(evidence).sum()))
-    for place, row in enumerate(worst_first(evidence)[:shown].tolist()):
+    for place, row in enumerate(rows[:SUSPECTS]):
         axes = figure.add_subplot(grid[place // ACROSS, place % ACROSS])
         axes.axis("off")
         if row in images:
