@@ -57,7 +57,7 @@ def main() -> None:
         "ratio": statistics.median(m / c for m, c in zip(total["mixnn"], total["ce"], strict=True)),
         "seconds": total,
         "phases_of_last_mixnn_epoch": seconds["mixnn"][-1],
-        "environment": environment(0),
+        "environment": environment(0, device.type, "bfloat16" if runs["ce"][0].network.bf16 else "float32"),
     }
     print(json.dumps({key: value for key, value in result.items() if key != "environment"}, indent=2))
     if given.out:

@@ -12,9 +12,9 @@ import json
 import statistics
 from pathlib import Path
 
-from mixnn.commands.demo import figures
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.readers import read_source
+from mixnn.issues import summary_figures
 from mixnn.run import RunDirectory
 from mixnn.training import train
 
@@ -38,7 +38,12 @@ def main() -> None:
             train(RunConfig(given.source, options), out, resume=True, dataset=dataset)
             run = RunDirectory(out)
             cells.append(
-                {"method": method, "seed": seed, **figures(run), "environment": json.loads(run.environment.read_text())}
+                {
+                    "method": method,
+                    "seed": seed,
+                    **summary_figures(run),
+                    "environment": json.loads(run.environment.read_text()),
+                }
             )
             given.out.write_text(json.dumps({"cells": cells}, indent=2) + "\n")
     for method in ("ce", "mixnn"):

@@ -21,7 +21,7 @@ RULES = {
     "errors": set(),
     "functional": {"errors"},
     "neighbors": {"errors"},
-    "distributed": set(),
+    "distributed": {"errors"},
     "tables": {"distributed"},
     "networks": {"errors"},
     "passes": {"data.train_data", "distributed", "networks"},

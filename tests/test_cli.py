@@ -276,6 +276,6 @@ def test_two_processes_write_one_run(photos: Path, tmp_path: Path) -> None:
     assert succeed("evaluate", tmp_path / "run", photos).out
 
 
-def test_only_the_first_of_many_processes_complains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "RANK", "1")
+def test_only_the_first_process_of_a_machine_complains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "LOCAL_RANK", "1")
     assert call("train") == (2, "", "")

@@ -5,46 +5,38 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixnn.issues import (
-    find_issues,
-    label_quality,
-    label_rows,
-    neighbor_agreement,
-    suggested_labels,
-    worst_first,
-    write_labels,
-)
+from mixnn.issues import issue_lines, judge, label_rows, neighbor_agreement, summary_figures, write_labels
 from mixnn.run import RunDirectory
 
 
 def test_quality_is_the_mean_of_target_prediction_and_neighbors_at_the_given_label(evidence):
     expected = np.array([1.0 + 0.8 + 0.4, 0.5 + 0.2 + 0.4, 0.4 + 0.45 + 0.25, 0.1 + 0.1 + 0.05]) / 3
-    np.testing.assert_allclose(label_quality(evidence), expected, rtol=1e-6)
+    np.testing.assert_allclose(judge(evidence).quality, expected, rtol=1e-6)
 
 
 def test_suggestion_is_the_likeliest_label_by_the_same_belief(evidence):
-    labels, confidence = suggested_labels(evidence)
+    _, labels, confidence, _, _ = judge(evidence)
     assert labels.tolist() == [0, 0, 1, 1]  # of samples 1 and 2, target and network say different ones
     np.testing.assert_allclose(confidence, np.array([2.2, 1.55, 1.55, 1.95]) / 3, rtol=1e-6)
 
 
 def test_an_issue_needs_both_a_likelier_label_and_a_high_loss(evidence):
-    assert find_issues(evidence).tolist() == [False, True, False, True]
+    assert judge(evidence).issue.tolist() == [False, True, False, True]
     unlikely = replace(evidence, clean_prob=np.zeros(4, dtype=np.float32))
-    assert find_issues(unlikely).tolist() == [False, True, True, True]  # 0 keeps its label all the same
+    assert judge(unlikely).issue.tolist() == [False, True, True, True]  # 0 keeps its label all the same
     undecided = replace(evidence, clean_prob=np.full(4, 0.5, dtype=np.float32))
-    assert not find_issues(undecided).any()
+    assert not judge(undecided).issue.any()
 
 
 def test_worst_first_has_the_issues_before_the_rest_each_by_quality(evidence):
-    assert worst_first(evidence).tolist() == [3, 1, 2, 0]
+    assert judge(evidence).order.tolist() == [3, 1, 2, 0]
     swapped = replace(evidence, clean_prob=evidence.clean_prob[[0, 2, 1, 3]])
-    assert worst_first(swapped).tolist() == [3, 2, 1, 0]
+    assert judge(swapped).order.tolist() == [3, 2, 1, 0]
 
 
 def test_equal_suspects_stay_in_order(evidence):
     same = {name: np.repeat(values[1:2], 4, axis=0) for name, values in vars(evidence).items() if name != "mixture"}
-    assert worst_first(replace(evidence, **same)).tolist() == [0, 1, 2, 3]
+    assert judge(replace(evidence, **same)).order.tolist() == [0, 1, 2, 3]
 
 
 def test_neighbor_agreement(evidence):
@@ -72,7 +64,7 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     run = RunDirectory(tmp_path)
     run.write_evidence(evidence)
     run.write_json(run.classes, classes)
-    assert write_labels(run) == 2
+    write_labels(run)
     assert run.labels.read_text(encoding="utf-8").splitlines()[0] == (
         "file_name,given_label,predicted_label,label_quality,is_label_issue,"
         "clean_prob,suggested_label,suggested_confidence,neighbor_agreement"
@@ -81,3 +73,18 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]
     assert rows[3]["file_name"] == 'c, "d".png'
     assert float(rows[1]["label_quality"]) == pytest.approx(1.1 / 3, rel=1e-5)
+
+
+def test_lines_for_a_terminal(evidence, classes):
+    (line,) = issue_lines(evidence, judge(evidence), classes, [3])
+    assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "65%"]
+
+
+def test_figures_of_a_run(tmp_path, evidence):
+    """Two labels are held to be wrong, one of them was flipped, and one flipped label is missed."""
+    run = RunDirectory(tmp_path)
+    run.write_evidence(evidence)
+    run.write_table(run.metrics, [{"accuracy": 0.5}, {"accuracy": 0.75}, {"accuracy": 0.625}])
+    run.write_arrays(run.noise, {"flipped": np.array([True, True, False, False])})
+    expected = {"last_accuracy": 0.625, "best_accuracy": 0.75, "precision": 0.5, "recall": 0.5}
+    assert summary_figures(run) == expected

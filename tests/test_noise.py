@@ -9,7 +9,7 @@ from mixnn.data.noise import KINDS, corrupt, parse_noise, transition_matrix
 from mixnn.errors import InputError
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-CIFAR100 = [f"fine{i:02d}" for i in range(100)]
+CIFAR100 = ["apple", *(f"fine{i:02d}" for i in range(1, 99)), "worm"]
 SOME = ["a", "b", "c", "d"]
 
 # The labels 0 … 9, 0 … 9 with the rate 0.5 and the seed 1, once and for all.
@@ -126,6 +126,7 @@ def test_pairflip_map():
     "classes",
     [
         SOME,
+        [f"bird {i}" for i in range(100)],  # a hundred, but not those of CIFAR-100
         # STL-10 has CIFAR-10's five confused classes, but no automobile to confuse the trucks with.
         ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"],
     ],

@@ -191,8 +191,8 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 
 def test_environment(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    about = environment(seed=5)
-    assert about["seed"] == 5
+    about = environment(5, "cpu", "bfloat16")
+    assert (about["seed"], about["device"], about["precision"]) == (5, "cpu", "bfloat16")
     assert about["processes"] == 2
     assert about["packages"]["numpy"] == np.__version__
     assert {"started", "command", "git_revision", "git_clean", "python", "processor", "cores"} <= set(about)

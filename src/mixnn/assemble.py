@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,16 +30,20 @@ WEIGHTS = 3  # purpose of a derived seed
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is this process's GPU, or the CPU.
+    """The device called `name`; "auto" is a GPU, or the CPU. "cuda" is this process's own of several GPUs.
 
     Raises:
         InputError: there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # what nccl and new tensors use
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {name!r} cannot be used here: use cpu, or auto") from error
     return device
@@ -125,7 +130,13 @@ def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer
 
 def save_model(path: Path, method: Method, options: TrainOptions, size: int, num_classes: int) -> None:
     """The networks' weights as safetensors; what is needed to build them stands in its metadata."""
-    about = {"network": options.network, "size": size, "classes": num_classes, "networks": len(method.networks)}
+    about = {
+        "network": options.network,
+        "size": size,
+        "classes": num_classes,
+        "networks": len(method.networks),
+        "bf16": method.network.bf16,  # predict in the arithmetic of training
+    }
     tensors = {name: tensor.contiguous().cpu() for name, tensor in method.networks.state_dict().items()}
     with replacing(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"mixnn": json.dumps(about)}))
@@ -143,7 +154,7 @@ class Predictor(nn.Module):
         return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
 
 
-def load_model(path: Path, device: torch.device, *, bf16: bool = False) -> Predictor:
+def load_model(path: Path, device: torch.device) -> Predictor:
     """The model that `save_model` wrote, ready to predict.
 
     Raises:
@@ -157,8 +168,11 @@ def load_model(path: Path, device: torch.device, *, bf16: bool = False) -> Predi
         raise InputError(f"model {path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
     mean, std = tensors["0.mean"], tensors["0.std"]
     networks = nn.ModuleList(
-        build_network(about["network"], about["size"], about["classes"], mean, std, bf16=bf16)
+        build_network(about["network"], about["size"], about["classes"], mean, std, bf16=about["bf16"])
         for _ in range(about["networks"])
     )
-    networks.load_state_dict(tensors)
+    try:
+        networks.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"model {path} does not fit network {about['network']!r}, which has changed since") from error
     return Predictor(networks, about["size"]).to(device).eval()

@@ -39,12 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = importlib.import_module(f"mixnn.commands.{command}").run(words[1:])
         return code
     except InputError as error:
-        if os.environ.get("RANK", "0") == "0":  # one line, however many processes
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # one line a machine, however many processes
             print(f"mixnn: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # `mixnn predict … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         print("\nmixnn: interrupted; repeat the command to go on, `mixnn train` with --resume", file=sys.stderr)
         return 130

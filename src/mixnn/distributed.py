@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mixnn.errors import InputError
+
 
 def active() -> bool:
     return dist.is_available() and dist.is_initialized()
@@ -32,6 +34,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    if "RANK" not in os.environ:
+        raise InputError("WORLD_SIZE is set, but RANK is not: start with torchrun, or unset WORLD_SIZE")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield

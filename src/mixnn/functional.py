@@ -97,15 +97,25 @@ def fit_mixture(x: Tensor, *, max_iter: int = 100, tol: float = 1e-3, reg: float
 
 
 def clean_probability(
-    losses: Tensor, *, max_iter: int = 100, tol: float = 1e-3, reg: float = 5e-4, monotone: bool = True
+    losses: Tensor,
+    *,
+    normalized: bool = False,
+    max_iter: int = 100,
+    tol: float = 1e-3,
+    reg: float = 5e-4,
+    monotone: bool = True,
+    min_separation: float = 0.0,
 ) -> tuple[Tensor, Mixture | None]:
     """How probably each label is right, from the two humps of the losses (the paper's w_i).
 
     Args:
-        losses: (N,), any scale; min-max normalised before the fit.
+        losses: (N,), any scale.
+        normalized: they are in 0–1 already; otherwise they are stretched to it before the fit.
         max_iter, tol, reg: see `fit_mixture`.
         monotone: a loss outside the two means counts as the nearer mean. The plain posterior turns
             round there, on the side of the narrower hump.
+        min_separation: below this distance of the humps (`Mixture.separation`) the evidence is too
+            poor to doubt any label: w is one.
 
     Returns:
         w (N,) float32 in 0–1, and the mixture of the normalised losses. Where all losses are equal
@@ -114,10 +124,12 @@ def clean_probability(
     Raises:
         InputError: a loss is not finite.
     """
-    x = min_max(losses)
-    if len(x) < 2 or not (x > 0).any():
+    x = losses if normalized else min_max(losses)
+    if len(x) < 2 or x.max() == x.min():
         return torch.ones_like(x, dtype=torch.float32), None
     mixture = fit_mixture(x, max_iter=max_iter, tol=tol, reg=reg)
+    if mixture.separation < min_separation:
+        return torch.ones_like(x, dtype=torch.float32), mixture
     seen = x.double().clamp(*mixture.means) if monotone else x
     return mixture.low_posterior(seen).float(), mixture
 

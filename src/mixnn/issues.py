@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,39 +11,44 @@ from numpy.typing import NDArray
 from mixnn.run import Evidence, Row, RunDirectory
 
 
-def belief(evidence: Evidence) -> NDArray[np.float64]:
+class Verdicts(NamedTuple):
+    """What is held of every training label, in data-set order.
+
+    Attributes:
+        quality: (N,) how much is believed of the given label, 0–1, low = suspicious.
+        suggested: (N,) int64, the likeliest label.
+        confidence: (N,) how much is believed of that one, 0–1.
+        issue: (N,) bool, held to be wrong: another label is likelier, and the loss lies in the upper component.
+        order: (N,) rows in the order a person should look at them: issues first, by quality.
+    """
+
+    quality: NDArray[np.float64]
+    suggested: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    issue: NDArray[np.bool_]
+    order: NDArray[np.int64]
+
+
+def belief(evidence: Evidence) -> NDArray[np.float32]:
     """What is held to be each sample's label, (N, C), rows sum to one.
 
     The mean of three opinions: the soft target, the network's prediction, and the neighbours' soft
     targets. On the demo's photos the three together find the flipped labels better than any one.
     """
-    targets = evidence.targets.astype(np.float64)
-    mean: NDArray[np.float64] = (targets + evidence.probs + targets[evidence.neighbors].mean(1)) / 3
+    vote = np.zeros_like(evidence.targets)
+    for column in evidence.neighbors.T:  # one at a time: no (N, K, C) array
+        vote += evidence.targets[column]
+    mean: NDArray[np.float32] = (evidence.targets + evidence.probs + vote / evidence.neighbors.shape[1]) / 3
     return mean
 
 
-def label_quality(evidence: Evidence) -> NDArray[np.float64]:
-    """How much is believed of each given label, (N,) in 0–1, low = suspicious."""
-    quality: NDArray[np.float64] = belief(evidence)[np.arange(len(evidence.given)), evidence.given]
-    return quality
-
-
-def suggested_labels(evidence: Evidence) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The likeliest label of each sample (N,) and how likely it is (N,)."""
+def judge(evidence: Evidence) -> Verdicts:
+    """Quality, suggestion and verdict for every label."""
     likely = belief(evidence)
-    return likely.argmax(1), likely.max(1)
-
-
-def find_issues(evidence: Evidence) -> NDArray[np.bool_]:
-    """Labels held to be wrong, (N,): another label is likelier, and the loss lies in the upper component."""
-    suggested, _ = suggested_labels(evidence)
-    issues: NDArray[np.bool_] = (suggested != evidence.given) & (evidence.clean_prob < 0.5)
-    return issues
-
-
-def worst_first(evidence: Evidence) -> NDArray[np.int64]:
-    """Rows (N,) in the order a person should look at them: issues first, by label quality."""
-    return np.lexsort((label_quality(evidence), ~find_issues(evidence)))
+    quality = likely[np.arange(len(likely)), evidence.given].astype(np.float64)
+    suggested = likely.argmax(1)
+    issue = (suggested != evidence.given) & (evidence.clean_prob < 0.5)
+    return Verdicts(quality, suggested, likely.max(1).astype(np.float64), issue, np.lexsort((quality, ~issue)))
 
 
 def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
@@ -54,34 +60,47 @@ def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
 
 def label_rows(evidence: Evidence, classes: list[str]) -> list[Row]:
     """The rows of `labels.csv`, one per training sample, in order; cleanlab's column names where it has them."""
-    suggested, confidence = suggested_labels(evidence)
-    predicted = evidence.probs.argmax(1)
-    quality, issue, agreement = label_quality(evidence), find_issues(evidence), neighbor_agreement(evidence)
+    verdicts, agreement, predicted = judge(evidence), neighbor_agreement(evidence), evidence.probs.argmax(1)
     return [
         {
             "file_name": str(evidence.names[i]),
             "given_label": classes[evidence.given[i]],
             "predicted_label": classes[predicted[i]],
-            "label_quality": quality[i],
-            "is_label_issue": bool(issue[i]),
+            "label_quality": verdicts.quality[i],
+            "is_label_issue": bool(verdicts.issue[i]),
             "clean_prob": evidence.clean_prob[i],
-            "suggested_label": classes[suggested[i]],
-            "suggested_confidence": confidence[i],
+            "suggested_label": classes[verdicts.suggested[i]],
+            "suggested_confidence": verdicts.confidence[i],
             "neighbor_agreement": agreement[i],
         }
         for i in range(len(evidence.given))
     ]
 
 
-def issue_lines(evidence: Evidence, classes: list[str], rows: Sequence[int]) -> list[str]:
+def issue_lines(evidence: Evidence, verdicts: Verdicts, classes: list[str], rows: Sequence[int]) -> list[str]:
     """Samples as text for a terminal: name, given → suggested, confidence."""
-    suggested, confidence = suggested_labels(evidence)
-    changes = [f"{classes[evidence.given[i]]} → {classes[suggested[i]]}" for i in rows]
-    return [f"  {evidence.names[i]}  {change:<28} {confidence[i]:.0%}" for i, change in zip(rows, changes, strict=True)]
+    changes = [f"{classes[evidence.given[i]]} → {classes[verdicts.suggested[i]]}" for i in rows]
+    return [
+        f"  {evidence.names[i]}  {change:<28} {verdicts.confidence[i]:.0%}"
+        for i, change in zip(rows, changes, strict=True)
+    ]
 
 
-def write_labels(run: RunDirectory) -> int:
-    """Write `labels.csv` from the evidence in the run directory; the number of label issues."""
-    evidence = run.read_evidence()
-    run.write_table(run.labels, label_rows(evidence, run.read_classes()))
-    return int(find_issues(evidence).sum())
+def write_labels(run: RunDirectory) -> None:
+    """Write `labels.csv` from the evidence in the run directory."""
+    run.write_table(run.labels, label_rows(run.read_evidence(), run.read_classes()))
+
+
+def summary_figures(run: RunDirectory) -> Row:
+    """A run in four figures, 0–1: held-out accuracy of the last and of the best epoch; of the labels that
+    `noise.npz` says were flipped, precision and recall of those held to be wrong.
+    """
+    accuracy = [float(row["accuracy"]) for row in run.read_table(run.metrics)]
+    issues, flipped = judge(run.read_evidence()).issue, run.read_arrays(run.noise)["flipped"]
+    both = int((issues & flipped).sum())
+    return {
+        "last_accuracy": accuracy[-1],
+        "best_accuracy": max(accuracy),
+        "precision": both / max(1, int(issues.sum())),
+        "recall": both / max(1, int(flipped.sum())),
+    }

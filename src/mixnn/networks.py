@@ -169,6 +169,19 @@ def import_named(path: str, what: str) -> object:
         raise InputError(f"{what} {path!r} cannot be imported ({error}): write package.module:name") from error
 
 
+def network_factory(name: str) -> Callable[[int], tuple[nn.Module, int]]:
+    """What builds the network called `name`, or `package.module:factory`.
+
+    Raises:
+        InputError: no such network.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if ":" not in name:
+        raise InputError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}, or package.module:factory")
+    return import_named(name, "network")  # type: ignore[return-value]  # the user's word for its type
+
+
 def build_network(
     name: str, size: int, num_classes: int, mean: Tensor, std: Tensor, *, bf16: bool = False
 ) -> Classifier:
@@ -177,12 +190,7 @@ def build_network(
     Raises:
         InputError: no such network.
     """
-    if name in NETWORKS:
-        factory = NETWORKS[name]
-    elif ":" in name:
-        factory = import_named(name, "network")  # type: ignore[assignment]  # the user's word for its type
-    else:
-        raise InputError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}, or package.module:factory")
+    factory = network_factory(name)
     try:
         body, width = factory(size)
         return Classifier(body, width, num_classes, mean, std, bf16=bf16)

@@ -103,9 +103,14 @@ class RunDirectory:
             raise InputError(f"--out {self.path} already holds {held}: {fix}")
 
     def create(self) -> None:
-        """Make the directories. Raises InputError if that is not allowed."""
+        """Make the directories, and clear away what a killed run left unfinished.
+
+        Raises InputError if that is not allowed.
+        """
         try:
             self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            for unfinished in [*self.path.glob(".*.tmp*"), *self.checkpoint.parent.glob(".*.tmp*")]:
+                unfinished.unlink()
         except OSError as error:
             raise InputError(f"--out {self.path} cannot be written ({error.strerror}): choose another") from error
 
@@ -125,8 +130,16 @@ class RunDirectory:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
+    def read_json(self, path: Path) -> Any:
+        """Raises InputError if the file is missing or damaged."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
+
     def read_classes(self) -> list[str]:
-        return list(json.loads(self.classes.read_text(encoding="utf-8")))
+        """Class names, in the order of the network's outputs."""
+        return list(self.read_json(self.classes))
 
     def write_table(self, path: Path, rows: Sequence[Row]) -> None:
         """Rows as CSV; the columns are the keys of all rows in order of appearance."""
@@ -187,13 +200,20 @@ def _text(value: object) -> object:
     return value
 
 
-def environment(seed: int) -> dict[str, object]:
-    """What has to stand beside a result: versions, machine, revision, command, seed."""
+def environment(seed: int, device: str, precision: str) -> dict[str, object]:
+    """What has to stand beside a result: versions, machine, revision, command, seed.
+
+    Args:
+        device: what it is computed on, by name.
+        precision: of the networks' arithmetic.
+    """
     packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib")
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "seed": seed,
+        "device": device,
+        "precision": precision,
         "git_revision": _git("rev-parse", "HEAD"),
         "git_clean": _git("status", "--porcelain") == "",
         "python": platform.python_version(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -92,9 +93,10 @@ class TrainingScreen:
             return
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
-        speed = float(str(self.rows[-1]["images_per_second"])) * self.ranks
+        speed = float(str(self.rows[-1]["images_per_second"]))
         line = f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{figures} {speed:,.0f} images/s, {time_text(left)} left"
-        print(line, file=sys.stderr, flush=True)
+        with suppress(OSError):  # that nobody reads it any more is no reason to stop
+            print(line, file=sys.stderr, flush=True)
 
 
 def figures_text(row: Row) -> str:

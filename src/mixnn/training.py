@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from mixnn.data.readers import read_source
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.errors import InputError
-from mixnn.issues import worst_first, write_labels
+from mixnn.issues import judge, write_labels
 from mixnn.methods.base import Method
+from mixnn.networks import network_factory
 from mixnn.report.overview import draw_overview
 from mixnn.run import RunDirectory, environment, read_yaml
 from mixnn.screen import TrainingScreen, counter
@@ -56,8 +58,9 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     config = with_defaults(config)
     options = config.options
     options.check()
+    network_factory(options.network)  # before minutes go into reading images
     if options.noise is not None:
-        parse_noise(options.noise)  # before minutes go into reading images
+        parse_noise(options.noise)
     run = RunDirectory(out)
     device = pick_device(options.device)
     with process_group(device):
@@ -75,8 +78,10 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
             run.checkpoint, method, optimizer, scheduler, fingerprint(dataset.train, dataset.classes)
         )
         start = checkpoint.load() if resume else 0
+        if data.smallest_batch < 2:
+            raise InputError(f"--batch-size {options.batch_size} gives a process one sample a step: use a larger one")
         if rank() == 0:
-            write_beginning(run, config, dataset)
+            write_beginning(run, config, dataset, method)
             warn_if_short(method, options)
         try:
             train_epochs(run, config, dataset, data, method, checkpoint, start)
@@ -84,7 +89,14 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
             if rank() == 0 and not run.checkpoint.exists():
                 run.discard()  # nothing was learnt yet: leave the place free for the next try
             raise
-        finish(run, config, dataset, data, method)
+        failed = finish(run, config, dataset, data, method)
+    if failed:
+        print(
+            f"mixnn: training is done and kept in {run.checkpoint}, but these could not be written: "
+            f"{'; '.join(failed)}. Repeat the command with --resume to write them again.",
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
     return run
 
 
@@ -92,12 +104,17 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     """Whether `run` is a new directory, or the same run's.
 
     Raises:
-        InputError: `out` holds another run, or this one with other settings.
+        InputError: `out` holds another run, or this one with other settings, or lies inside the data.
     """
+    if Path(config.source).is_dir() and run.path.resolve().is_relative_to(Path(config.source).resolve()):
+        raise InputError(f"--out {run.path} lies inside the images {config.source}: choose a place outside")
     if not (resume and run.config.exists()):
         run.check_free()
         return
-    stored, now = flat(read_yaml(run.config)), flat(config.to_dict())
+    stored, now = read_yaml(run.config), flat(config.to_dict())
+    if "method" in stored and "source" in stored:
+        stored = with_defaults(RunConfig.from_dict(stored)).to_dict()  # options that came in since have their defaults
+    stored = flat(stored) | {"source": config.source}  # however it is written: the data is compared by its hash
     for key in sorted(stored.keys() | now.keys()):
         if stored.get(key) != now.get(key):
             raise InputError(
@@ -114,11 +131,15 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def write_beginning(run: RunDirectory, config: RunConfig, dataset: Dataset) -> None:
+def write_beginning(run: RunDirectory, config: RunConfig, dataset: Dataset, method: Method) -> None:
     run.create()
     run.write_config(config.to_dict())
-    if not run.environment.exists():
-        run.write_json(run.environment, environment(config.options.seed))
+    device = method.network.mean.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    now = environment(config.options.seed, name, "bfloat16" if method.network.bf16 else "float32")
+    before = run.read_json(run.environment) if run.environment.exists() else None
+    # A run that was stopped lists where it went on: versions and machine may differ.
+    run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
     run.write_json(run.classes, dataset.classes)
     if dataset.original is not None:
         flipped = dataset.original != dataset.train.labels
@@ -169,30 +190,35 @@ def train_epochs(
         )
 
 
-def finish(run: RunDirectory, config: RunConfig, dataset: Dataset, data: TrainData, method: Method) -> None:
-    """The model first, then the list of labels, then the picture; one that fails does not stop the next."""
-    evidence = collect_evidence(method, data, dataset.train.names)  # on all ranks
-    if rank() != 0:
-        return
-    size = data.images.shape[-1]
-    top = worst_first(evidence)[:THUMBNAILS]
-    steps: list[tuple[Path, Callable[[], object]]] = [
-        (run.model, lambda: save_model(run.model, method, config.options, size, len(dataset.classes))),
-        (run.evidence, lambda: run.write_evidence(evidence)),
-        (run.labels, lambda: write_labels(run)),
-        (run.thumbnails, lambda: run.write_arrays(run.thumbnails, {"rows": top, "images": dataset.train.images[top]})),
-        (run.overview, lambda: draw_overview(run)),
+def finish(run: RunDirectory, config: RunConfig, dataset: Dataset, data: TrainData, method: Method) -> list[str]:
+    """The model first, then what is made of it; a step that fails does not stop the next. What failed, in words."""
+    model = partial(save_model, run.model, method, config.options, data.images.shape[-1], len(dataset.classes))
+    steps: list[tuple[str, Callable[[], object]]] = [
+        (run.evidence.name, lambda: write_evidence(run, dataset, data, method)),
+        (run.labels.name, lambda: write_labels(run)),
+        (run.thumbnails.name, lambda: write_thumbnails(run, dataset)),
+        (run.overview.name, lambda: draw_overview(run)),
     ]
+    if rank() == 0:
+        steps.insert(0, (run.model.name, model))
+    else:
+        steps = steps[:1]  # the full pass needs all ranks, what follows one
     failed = []
-    for path, write in steps:
+    for name, write in steps:
         try:
             write()
         except Exception as error:  # whatever it is, an hour of training is behind us
-            failed.append(f"{path.name} ({type(error).__name__}: {error})")
-    if failed:
-        print(
-            f"mixnn: training is done and kept in {run.checkpoint}, but these could not be written: "
-            f"{'; '.join(failed)}. Repeat the command with --resume to write them again.",
-            file=sys.stderr,
-        )
-        raise SystemExit(1)
+            failed.append(f"{name} ({type(error).__name__}: {error})")
+    return failed
+
+
+def write_evidence(run: RunDirectory, dataset: Dataset, data: TrainData, method: Method) -> None:
+    evidence = collect_evidence(method, data, dataset.train.names)
+    if rank() == 0:
+        run.write_evidence(evidence)
+
+
+def write_thumbnails(run: RunDirectory, dataset: Dataset) -> None:
+    """Pictures of the likeliest wrong labels."""
+    top = judge(run.read_evidence()).order[:THUMBNAILS]
+    run.write_arrays(run.thumbnails, {"rows": top, "images": dataset.train.images[top]})

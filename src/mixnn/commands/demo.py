@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 from mixnn.commands.parsing import Parser
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.dataset import Samples
-from mixnn.issues import find_issues, issue_lines, worst_first
-from mixnn.run import Row, RunDirectory
+from mixnn.issues import issue_lines, judge, summary_figures
+from mixnn.run import RunDirectory
 
 METHODS = {"ce": "cross-entropy", "mixnn": "MixNN"}
 SHOWN = 10  # real suspects
@@ -42,7 +43,8 @@ def run(words: Sequence[str]) -> int:
         print(f"{title}, {given.epochs} epochs", file=sys.stderr)
         # Resuming: a demo that was stopped goes on, one that is done is shown again.
         runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True, dataset=dataset)
-    show(runs, RunDirectory(given.out), dataset.train)
+    if os.environ.get("RANK", "0") == "0":
+        show(runs, RunDirectory(given.out), dataset.train)
     return 0
 
 
@@ -50,7 +52,7 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
     """Print the comparison and the real suspects; save them as comparison.csv and .png beside the runs."""
     from mixnn.report.comparison import draw_comparison
 
-    rows = [{"method": METHODS[name], **figures(run)} for name, run in runs.items()]
+    rows = [{"method": METHODS[name], **summary_figures(run)} for name, run in runs.items()]
     out.write_table(out.path / "comparison.csv", rows)
     print(f"\n{'':<14}{'accuracy on held-out photos':^28}{'wrong labels found':^24}")
     print(f"{'':<14}{'last epoch':>13}{'best epoch':>13}{'precision':>14}{'recall':>9}")
@@ -61,7 +63,7 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
     run = runs["mixnn"]
     evidence, classes, suspects = run.read_evidence(), run.read_classes(), real_suspects(run)
     print(f"\n{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
-    print("\n".join(issue_lines(evidence, classes, suspects[:SHOWN])))
+    print("\n".join(issue_lines(evidence, judge(evidence), classes, suspects[:SHOWN])))
     place = {name: i for i, name in enumerate(photos.names)}
     draw_comparison(
         {METHODS[name]: run for name, run in runs.items()},
@@ -75,22 +77,8 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
     print(f"side by side: {out.path / 'comparison.png'}, {out.path / 'comparison.csv'}")
 
 
-def figures(run: RunDirectory) -> Row:
-    """Accuracy of the last and of the best epoch; precision and recall of the flipped labels found, in 0–1."""
-    accuracy = [float(row["accuracy"]) for row in run.read_table(run.metrics)]
-    issues, flipped = find_issues(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
-    both = int((issues & flipped).sum())
-    return {
-        "last_accuracy": accuracy[-1],
-        "best_accuracy": max(accuracy),
-        "precision": both / max(1, int(issues.sum())),
-        "recall": both / max(1, int(flipped.sum())),
-    }
-
-
 def real_suspects(run: RunDirectory) -> list[int]:
     """Labels held to be wrong that nobody flipped: mistakes the photos came with, or ours. The worst first."""
-    evidence, flipped = run.read_evidence(), run.read_arrays(run.noise)["flipped"]
-    order = worst_first(evidence)
-    real: list[int] = order[(find_issues(evidence) & ~flipped)[order]].tolist()
+    verdicts, flipped = judge(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
+    real: list[int] = verdicts.order[(verdicts.issue & ~flipped)[verdicts.order]].tolist()
     return real

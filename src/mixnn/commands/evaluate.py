@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.commands.parsing import Parser
+from mixnn.commands.parsing import Parser, readable_output
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.readers import PHOTO_SIZE, read_source
 from mixnn.errors import InputError
@@ -30,7 +30,7 @@ def run(words: Sequence[str]) -> int:
 
     classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device))
-    sized = given.data.partition(":")[0] in ("cifar10", "cifar100", "demo")
+    sized = given.data.startswith(("cifar10:", "cifar100:", "demo:"))
     size = None if sized or model.size == PHOTO_SIZE else model.size
     dataset = read_source(given.data, image_size=size, progress=counter("reading images"))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
@@ -38,7 +38,8 @@ def run(words: Sequence[str]) -> int:
         raise InputError(f"{given.data} has images of {samples.images.shape[1]} px, the run has {model.size}")
     labels = translated(samples, dataset, classes)
     predicted = probabilities(model, samples.images).argmax(1)
-    report(predicted, labels, classes, f"{given.data}, {len(labels):,} {name}")
+    with readable_output():
+        report(predicted, labels, classes, f"{given.data}, {len(labels):,} {name}")
     return 0
 
 

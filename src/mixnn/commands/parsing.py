@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -12,8 +15,21 @@ from jsonargparse import ArgumentParser, Namespace
 from mixnn.errors import InputError
 
 
+@contextmanager
+def readable_output() -> Iterator[None]:
+    """For results on standard output: whoever reads them may stop early, as `| head` does."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Parser(ArgumentParser):
     """Takes `--batch-size` and `--batch_size` alike; raises InputError where argparse would print and exit."""
+
+    def __init__(self, *, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
 
     def parse_words(self, words: Sequence[str]) -> Namespace:
         return self.parse_args([underscored(word) for word in words])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.commands.parsing import Parser
+from mixnn.commands.parsing import Parser, readable_output
 from mixnn.data.readers.images import read_image
 from mixnn.errors import InputError
 from mixnn.run import RunDirectory
@@ -32,25 +32,30 @@ def run(words: Sequence[str]) -> int:
 
     from mixnn.assemble import load_model, pick_device
 
-    classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device))
+    with readable_output():
+        return 2 if write_predictions(model, directory.read_classes(), given.images) else 0
+    return 0
+
+
+def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]) -> int:
+    """A CSV line for each image that can be read, on standard output; the number of those that cannot."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["file_name", "label", "probability"])
     bad = 0
-    for start in range(0, len(given.images), BATCH):
+    for start in range(0, len(paths), BATCH):
         names, images = [], []
-        for name in given.images[start : start + BATCH]:
+        for name in paths[start : start + BATCH]:
             try:
                 images.append(read_image(Path(name), model.size))
                 names.append(name)
             except InputError as error:  # the good ones are predicted all the same
                 bad += 1
                 print(f"mixnn: {error}", file=sys.stderr)
-        if not images:
-            continue
-        for name, probs in zip(names, probabilities(model, np.stack(images)), strict=True):
-            writer.writerow([name, classes[probs.argmax()], f"{probs.max():.4f}"])
-    return 2 if bad else 0
+        if images:
+            for name, probs in zip(names, probabilities(model, np.stack(images)), strict=True):
+                writer.writerow([name, classes[probs.argmax()], f"{probs.max():.4f}"])
+    return bad
 
 
 def probabilities(model: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import json
 import os
 from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import Any
 from mixnn.commands.parsing import Parser, underscored
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
-from mixnn.issues import find_issues, issue_lines, worst_first
+from mixnn.issues import issue_lines, judge
 from mixnn.run import RunDirectory, read_yaml
 
+RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for field in fields(TrainOptions))}
 SHOWN = 5  # issues on the screen
 PRESETS = resources.files("mixnn") / "presets"
 
@@ -66,8 +68,11 @@ def build_parser(method: str) -> Parser:
     parser.add_argument("--preset", type=str | None, default=None, help=f"settings: {', '.join(preset_names())}")
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
     parser.add_class_arguments(TrainOptions, None)
+    section = option_section(method)
+    if section in RESERVED:
+        raise InputError(f"method {method!r}: the name {section} is taken by a setting: give the class another name")
     skip = {"network", "networks", "labels", "num_classes"}
-    parser.add_class_arguments(method_class(method), option_section(method), skip=skip)
+    parser.add_class_arguments(method_class(method), section, skip=skip)
     return parser
 
 
@@ -77,15 +82,15 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         InputError: no such preset, or a file cannot be read.
     """
-    settings = []
-    if (preset := value_of(words, "--preset")) is not None:
+    settings = [read_yaml(file) for file in values_of(words, "--config")]
+    if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
+        settings.insert(0, read_yaml(RunDirectory(out).config))
+    presets = [content.pop("preset", None) for content in settings]
+    preset = next((name for name in [value_of(words, "--preset"), *reversed(presets)] if name is not None), None)
+    if preset is not None:
         if preset not in preset_names():
             raise InputError(f"--preset {preset!r} is unknown: use one of {', '.join(preset_names())}")
-        settings.append(read_yaml(str(PRESETS / f"{preset}.yaml")))
-    if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
-        settings.append(read_yaml(RunDirectory(out).config))
-    if (file := value_of(words, "--config")) is not None:
-        settings.append(read_yaml(file))
+        settings.insert(0, read_yaml(str(PRESETS / f"{preset}.yaml")))
     return settings
 
 
@@ -99,14 +104,20 @@ def as_config_words(settings: Sequence[dict[str, Any]], method: str) -> Iterator
         yield json.dumps({key: value for key, value in content.items() if key not in others})
 
 
-def value_of(words: Sequence[str], option: str) -> str | None:
-    """What stands behind `option` the last time it occurs."""
-    value = None
-    for word, following in zip_longest(words, words[1:]):
+def values_of(words: Sequence[str], option: str) -> list[str]:
+    """What stands behind `option`, each time it occurs."""
+    values = []
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, attached = word.partition("=")
         if name == option:
-            value = attached if equals else following
-    return value
+            values.append(attached if equals else following)
+    return values
+
+
+def value_of(words: Sequence[str], option: str) -> str | None:
+    """What stands behind `option` the last time it occurs."""
+    values = values_of(words, option)
+    return values[-1] if values else None
 
 
 def without_files(words: Sequence[str]) -> list[str]:
@@ -126,7 +137,8 @@ def preset_names() -> list[str]:
 def summary(run: RunDirectory) -> str:
     """What came out, read from the run directory."""
     metrics, evidence = run.read_table(run.metrics), run.read_evidence()
-    issues, samples = int(find_issues(evidence).sum()), len(evidence.given)
+    verdicts = judge(evidence)
+    issues, samples = int(verdicts.issue.sum()), len(evidence.given)
     lines = []
     accuracies = [float(row["accuracy"]) for row in metrics if row.get("accuracy")]
     if accuracies:
@@ -135,10 +147,10 @@ def summary(run: RunDirectory) -> str:
             f"accuracy on {metrics[-1]['heldout']}: last epoch {accuracies[-1]:.2%}, "
             f"best epoch {best:.2%} (epoch {accuracies.index(best) + 1})"
         )
-    likeliest = worst_first(evidence)[: min(SHOWN, issues)].tolist()
+    likeliest = verdicts.order[: min(SHOWN, issues)].tolist()
     lines.append(
         f"label issues: {issues:,} of {samples:,} ({issues / samples:.1%}){', the likeliest:' if issues else ''}"
     )
-    lines += issue_lines(evidence, run.read_classes(), likeliest)
+    lines += issue_lines(evidence, verdicts, run.read_classes(), likeliest)
     lines.append(f"run directory: {run.path}  (labels.csv, overview.png, model.safetensors, metrics.csv)")
     return "\n".join(lines)

@@ -89,4 +89,6 @@ class Method(nn.Module):
         """Time what stands inside under `name`."""
         start = time.perf_counter()
         yield
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # a GPU works on after the call; a few times an epoch it may be waited for
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -47,7 +47,7 @@ class MixNN(Method):
         neighbors: K, other than the sample itself; 0 is plain training on soft targets.
         scope: neighbours from the whole "dataset", by the full pass (the paper), or from the "batch",
             by a second train-mode forward of it (the public code).
-        backend: of the neighbour search: "auto", "exact", or "hnsw" (the paper's; extra `ann`).
+        backend: of the neighbour search: "auto", "exact", "bfloat16" or "hnsw" (the paper's; extra `ann`).
         metric: "l2" (the paper's) or "cosine".
         warmup: E_w, epochs of cross-entropy (paper: 10 for CIFAR-10, 30 for CIFAR-100).
         warmup_plain: warm up without augmentation and shuffling (the public code).
@@ -57,6 +57,8 @@ class MixNN(Method):
         correct_every: epochs from one correction to the next (public code: 10).
         alpha: α of the moving average, in 0–1 (Eq. 12; public code: 0.9).
         loss_window: the mixture sees the mean loss of so many passes (public code: 5 at 80 % noise).
+        min_separation: leave all labels alone in epochs whose two humps are closer than this, in units of
+            their spread (the paper and the public code: 0).
         gmm_max_iter, gmm_tol, gmm_reg, gmm_monotone: of the mixture, see `clean_probability`
             (public code: 10, 1e-2, 5e-4, False).
 
@@ -65,7 +67,6 @@ class MixNN(Method):
     """
 
     history: Tensor  # (loss_window, N) normalised losses of the latest passes, NaN where there was none
-    clean: Tensor  # (N,) w
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class MixNN(Method):
         correct_every: int = 1,
         alpha: float = 0.95,
         loss_window: int = 1,
+        min_separation: float = 0.0,
         gmm_max_iter: int = 100,
         gmm_tol: float = 1e-3,
         gmm_reg: float = 5e-4,
@@ -100,6 +102,7 @@ class MixNN(Method):
         require_between("gmm_max_iter", gmm_max_iter, 1)
         require_between("gmm_tol", gmm_tol, 0)
         require_between("gmm_reg", gmm_reg, 1e-12)
+        require_between("min_separation", min_separation, 0)
         require_backend(backend)
         self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
         self.warmup, self.warmup_plain = warmup, warmup_plain
@@ -107,11 +110,17 @@ class MixNN(Method):
         self.mixup_until, self.early_loss = mixup_until, early_loss
         self.correct_from, self.correct_every, self.alpha = correct_from, correct_every, alpha
         self.clean_probability = partial(
-            clean_probability, max_iter=gmm_max_iter, tol=gmm_tol, reg=gmm_reg, monotone=gmm_monotone
+            clean_probability,
+            normalized=True,
+            max_iter=gmm_max_iter,
+            tol=gmm_tol,
+            reg=gmm_reg,
+            monotone=gmm_monotone,
+            min_separation=min_separation,
         )
         self.targets = SampleTable(one_hot(labels, num_classes).float())  # t
         self.register_buffer("history", torch.full((loss_window, len(labels)), torch.nan))
-        self.register_buffer("clean", torch.ones(len(labels)))
+        self.clean = torch.ones(len(labels))  # w, anew in every epoch that needs it
 
     @property
     def stage(self) -> Literal["warmup", "mixup", "neighbors"]:
@@ -202,7 +211,7 @@ class MixNN(Method):
                 t = ema(t, logits.softmax(1), self.alpha)
                 self.targets.write(batch.index, t)
             if self.stage == "neighbors":
-                near = nearest_neighbors(features, self.neighbors, metric=self.metric)
+                near = nearest_neighbors(features, self.neighbors, metric=self.metric, backend=self.backend)
                 return near, mixing_weights(self.clean[batch.index], near), t
         near = torch.randperm(size, device=t.device)[:, None]
         own_share = torch.distributions.Beta(1.0, 1.0).sample().to(t.device)  # λ, one for the batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mixnn.issues import judge
 from mixnn.report.overview import BAD, GOOD, INK, SOFT, Images, draw_suspects, new_page, save, tidy
 from mixnn.run import RunDirectory
 
@@ -26,5 +27,5 @@ def draw_comparison(
     for axes in (curves, losses):
         axes.legend(fontsize=8, frameon=False)
         tidy(axes)
-    draw_suspects(figure, pictures, evidence, run.read_classes(), suspects, images)
+    draw_suspects(figure, pictures, evidence, judge(evidence), run.read_classes(), suspects, images)
     save(figure, path)

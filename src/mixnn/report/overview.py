@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from mixnn.issues import find_issues, suggested_labels, worst_first
+from mixnn.issues import Verdicts, judge
 from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ SUSPECTS, ACROSS = 16, 8
 def draw_overview(run: RunDirectory) -> None:
     """Write `overview.png` from the files of the run directory."""
     evidence, classes, thumbnails = run.read_evidence(), run.read_classes(), run.read_arrays(run.thumbnails)
-    issues = int(find_issues(evidence).sum())
+    verdicts = judge(evidence)
+    issues = int(verdicts.issue.sum())
     config = read_yaml(run.config)
     added = f", noise {config['noise']} added" if config["noise"] else ""
     figure, charts, pictures = new_page(
@@ -35,7 +36,7 @@ def draw_overview(run: RunDirectory) -> None:
     draw_curves(figure.add_subplot(charts[0]), run.read_table(run.metrics))
     draw_losses(figure.add_subplot(charts[1]), evidence)
     images = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True))
-    draw_suspects(figure, pictures, evidence, classes, worst_first(evidence)[:issues].tolist(), images)
+    draw_suspects(figure, pictures, evidence, verdicts, classes, verdicts.order[:issues].tolist(), images)
     save(figure, run.overview)
 
 
@@ -94,17 +95,22 @@ def draw_losses(axes: Axes, evidence: Evidence) -> None:
 
 
 def draw_suspects(
-    figure: Figure, grid: GridSpec, evidence: Evidence, classes: list[str], rows: Sequence[int], images: Images
+    figure: Figure,
+    grid: GridSpec,
+    evidence: Evidence,
+    verdicts: Verdicts,
+    classes: list[str],
+    rows: Sequence[int],
+    images: Images,
 ) -> None:
     """The samples `rows`, as many as fit: thumbnail, given → suggested."""
-    suggested, confidence = suggested_labels(evidence)
     for place, row in enumerate(rows[:SUSPECTS]):
         axes = figure.add_subplot(grid[place // ACROSS, place % ACROSS])
         axes.axis("off")
         if row in images:
             axes.imshow(images[row])
         given = shortened(classes[evidence.given[row]])
-        title = f"{given} →\n{shortened(classes[suggested[row]])} {confidence[row]:.0%}"
+        title = f"{given} →\n{shortened(classes[verdicts.suggested[row]])} {verdicts.confidence[row]:.0%}"
         axes.set_title(title, fontsize=8, color=INK, parse_math=False)
 
 

@@ -43,8 +43,14 @@ class Checkpoint:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
         }
-        with replacing(self.path) as temporary:
-            torch.save(state, temporary)
+        try:
+            with replacing(self.path) as temporary:
+                torch.save(state, temporary)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError where a disk is full
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"checkpoint {self.path} cannot be written ({reason}): make room, then --resume"
+            ) from error
 
     def load(self) -> int:
         """Take up what was saved; the number of epochs done, 0 where nothing was saved yet.
@@ -67,7 +73,12 @@ class Checkpoint:
                 f"checkpoint {self.path} was made with other data (images, labels, names or classes differ): "
                 "give the same DATA, or a new --out"
             )
-        self.method.load_state_dict(state["method"])
+        try:
+            self.method.load_state_dict(state["method"])
+        except RuntimeError as error:
+            raise InputError(
+                f"checkpoint {self.path} does not fit the network or method: these have changed"
+            ) from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         return int(state["epochs_done"])

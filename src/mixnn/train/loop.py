@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from mixnn.data.random import derived_seed
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import active, rank, total
+from mixnn.errors import InputError
 from mixnn.methods.base import Method
 
 STEPS = 2  # purpose of a derived seed: dropout, random partners
@@ -53,9 +55,13 @@ def fit(
     """Train `method` from epoch `start` up to, not including, `epochs`.
 
     The lines without observers and clocks are all there is to it; `examples/own_loop.py` has them bare.
+
+    Raises:
+        InputError: the loss is no longer finite; the observers have not seen that epoch.
     """
-    step: nn.Module = DistributedDataParallel(method, **NO_BUFFERS) if active() else method
     for epoch in range(start, epochs):
+        # Anew each epoch: after its first step DDP sums in another order, which a resumed run would not.
+        step: nn.Module = DistributedDataParallel(method, **NO_BUFFERS) if active() else method
         began = time.perf_counter()
         seed_epoch(seed, epoch)
         method.train()
@@ -74,6 +80,8 @@ def fit(
         method.end_epoch()
         scheduler.step()
         mean_loss = (total(losses)[0] / losses[1]).item()
+        if not math.isfinite(mean_loss):  # before a checkpoint takes it in
+            raise InputError(f"training diverged in epoch {epoch + 1} (loss {mean_loss}): use a lower --lr")
         seconds = {"begin": prepared - began, "train": time.perf_counter() - prepared}
         for observer in observers:
             observer.epoch_done(epoch, mean_loss, seconds | method.seconds)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixnn.data.train_data import as_input, inference_batch
-from mixnn.distributed import rank, shard, total
+from mixnn.distributed import rank, shard, total, world_size
 from mixnn.methods.base import Method
 from mixnn.run import Row, RunDirectory
 
@@ -67,8 +67,9 @@ class Recorder:
         if self.true_labels is not None and targets is not None:
             figures["right_targets"] = (targets.argmax(1) == self.true_labels).float().mean().item()
         phases = dict.fromkeys(("full_pass", "mixture", "neighbors"), 0.0) | seconds
+        phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
         row |= figures | {f"seconds_{name}": value for name, value in phases.items()}
-        row["images_per_second"] = self.samples / seconds["train"]
+        row["images_per_second"] = self.samples * world_size() / seconds["train"]
         self.samples = 0
         self.rows.append(row)
         if rank() == 0:
