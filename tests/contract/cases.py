@@ -44,8 +44,13 @@ def variant(name: str, *, local: bool = False, **options: Any) -> Case:
     return Case(f"mixnn-{name}", MixNN, SHORT["mixnn"] | options, local)
 
 
+def method_case(name: str, **options: Any) -> Case:
+    """An entry of METHODS with its short schedule."""
+    return Case(name, METHODS[name], SHORT.get(name, {}) | options)
+
+
 CASES = [
-    *(Case(name, kind, SHORT.get(name, {})) for name, kind in METHODS.items()),
+    *map(method_case, METHODS),
     variant("batch", scope="batch", local=True),
     variant("mixup", mixup_until=3, local=True),
     variant("linear", mixup_until=3, early_loss="linear", correct_from=3, local=True),
