@@ -12,6 +12,7 @@ from mixnn.networks import (
     PreActBlock,
     Residual,
     build_network,
+    fused,
     import_named,
 )
 
@@ -180,3 +181,17 @@ def test_import_named():
     assert import_named("mixnn.networks:NETWORKS", "thing") is NETWORKS
     with pytest.raises(InputError, match=r"thing 'mixnn\.networks' cannot be imported"):
         import_named("mixnn.networks", "thing")
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet18"])
+def test_a_fused_network_says_the_same(name):
+    """With batch norms that have seen something, and without touching the network itself."""
+    network = build(name, 32)
+    x = torch.rand(8, 3, 32, 32)
+    network.train()(x)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    looking = fused(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in looking.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(looking(x), network.eval()(x), atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in before.items())

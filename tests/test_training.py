@@ -112,6 +112,9 @@ def test_min_separation_reaches_the_mixture() -> None:
     method.begin_epoch(2, data)
     assert (method.clean == 1).all()
     assert method.figures["clean_share"] == 1
+    before = method.targets.rows.clone()
+    method.end_epoch()
+    assert torch.equal(method.targets.rows, before)  # nor is any label corrected
 
 
 def test_nobody_reading_the_epoch_lines_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

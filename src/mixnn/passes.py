@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows
-from mixnn.networks import Classifier
+from mixnn.networks import Classifier, fused
 
 
 class Pass(NamedTuple):
@@ -22,12 +22,10 @@ class Pass(NamedTuple):
 @torch.no_grad()
 def full_pass(network: Classifier, data: TrainData) -> Pass:
     """Features and log-probabilities of every training sample: no augmentation, no dropout, no statistics updated."""
-    was_training = network.training
-    network.eval()
+    looking = fused(network)
     features, log_probs = [], []
     for x in data.full_batches():
-        z, logits = network.features_and_logits(x)
+        z, logits = looking.features_and_logits(x)
         features.append(z)
         log_probs.append(logits.log_softmax(1))
-    network.train(was_training)
     return Pass(gather_rows(torch.cat(features)), gather_rows(torch.cat(log_probs)))

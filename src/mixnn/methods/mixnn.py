@@ -120,6 +120,7 @@ class MixNN(Method):
         )
         self.targets = SampleTable(one_hot(labels, num_classes).float())  # t
         self.register_buffer("history", torch.full((loss_window, len(labels)), torch.nan))
+        self.min_separation, self.unsure = min_separation, False
         self.clean = torch.ones(len(labels))  # w, anew in every epoch that needs it
 
     @property
@@ -158,7 +159,7 @@ class MixNN(Method):
             self.weights = mixing_weights(self.clean, self.nearest)  # a (N, 1 + K)
             if self.neighbors > 0:
                 self.figures["neighbor_agreement"] = neighbor_agreement(data.labels, self.nearest).mean().item()
-        if self.correcting:  # takes effect when the epoch ends
+        if self.correcting and not self.unsure:  # takes effect when the epoch ends
             rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
             self.targets.write(rows, ema(self.targets[rows], log_probs[rows].exp(), self.alpha))
 
@@ -167,6 +168,7 @@ class MixNN(Method):
         losses = sample_losses(log_probs, self.targets.rows.argmax(1))
         self.history.copy_(torch.cat([self.history[1:], min_max(losses)[None]]))
         clean, mixture = self.clean_probability(self.history.nanmean(0))
+        self.unsure = mixture is None or mixture.separation < self.min_separation
         self.figures["clean_share"] = clean.gt(0.5).float().mean().item()
         if mixture is not None:
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
@@ -207,7 +209,7 @@ class MixNN(Method):
         if self.scope == "batch":  # the public code: a train-mode forward gives features and p
             with torch.no_grad():
                 features, logits = self.network.features_and_logits(batch.x)
-            if self.correcting:
+            if self.correcting and not self.unsure:
                 t = ema(t, logits.softmax(1), self.alpha)
                 self.targets.write(batch.index, t)
             if self.stage == "neighbors":
