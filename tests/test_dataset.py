@@ -118,7 +118,7 @@ def test_bad_options(options, message):
 @pytest.mark.parametrize(
     ("classes", "labels", "message"),
     [
-        (["cat"], [0, 0], "the data has 1 class"),
+        (["cat"], [0, 0], "the data has one class only"),
         (["cat", "dog"], [0, 0, 0], "class 'dog' has no image, at least 2"),
         (["cat", "dog"], [0, 1, 0], "class 'dog' has one image, at least 2"),
     ],

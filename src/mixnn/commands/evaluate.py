@@ -35,7 +35,7 @@ def run(words: Sequence[str]) -> int:
     dataset = read_source(given.data, image_size=size, progress=counter("reading images"))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
     if samples.images.shape[1] != model.size:
-        raise InputError(f"{given.data} has images of {samples.images.shape[1]} px, the run has {model.size}")
+        raise InputError(f"{given.data} has images of {samples.images.shape[1]} px, the run {model.size}: give others")
     labels = translated(samples, dataset, classes)
     predicted = probabilities(model, samples.images).argmax(1)
     with readable_output():

@@ -112,7 +112,8 @@ def fingerprint(samples: Samples, classes: Sequence[str]) -> str:
 
 def _check_counts(dataset: Dataset, where: str, least: int = 2) -> None:
     if len(dataset.classes) < 2:
-        raise InputError(f"the data has {len(dataset.classes)} class: at least two are needed to train a classifier")
+        found = ", ".join(dataset.classes)
+        raise InputError(f"the data has one class only ({found}): give a folder, or a label, for each class")
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
     for name, count in zip(dataset.classes, counts, strict=True):
         if count < least:

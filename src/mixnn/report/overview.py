@@ -71,6 +71,8 @@ def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
     axes.set(xlabel="epoch", ylim=(0, 1), title="learning curves")
     loss = axes.twinx()
     loss.plot(epochs, [float(row["train_loss"]) for row in rows], color=BAD, ls=":")
+    low, high = loss.get_ylim()
+    loss.set_ylim(low - 0.35 * (high - low), high)  # room for the legend
     loss.set_ylabel("training loss (dotted)", color=BAD)
     if axes.get_legend_handles_labels()[0]:
         loss.legend(*axes.get_legend_handles_labels(), loc="lower right", fontsize=8)

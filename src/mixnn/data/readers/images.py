@@ -43,7 +43,7 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
         raise InputError(f"image {path} does not exist: correct the name, or remove it from the list") from None
     except (OSError, ValueError, SyntaxError, TypeError, struct.error, Image.DecompressionBombError) as error:
         # Pillow repeats the path in some messages.
-        reason = str(error).replace(f" {str(path)!r}", " it")
+        reason = str(error).replace(f" {str(path)!r}", "")
         raise InputError(f"image {path} cannot be read ({reason}): repair it, or remove it from the data") from error
 
 
