@@ -39,7 +39,7 @@ def keep_classes(count: int) -> Spoil:
     def spoil(root: Path) -> list[object]:
         for folder in sorted(root.iterdir())[count:]:
             shutil.rmtree(folder)
-        return ["1 class"] if count else [root]
+        return ["one class only"] if count else [root]
 
     return spoil
 
