@@ -1,7 +1,5 @@
 """`python -m mixnn`, which is what `torchrun -m mixnn` starts."""
 
-import sys
+from mixnn.cli import entry
 
-from mixnn.cli import main
-
-sys.exit(main())
+entry()

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mixnn.errors import InputError
 
@@ -45,6 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nmixnn: interrupted; repeat the command to go on, `mixnn train` with --resume", file=sys.stderr)
         return 130
+
+
+def entry() -> NoReturn:
+    """Run a command and end the process."""
+    try:
+        code = main()
+    except SystemExit as end:  # --help, or a last step that failed
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Threads that gloo leaves behind abort, now and then, a process that ends the usual way (torch 2.13).
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def overview() -> str:
