@@ -69,7 +69,7 @@ def channels_last(module: nn.Module) -> nn.Module:
 def fused(network: Classifier) -> Classifier:
     """A copy to look with, not to train: a batch norm right after a convolution is folded into it.
 
-    The answers are the same up to rounding, for a sixth less time on a CPU.
+    The answers are the same up to rounding, for less time: 6 to 20 % less was seen on two CPU cores.
     """
     copy = deepcopy(network).eval()
     for module in copy.modules():
