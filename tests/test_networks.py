@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mixnn.errors import InputError
+from mixnn.lookup import look_up
 from mixnn.networks import (
     NETWORKS,
     BasicBlock,
@@ -13,7 +14,6 @@ from mixnn.networks import (
     Residual,
     build_network,
     fused,
-    import_named,
 )
 
 MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.2])
@@ -177,10 +177,13 @@ def test_unknown_networks(name, message):
         build(name, 32)
 
 
-def test_import_named():
-    assert import_named("mixnn.networks:NETWORKS", "thing") is NETWORKS
-    with pytest.raises(InputError, match=r"thing 'mixnn\.networks' cannot be imported"):
-        import_named("mixnn.networks", "thing")
+def test_look_up():
+    assert look_up("cnn", NETWORKS, "thing", "name") is NETWORKS["cnn"]
+    assert look_up("mixnn.networks:NETWORKS", {}, "thing", "name") is NETWORKS
+    with pytest.raises(InputError, match=r"thing 'mixnn\.networks' is unknown: use one of cnn, .*package\.module:name"):
+        look_up("mixnn.networks", NETWORKS, "thing", "name")
+    with pytest.raises(InputError, match=r"thing 'mixnn\.networks:NOTHING' cannot be imported"):
+        look_up("mixnn.networks:NOTHING", {}, "thing", "name")
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet18"])

@@ -6,7 +6,6 @@ so needs nothing beside its weights to predict.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mixnn.errors import InputError
+from mixnn.lookup import look_up
 
 
 class Classifier(nn.Module):
@@ -173,30 +173,14 @@ NETWORKS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {
 }
 
 
-def import_named(path: str, what: str) -> object:
-    """The object at `package.module:name`.
-
-    Raises:
-        InputError: it cannot be imported.
-    """
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{what} {path!r} cannot be imported ({error}): write package.module:name") from error
-
-
 def network_factory(name: str) -> Callable[[int], tuple[nn.Module, int]]:
     """What builds the network called `name`, or `package.module:factory`.
 
     Raises:
         InputError: no such network.
     """
-    if name in NETWORKS:
-        return NETWORKS[name]
-    if ":" not in name:
-        raise InputError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}, or package.module:factory")
-    return import_named(name, "network")  # type: ignore[return-value]  # the user's word for its type
+    factory: Callable[[int], tuple[nn.Module, int]] = look_up(name, NETWORKS, "network", "factory")
+    return factory
 
 
 def build_network(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mixnn.errors import InputError
+from mixnn.lookup import look_up
 from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.mixnn import MixNN
-from mixnn.networks import import_named
 
 METHODS: dict[str, type[Method]] = {
     "mixnn": MixNN,
@@ -20,11 +20,7 @@ def method_class(name: str) -> type[Method]:
     Raises:
         InputError: no such method.
     """
-    if name in METHODS:
-        return METHODS[name]
-    if ":" not in name:
-        raise InputError(f"method {name!r} is unknown: use one of {', '.join(METHODS)}, or package.module:Class")
-    found = import_named(name, "method")
+    found = look_up(name, METHODS, "method", "Class")
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise InputError(f"method {name!r} is not a subclass of mixnn.Method")
     return found
