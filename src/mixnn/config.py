@@ -10,15 +10,39 @@ from mixnn.errors import InputError
 
 @dataclass
 class DataOptions:
-    """How images are read and set apart.
+    """How images are found, read and set apart.
 
     Args:
-        image_size: pixels to read images at (short side resized, centre cut out); 64 where not given.
+        image_size: pixels to read image files at (short side resized, centre cut out); 64 where not given.
+        crop_size: pixels of what the network sees, cut out of the image; all of it where not given.
         holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
+        heldout: the part of the data that accuracy is measured on; test, or else val, where not given.
+        image_column: of a table: file names or images.
+        label_column: of a table: labels.
+        split_column: of a table: train, val or test; all is train where there is none.
+        root: folder that the file names of a table are relative to; the table's own where not given.
+        labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
+        unlabelled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
+        store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
+        cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
+        workers: processes that decode images; one for each core where not given, 0 is none.
     """
 
     image_size: int | None = None
+    crop_size: int | None = None
     holdout: float = 0.1
+    heldout: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+    root: str | None = None
+    labels: str | None = None
+    unlabelled: str | None = None
+    on_bad_image: Literal["set-aside", "fail"] = "set-aside"
+    store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
+    cache_dir: str | None = None
+    workers: int | None = None
 
 
 @dataclass

@@ -1,16 +1,45 @@
-"""Labelled images in memory, split and limited. Must not know: file formats, torch, methods."""
+"""Labelled images, in parts. Must not know: file formats, torch, methods."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.data.noise import corrupt, parse_noise, transition_matrix
+from mixnn.data.files import EncodedImages, Rows, pick
 from mixnn.errors import InputError
+
+HELDOUT = ("test", "val")  # parts that accuracy can be measured on, the better first
+
+
+class Part(NamedTuple):
+    """One part of a source, as a reader gives it.
+
+    Attributes:
+        images: files, or uint8 (N, H, W, 3), or float32 (N, D) embeddings.
+        labels: N words, or int64 (N,) places in the source's list of classes.
+        names: N file names, relative to the data, or stand-ins such as `train/00017`.
+    """
+
+    images: EncodedImages | NDArray[Any]
+    labels: Sequence[str] | NDArray[np.int64]
+    names: list[str]
+
+
+class Source(NamedTuple):
+    """All that a reader gives.
+
+    Attributes:
+        parts: by name; "train" has to be among them, "test" and "val" are what they say, others are kept apart.
+        classes: C names, for labels that are numbers, or to fix an order; None makes them of the words, sorted.
+    """
+
+    parts: Mapping[str, Part]
+    classes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -18,25 +47,25 @@ class Samples:
     """Images with labels.
 
     Attributes:
-        images: uint8 (N, H, W, 3).
-        labels: int64 (N,), places in the list of classes.
+        images: uint8 (N, H, W, 3), or float32 (N, D) embeddings, or still encoded.
+        labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabelled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
     """
 
-    images: NDArray[np.uint8]
+    images: EncodedImages | NDArray[Any]
     labels: NDArray[np.int64]
     names: list[str]
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Samples:
-        return Samples(self.images[rows], self.labels[rows], np.asarray(self.names, dtype=object)[rows].tolist())
+    def __getitem__(self, rows: Rows) -> Samples:
+        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a reader gives, and what a run uses.
+    """What a run uses.
 
     Attributes:
         classes: C names.
@@ -44,6 +73,8 @@ class Dataset:
         heldout: samples kept apart for accuracy; None where the source has none and none were drawn.
         heldout_name: what to call them, e.g. "test" or "holdout".
         original: int64 (N,), the labels of `train` before noise was added; None where none was.
+        unlabelled: words that mean "don't know"; `unlabelled[i]` is label -1 - i.
+        others: parts of the source that the run does not use.
     """
 
     classes: list[str]
@@ -51,72 +82,66 @@ class Dataset:
     heldout: Samples | None = None
     heldout_name: str = "none"
     original: NDArray[np.int64] | None = None
+    unlabelled: list[str] = field(default_factory=list)
+    others: dict[str, Samples] = field(default_factory=dict)
+
+    def label_words(self, labels: NDArray[np.int64]) -> list[str]:
+        """Labels (n,) as the data writes them."""
+        words = [*self.classes, *reversed(self.unlabelled)]  # words[-1 - i] is unlabelled[i]
+        return [words[label] for label in labels.tolist()]
 
 
-def prepare(
-    dataset: Dataset, *, holdout: float = 0.1, limit: int | None = None, noise: str | None = None, seed: int = 0
-) -> Dataset:
-    """Draw a hold-out where the source has no test part, keep the first `limit`, add noise, check.
+def build_dataset(source: Source, *, unlabelled: str | None = None, heldout: str | None = None) -> Dataset:
+    """A source with its labels as numbers.
 
     Args:
-        holdout: share of each class, in 0–1; at least one sample a class unless 0.
-        limit: the first so many training samples are used.
-        noise: `kind:rate`, added to the training part only; None adds none.
-        seed: of the hold-out and of the noise.
+        unlabelled: words that mean "don't know", with commas between them (a CSV line).
+        heldout: the part that accuracy is measured on; "test", or else "val", where not said.
 
     Raises:
-        InputError: an argument is out of range, or a class has too few images.
+        InputError: there is no part of that name, a word of `unlabelled` does not occur, or a
+            number is no place in the list of classes.
     """
-    if not 0 <= holdout < 1:
-        raise InputError(f"--data.holdout is {holdout:g}: use a share from 0 up to, not including, 1")
-    if limit is not None and limit < 2:
-        raise InputError(f"--limit is {limit}: use at least 2")
-    _check_counts(dataset, "")
-    if dataset.heldout is None and holdout > 0:
-        held = draw_stratified(dataset.train.labels, holdout, seed)
-        dataset = replace(
-            dataset,
-            train=dataset.train[np.flatnonzero(~held)],
-            heldout=dataset.train[np.flatnonzero(held)],
-            heldout_name="holdout",
-        )
-    if limit is not None:
-        dataset = replace(dataset, train=dataset.train[slice(limit)])
-        _check_counts(dataset, f" among the first {limit} (--limit)", least=1)
-    if noise is not None:
-        transition = transition_matrix(*parse_noise(noise), dataset.classes)
-        labels = corrupt(dataset.train.labels, transition, seed)
-        dataset = replace(dataset, train=replace(dataset.train, labels=labels), original=dataset.train.labels)
-    return dataset
+    unknown = [] if unlabelled is None else [word.strip() for word in next(csv.reader([unlabelled]), [""])]
+    words: set[str] = set() if source.classes is None else set(source.classes)
+    for part in source.parts.values():
+        if not isinstance(part.labels, np.ndarray):
+            words.update(part.labels)
+    for word in unknown:
+        if word not in words:
+            some = ", ".join(map(repr, sort_words(words)[:20]))
+            raise InputError(f"--data.unlabelled: no label is {word!r}: correct it; the labels are {some}")
+    kept = [word for word in source.classes or sort_words(words) if word not in unknown]
+    code = {word: i for i, word in enumerate(kept)} | {word: -1 - i for i, word in enumerate(unknown)}
+    code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
+    parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
+    train = parts.pop("train")
+    if heldout is not None and heldout not in parts:
+        found = f"it has {', '.join(['train', *parts])}"
+        raise InputError(f"--data.heldout {heldout!r}: the data has no such part ({found}): name one of these")
+    measured = heldout or next((name for name in HELDOUT if name in parts), None)
+    if measured is None:
+        return Dataset(kept, train, unlabelled=unknown, others=parts)
+    known = parts.pop(measured)
+    known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
+    return Dataset(kept, train, known, measured, unlabelled=unknown, others=parts)
 
 
-def draw_stratified(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
-    """A mask (N,) with `share` of every class, rounded, at least one and never all."""
-    random = np.random.RandomState(seed)
-    mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        count = min(max(1, round(share * len(rows))), len(rows) - 1)
-        mask[random.permutation(rows)[:count]] = True
-    return mask
+def sort_words(words: set[str]) -> list[str]:
+    """Words in order; numbers by their value."""
+    numbers = all(word.isascii() and word.isdigit() for word in words)
+    return sorted(words, key=lambda word: (int(word), word)) if numbers else sorted(words)
 
 
-def fingerprint(samples: Samples, classes: Sequence[str]) -> str:
-    """A hash of everything a checkpoint depends on: images, labels, names, classes."""
-    digest = hashlib.sha256()
-    digest.update(np.ascontiguousarray(samples.images).data)
-    digest.update(samples.labels.tobytes())
-    digest.update("\0".join([*samples.names, *classes]).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _check_counts(dataset: Dataset, where: str, least: int = 2) -> None:
-    if len(dataset.classes) < 2:
-        found = ", ".join(dataset.classes)
-        raise InputError(f"the data has one class only ({found}): give a folder, or a label, for each class")
-    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
-    for name, count in zip(dataset.classes, counts, strict=True):
-        if count < least:
-            images = "one image" if count == 1 else "no image"
-            fix = "use a larger --limit" if where else "add images, or remove the class"
-            raise InputError(f"class {name!r} has {images}{where}, at least {least} are needed: {fix}")
+def _coded(name: str, part: Part, code: dict[str, int], code_of_place: NDArray[np.int64]) -> Samples:
+    if not isinstance(part.labels, np.ndarray):
+        try:
+            labels = np.array([code[word] for word in part.labels], dtype=np.int64)
+        except KeyError as error:
+            raise InputError(f"label {error.args[0]!r} of part {name!r} is no class of this data: correct it") from None
+        return Samples(part.images, labels, part.names)
+    places = part.labels
+    if len(places) and not 0 <= places.min() <= places.max() < len(code_of_place):
+        bad = int(places[(places < 0) | (places >= len(code_of_place))][0])
+        raise InputError(f"part {name!r} has label {bad}, but {len(code_of_place)} classes: correct the labels")
+    return Samples(part.images, code_of_place[places], part.names)

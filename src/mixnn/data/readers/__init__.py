@@ -1,47 +1,84 @@
-"""Where data comes from, by the word before the colon. A reader gives a `Dataset`, nothing else is asked of it."""
+"""Where data comes from, by the word before the colon. A reader gives a `Source`, nothing else is asked of it."""
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
 
-from mixnn.data.dataset import Dataset
-from mixnn.data.readers.images import Progress
+from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.errors import InputError
 
-PHOTO_SIZE = 64  # px, for images of no particular size
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table are called, where readers cannot know; None is for their usual names.
+
+    Attributes:
+        image: file names, or the images themselves.
+        label: labels.
+        split: train, val or test.
+        root: the folder that file names are relative to; None is the one the table lies in.
+    """
+
+    image: str | None = None
+    label: str | None = None
+    split: str | None = None
+    root: str | None = None
 
 
-def read_source(source: str, *, image_size: int | None = None, progress: Progress | None = None) -> Dataset:
-    """Read `photos/`, `csv:labels.csv`, `cifar10:DIR`, `cifar100:DIR`, or `demo:` (photos inside this package).
+# kind -> module and function, (what stands behind the colon, columns) -> Source; imported when called
+READERS = {
+    "folder": "folder:read_folder",
+    "csv": "table:read_table",
+    "tsv": "table:read_table",
+    "parquet": "table:read_table",
+    "npz": "arrays:read_arrays",
+    "hf": "hub:read_hub",
+    "cifar10": "cifar:read_cifar10",
+    "cifar100": "cifar:read_cifar100",
+    "clothing1m": "clothing1m:read_clothing1m",
+    "webvision": "webvision:read_webvision",
+    "mini-webvision": "webvision:read_mini_webvision",
+    "animal10n": "animal10n:read_animal10n",
+    "food101n": "food101n:read_food101n",
+    "demo": "clothing:read_clothing",
+}
+
+
+def read_source(
+    source: str, *, columns: Columns | None = None, unlabelled: str | None = None, heldout: str | None = None
+) -> Dataset:
+    """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
     Args:
-        source: kind and path; a path alone is an image folder.
-        image_size: pixels to read images at; 64 where not said. CIFAR and demo have their own.
-        progress: called with (images done, images in all).
+        source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
+        columns: of tables.
+        unlabelled, heldout: see `build_dataset`.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
     """
+    kind, path = split_source(source)
+    module, function = READERS[kind].split(":")
+    read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    content: Source = read(path, columns or Columns())
+    return build_dataset(content, unlabelled=unlabelled, heldout=heldout)
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """`csv:a.csv`, or `a.csv` alone, as ("csv", "a.csv").
+
+    Raises:
+        InputError: the kind is unknown.
+    """
     kind, colon, path = source.partition(":")
-    size = PHOTO_SIZE if image_size is None else image_size
-    if not 8 <= size <= 1024:
-        raise InputError(f"--data.image-size is {size}: use 8 to 1024 pixels")
-    if not colon or Path(source).is_dir():
-        from mixnn.data.readers.folder import read_folder
-
-        return read_folder(Path(source), size, progress)
-    if kind in ("cifar10", "cifar100", "demo") and image_size is not None:
-        raise InputError(f"--data.image-size does not go with {kind}: its images have their size; leave it away")
-    if kind == "csv":
-        from mixnn.data.readers.table import read_csv
-
-        return read_csv(Path(path), size, progress)
-    if kind in ("cifar10", "cifar100"):
-        from mixnn.data.readers.cifar import read_cifar10, read_cifar100
-
-        return (read_cifar10 if kind == "cifar10" else read_cifar100)(Path(path))
-    if kind == "demo":
-        from mixnn.data.readers.clothing import read_clothing
-
-        return read_clothing(progress)
-    raise InputError(f"data {source!r}: kind {kind!r} is unknown; use a folder, csv:, cifar10:, cifar100: or demo:")
+    if colon and kind in READERS and not Path(source).exists():
+        return kind, path
+    ending = Path(source).suffix.lower().removeprefix(".")
+    if not Path(source).is_dir() and ending in ("csv", "tsv", "parquet", "npz"):
+        return ending, source
+    if not colon or Path(source).exists():
+        return "folder", source
+    kinds = ", ".join(f"{kind}:" for kind in READERS)
+    raise InputError(f"data {source!r}: kind {kind!r} is unknown; use a folder, or one of {kinds}")

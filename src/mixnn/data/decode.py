@@ -1,0 +1,119 @@
+"""One image, from whatever people call an image to an upright square of 8-bit colours.
+
+Must not know: labels, layouts, torch.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mixnn.errors import InputError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+ORIENTATION = 0x0112  # EXIF: how the camera was held
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class BadImage(Exception):
+    """Why one image cannot be used, in a few words; never a reason to stop a run by itself."""
+
+
+def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
+    """An image as uint8 (size, size, 3): turned upright, short side resized, centre cut out.
+
+    Args:
+        source: a path, or the bytes of an image file.
+        size: pixels.
+
+    Raises:
+        BadImage: the file is missing, is no image, is too large (Pillow's guard against
+            decompression bombs, 179 million pixels), or ends too early.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd EXIF, large pictures: they decode all the same
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
+                return np.asarray(square(as_rgb(upright(image)), size))
+    except FileNotFoundError:
+        raise BadImage("does not exist") from None
+    except Image.UnidentifiedImageError:
+        raise BadImage("is no image") from None
+    except OSError as error:
+        raise BadImage(error.strerror or plain(error, source)) from error
+    except (ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error) as error:
+        raise BadImage(plain(error, source)) from error
+    except (EOFError, MemoryError, OverflowError, Image.DecompressionBombError) as error:
+        raise BadImage(plain(error, source)) from error
+
+
+def plain(error: Exception, source: str | bytes) -> str:
+    """The message of `error` in one line, without the path, which Pillow repeats in some."""
+    text = str(error) if isinstance(source, bytes) else str(error).replace(f" {source!r}", "")
+    return " ".join(text.split()) or type(error).__name__
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF note says."""
+    if "exif" not in image.info and image.format in ("JPEG", "PNG", "GIF", "BMP", "PPM"):
+        return image  # looking for a note that cannot be there costs time
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Colours of 8 bits: 16-bit grey scaled down, transparent parts on white.
+
+    Raises:
+        ValueError: the pixels are floating-point numbers, whose range nobody knows.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        return Image.fromarray((grey >> 8 if grey.max() > 255 else grey).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """The middle of `image`, as large as its short side, at size × size pixels."""
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    box = (left, top, left + side, top + side)
+    if side == size:
+        return image.crop(box)
+    # `reducing_gap` shrinks by whole factors first, where the image is much larger.
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+
+
+def read_image(path: Path, size: int) -> NDArray[np.uint8]:
+    """`decode`, for a single file that the user named.
+
+    Raises:
+        InputError: it is missing, is no image, or ends too early.
+    """
+    try:
+        return decode(str(path), size)
+    except BadImage as error:
+        raise InputError(f"image {path} cannot be read ({error}): repair it, or leave it away") from error

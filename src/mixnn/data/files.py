@@ -1,0 +1,106 @@
+"""Images that are still encoded: files on disk, or bytes in a table. Must not know: labels, torch, how to decode."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.data.decode import BadImage
+
+Rows = slice | NDArray[np.int64]
+
+
+class EncodedImages(Protocol):
+    """N images to be decoded when somebody asks. Has to survive `pickle`, for loader processes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Rows) -> EncodedImages:
+        """Those of `rows`, int64 (n,) or a slice."""
+
+    def source(self, row: int) -> str | bytes:
+        """A path, or the bytes of the file. Raises BadImage where there can be none."""
+
+    def stamp(self) -> str:
+        """Another text whenever names, order or contents are others, found without reading the contents."""
+
+
+class ImageFiles:
+    """Image files below a folder.
+
+    Args:
+        root: the folder.
+        names: N file names relative to it.
+        keep_inside: a name that leads out of `root` (absolute, or by ..) is a bad image.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], names: Sequence[str], *, keep_inside: bool = True) -> None:
+        self.root, self.names, self.keep_inside = os.fspath(root), names, keep_inside
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, rows: Rows) -> ImageFiles:
+        return ImageFiles(self.root, pick(self.names, rows), keep_inside=self.keep_inside)
+
+    def source(self, row: int) -> str:
+        name = self.names[row]
+        path = os.path.join(self.root, name)
+        # Only names with these can lead out; others need no look, which a million of them would feel.
+        if self.keep_inside and (os.path.isabs(name) or ".." in name):
+            inside, root = os.path.abspath(path), os.path.abspath(self.root)
+            if os.path.commonpath([inside, root]) != root:
+                raise BadImage(f"lies outside {self.root}; to allow it, give --data.root a folder above")
+        return path
+
+    def stamp(self) -> str:
+        digest = hashlib.sha256(os.path.abspath(self.root).encode("utf-8", "surrogateescape"))
+        for name in self.names:
+            try:
+                status = os.stat(os.path.join(self.root, name))
+                state = f"{status.st_size} {status.st_mtime_ns}"
+            except (OSError, ValueError):  # ValueError: a zero byte in the name
+                state = "missing"
+            digest.update(f"{name}\0{state}\0".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+class ImageBytes:
+    """Image files inside a table: `column[i]` is the bytes of one, or None.
+
+    Args:
+        column: N entries, such as a list, or a column that reads them from a mapped file.
+        identity: a text that changes when the column does, e.g. a hash or the file's name and time.
+        rows: int64 (n,), which of them; all where None.
+    """
+
+    def __init__(self, column: Sequence[bytes | None], identity: str, rows: NDArray[np.int64] | None = None) -> None:
+        self.column, self.identity = column, identity
+        self.rows = np.arange(len(column)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Rows) -> ImageBytes:
+        return ImageBytes(self.column, self.identity, self.rows[rows])
+
+    def source(self, row: int) -> bytes:
+        content = self.column[int(self.rows[row])]
+        if content is None:
+            raise BadImage("holds no image")
+        return content
+
+    def stamp(self) -> str:
+        return hashlib.sha256(self.identity.encode() + self.rows.tobytes()).hexdigest()
+
+
+def pick(items: Sequence[str], rows: Rows) -> list[str]:
+    """Some of a list, the way an array gives them."""
+    if isinstance(rows, slice):
+        return list(items[rows])
+    return [items[row] for row in rows.tolist()]
