@@ -1,4 +1,7 @@
-"""CIFAR-10 and CIFAR-100 as their authors ship them: the "python version", unpacked."""
+"""CIFAR-10 and CIFAR-100 as their authors ship them: the "python version", unpacked.
+
+Must not know: torch, superclasses, other data sets.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.data.dataset import Dataset, Samples
+from mixnn.data.dataset import Part, Source
+from mixnn.data.readers import Columns
 from mixnn.errors import InputError
 
 # All that a batch of arrays, lists, numbers and strings needs. A pickle can name any function; no other is called.
@@ -32,28 +36,27 @@ class RestrictedUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def read_cifar10(path: Path) -> Dataset:
+def read_cifar10(path: str, columns: Columns) -> Source:
     """`path` holds data_batch_1 … 5, test_batch and batches.meta (or a folder cifar-10-batches-py that does).
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    root = _root(path, "cifar-10-batches-py", "data_batch_1")
-    classes = _names(root / "batches.meta", b"label_names")
-    train = _samples([root / f"data_batch_{i}" for i in range(1, 6)], b"labels", "train", len(classes))
-    return Dataset(classes, train, _samples([root / "test_batch"], b"labels", "test", len(classes)), "test")
+    root = _root(Path(path), "cifar-10-batches-py", "data_batch_1")
+    train = _part([root / f"data_batch_{i}" for i in range(1, 6)], b"labels", "train")
+    test = _part([root / "test_batch"], b"labels", "test")
+    return Source({"train": train, "test": test}, _names(root / "batches.meta", b"label_names"))
 
 
-def read_cifar100(path: Path) -> Dataset:
+def read_cifar100(path: str, columns: Columns) -> Source:
     """`path` holds train, test and meta (or a folder cifar-100-python that does); fine labels.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    root = _root(path, "cifar-100-python", "train")
-    classes = _names(root / "meta", b"fine_label_names")
-    train = _samples([root / "train"], b"fine_labels", "train", len(classes))
-    return Dataset(classes, train, _samples([root / "test"], b"fine_labels", "test", len(classes)), "test")
+    root = _root(Path(path), "cifar-100-python", "train")
+    train, test = (_part([root / name], b"fine_labels", name) for name in ("train", "test"))
+    return Source({"train": train, "test": test}, _names(root / "meta", b"fine_label_names"))
 
 
 def _root(path: Path, folder: str, first: str) -> Path:
@@ -77,28 +80,32 @@ def _load(path: Path) -> dict[bytes, Any]:
 
 
 def _names(path: Path, key: bytes) -> list[str]:
-    content = _load(path)
+    names = _field(path, _load(path), key)
+    if not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
+        raise InputError(f"{path} has no list of names in {key.decode()}: unpack the CIFAR archive again")
+    return [name.decode("utf-8", "replace") for name in names]
+
+
+def _field(path: Path, content: dict[bytes, Any], key: bytes) -> Any:
     if key not in content:
         raise InputError(f"{path} has no field {key.decode()}: unpack the CIFAR archive again")
-    return [name.decode() for name in content[key]]
+    return content[key]
 
 
 def _batch(path: Path, labels_key: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     content = _load(path)
+    data, given = _field(path, content, b"data"), _field(path, content, labels_key)
     try:
-        pixels = np.asarray(content[b"data"], dtype=np.uint8)
-        labels = np.asarray(content[labels_key], dtype=np.int64)
-    except KeyError as error:
-        raise InputError(f"{path} has no field {error.args[0].decode()}: unpack the CIFAR archive again") from None
+        pixels, labels = np.asarray(data, dtype=np.uint8), np.asarray(given, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path} holds no pixels and labels ({error}): unpack the CIFAR archive again") from error
     if pixels.shape != (len(labels), 3072):
         raise InputError(f"{path} has {len(labels)} labels for pixels of shape {pixels.shape}: unpack again")
     return pixels, labels
 
 
-def _samples(paths: Sequence[Path], labels_key: bytes, split: str, num_classes: int) -> Samples:
+def _part(paths: Sequence[Path], labels_key: bytes, name: str) -> Part:
     batches = [_batch(path, labels_key) for path in paths]
-    pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise InputError(f"{paths[0].parent} has label {labels.max()}, but {num_classes} classes: unpack again")
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return Samples(images, labels, [f"{split}/{i:05d}" for i in range(len(labels))])
+    return Part(images, labels, [f"{name}/{i:05d}" for i in range(len(labels))])

@@ -5,39 +5,38 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
-from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.readers.images import SUFFIXES, Progress, read_images
+from mixnn.data.dataset import Part, Source
+from mixnn.data.decode import SUFFIXES
+from mixnn.data.files import ImageFiles
+from mixnn.data.readers import Columns
 from mixnn.errors import InputError
 
 
-def read_folder(path: Path, size: int, progress: Progress | None = None) -> Dataset:
+def read_folder(path: str, columns: Columns) -> Source:
     """`path`/class/…/image.jpg; hidden files and files that are no images by name are passed over.
 
     The order takes one image of each class in turn, so that the first N are a fair part.
 
     Raises:
-        InputError: the folder is missing, has no class folders or a class without images, or an image is bad.
+        InputError: the folder is missing, has no class folders or a class without images.
     """
-    if not path.exists():
+    top = Path(path)
+    if not top.exists():
         raise InputError(f"{path} does not exist: give a folder with one sub-folder for each class")
-    if not path.is_dir():
+    if not top.is_dir():
         raise InputError(f"{path} is a file: give a folder of images, or csv:{path} for a list")
-    classes = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    classes = sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
         raise InputError(f"{path} has no sub-folders: put the images of each class into a folder of its own")
     found = []  # (place in its class, class, file)
     for label, name in enumerate(classes):
-        files = _images_below(path / name)
+        files = _images_below(top / name)
         if not files:
-            raise InputError(f"class folder {path / name} has no images ({', '.join(sorted(SUFFIXES))}): remove it")
+            raise InputError(f"class folder {top / name} has no images ({', '.join(sorted(SUFFIXES))}): remove it")
         found += [(place, label, file) for place, file in enumerate(files)]
     found.sort()
-    files = [file for _, _, file in found]
-    images = read_images(files, size, progress)
-    labels = np.array([label for _, label, _ in found], dtype=np.int64)
-    return Dataset(classes, Samples(images, labels, [file.relative_to(path).as_posix() for file in files]))
+    names = [file.relative_to(top).as_posix() for _, _, file in found]
+    return Source({"train": Part(ImageFiles(path, names), [classes[label] for _, label, _ in found], names)})
 
 
 def _images_below(folder: Path) -> list[Path]:

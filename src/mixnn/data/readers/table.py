@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import numpy as np
-
-from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.readers.images import Progress, read_images
+from mixnn.data.dataset import Part, Source
+from mixnn.data.files import ImageFiles
+from mixnn.data.readers import Columns
 from mixnn.errors import InputError
 
 
-def read_csv(path: Path, size: int, progress: Progress | None = None) -> Dataset:
+def read_table(path: str, columns: Columns) -> Source:
     """Columns `file_name` (relative to the list) and `label`; classes are the labels, sorted.
 
     Raises:
-        InputError: the list is missing, empty or lacks a column, a row is incomplete, or an image is bad.
+        InputError: the list is missing, empty or lacks a column, or a row is incomplete.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -34,8 +33,5 @@ def read_csv(path: Path, size: int, progress: Progress | None = None) -> Dataset
     for line, row in rows:
         if not row["file_name"] or not row["label"]:
             raise InputError(f"list {path}, line {line}: file_name or label is empty: fill it in, or remove the row")
-    classes = sorted({row["label"] for _, row in rows})
-    place = {name: i for i, name in enumerate(classes)}
     names = [row["file_name"] for _, row in rows]
-    images = read_images([path.parent / name for name in names], size, progress)
-    return Dataset(classes, Samples(images, np.array([place[row["label"]] for _, row in rows], dtype=np.int64), names))
+    return Source({"train": Part(ImageFiles(Path(path).parent, names), [row["label"] for _, row in rows], names)})
