@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +46,23 @@ def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
         BadImage: the file is missing, is no image, is too large (Pillow's guard against
             decompression bombs, 179 million pixels), or ends too early.
     """
+    with reasons(source), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        return to_square(image, size)
+
+
+def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """`decode`, of an image that has just been opened; inside `reasons`."""
+    image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
+    return np.asarray(square(as_rgb(upright(image)), size))
+
+
+@contextmanager
+def reasons(source: str | bytes) -> Iterator[None]:
+    """Whatever a bad image makes go wrong in here, as BadImage."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF, large pictures: they decode all the same
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
-                return np.asarray(square(as_rgb(upright(image)), size))
+            yield
     except FileNotFoundError:
         raise BadImage("does not exist") from None
     except Image.UnidentifiedImageError:
