@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mixnn.errors import InputError
 
@@ -65,7 +65,7 @@ def reasons(source: str | bytes) -> Iterator[None]:
             yield
     except FileNotFoundError:
         raise BadImage("does not exist") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise BadImage("is no image") from None
     except OSError as error:
         raise BadImage(error.strerror or plain(error, source)) from error
