@@ -66,6 +66,7 @@ def test_names_of_classes_are_the_authors(tmp_path):
             "images/0/10/1,2.jpg\nimages/0/gone.jpg\n",
             r"list\.txt, line 2: .*gone.* no label",
         ),
+        ("noisy_train_key_list.txt", "images/1/1/val.jpg\n", r"line 1: .*val.* has no label in noisy_label_kv\.txt"),
         ("noisy_label_kv.txt", "images/a.jpg 1\n\nimages/b.jpg\n", r"kv\.txt, line 3: 'images/b\.jpg' is not a file"),
         ("noisy_label_kv.txt", "images/a.jpg 14\n", "line 1: .* label from 0 to 13"),
         ("category_names_eng.txt", "Shirt\n", "has 1 names for 14 classes"),
