@@ -1,0 +1,51 @@
+"""`mixnn check`: what is wrong with a data set, before anything is trained on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from mixnn.commands.parsing import Parser, readable_output
+from mixnn.config import DataOptions
+from mixnn.data.readers import Columns, read_source
+from mixnn.errors import InputError
+from mixnn.screen import counter
+
+OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabelled", "heldout"}  # of DataOptions
+
+
+def run(words: Sequence[str]) -> int:
+    parser = Parser(
+        prog="mixnn check", description="Say what is wrong with a data set; exit code 1 where something is."
+    )
+    parser.add_argument("source", metavar="DATA", help="as for train; all of its parts are looked at")
+    parser.add_argument("--out", type=str | None, default=None, help="findings as FILE.csv, with FILE.png beside it")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read images")
+    parser.add_class_arguments(DataOptions, "data", skip={field.name for field in fields(DataOptions)} - OPTIONS)
+    given = parser.parse_words(words)
+    if given.workers < 0:
+        raise InputError(f"--workers is {given.workers}: use 0 or more")
+
+    from mixnn.check import check
+    from mixnn.check.picture import draw_findings
+    from mixnn.check.table import check_free, report_lines, write_findings
+
+    out = None if given.out is None else Path(given.out)
+    if out is not None:
+        check_free(out)
+    data = given.data
+    columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
+    dataset = read_source(given.source, columns=columns, unlabelled=data.unlabelled, heldout=data.heldout)
+    contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
+    with readable_output():
+        encoding = sys.stdout.encoding or "utf-8"
+        for line in report_lines(dataset, contents, findings):
+            print(line.encode(encoding, "backslashreplace").decode(encoding))
+    if out is not None:
+        write_findings(findings, out)
+        draw_findings(dataset, findings, out.with_suffix(".png"))
+        print(f"all findings: {out}, picture: {out.with_suffix('.png')}", file=sys.stderr)
+    return int(any(finding.severity == "wrong" for finding in findings))
