@@ -99,10 +99,10 @@ def build_dataset(source: Source, *, unlabelled: str | None = None, heldout: str
         heldout: the part that accuracy is measured on; "test", or else "val", where not said.
 
     Raises:
-        InputError: there is no part of that name, a word of `unlabelled` does not occur, or a
-            number is no place in the list of classes.
+        InputError: there is no part of that name, a word of `unlabelled` does not occur, a
+            label is empty and no such word, or a number is no place in the list of classes.
     """
-    unknown = [] if unlabelled is None else [word.strip() for word in next(csv.reader([unlabelled]), [""])]
+    unknown = [] if unlabelled is None else _split_words(unlabelled)
     words: set[str] = set() if source.classes is None else set(source.classes)
     for part in source.parts.values():
         if not isinstance(part.labels, np.ndarray):
@@ -111,7 +111,9 @@ def build_dataset(source: Source, *, unlabelled: str | None = None, heldout: str
         if word not in words:
             some = ", ".join(map(repr, sort_words(words)[:20]))
             raise InputError(f"--data.unlabelled: no label is {word!r}: correct it; the labels are {some}")
-    kept = [word for word in source.classes or sort_words(words) if word not in unknown]
+    if "" in words and "" not in unknown:
+        _refuse_empty(source)
+    kept = [word for word in source.classes or sort_words(words - set(unknown)) if word not in unknown]
     code = {word: i for i, word in enumerate(kept)} | {word: -1 - i for i, word in enumerate(unknown)}
     code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
     parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
@@ -131,6 +133,20 @@ def sort_words(words: set[str]) -> list[str]:
     """Words in order; numbers by their value."""
     numbers = all(word.isascii() and word.isdigit() for word in words)
     return sorted(words, key=lambda word: (int(word), word)) if numbers else sorted(words)
+
+
+def _refuse_empty(source: Source) -> None:
+    parts = source.parts.values()
+    empty = [name for part in parts for name, word in zip(part.names, part.labels, strict=True) if word == ""]
+    if empty:
+        found = f"{len(empty)} samples have" if len(empty) > 1 else "1 sample has"
+        fix = 'fill them in, or --data.unlabelled "" to have labels suggested'
+        raise InputError(f"{found} an empty label (the first: {empty[0]}): {fix}")
+
+
+def _split_words(line: str) -> list[str]:
+    """`a,"b, c"` as a, `b, c`; an empty line is one empty word."""
+    return list(dict.fromkeys(word.strip() for word in next(csv.reader([line])) or [""]))
 
 
 def _coded(name: str, part: Part, code: dict[str, int], code_of_place: NDArray[np.int64]) -> Samples:
