@@ -1,0 +1,172 @@
+"""Labels in a file beside the data: published noise, or a corrected list. Must not know: images.
+
+torch is imported only to open one of its files.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.data.numpy_files import list_arrays, load_array
+from mixnn.errors import InputError
+
+FORMS = "a .csv with the columns file_name,label, an .npy, an .npz or .pt as FILE:KEY, or a .json list"
+
+
+def read_label_file(spec: str, names: Sequence[str], classes: Sequence[str], option: str) -> NDArray[np.int64]:
+    """Labels of the N samples `names`: int64 (N,), places in `classes`.
+
+    A `.csv` with the columns file_name and label is matched by name; rows of other files do not matter. All others
+    hold N labels in the order of `names`, integers from 0 or words of `classes`.
+
+    Args:
+        spec: the file, or FILE:KEY for one of several arrays in an `.npz` or `.pt`.
+        names: N file names or stand-ins, as `Samples` has them.
+        classes: C names.
+        option: where the user gave `spec`, for messages.
+
+    Raises:
+        InputError: the file is missing, damaged, a program in disguise, or not about these samples and classes.
+    """
+    try:
+        path, key = _split(spec)
+        if path.suffix.lower() == ".csv":
+            return _places(_match(_read_csv(path), names), classes)
+        return _checked(_load(path, key, len(names)), len(names), classes)
+    except InputError as error:
+        raise InputError(f"{option} {spec}: {error}") from error
+
+
+def _split(spec: str) -> tuple[Path, str | None]:
+    path, colon, key = spec.rpartition(":")
+    if not colon or Path(spec).exists():
+        path, key = spec, ""
+    if not Path(path).is_file():
+        raise InputError(f"no file {path}: give {FORMS}")
+    return Path(path), key or None
+
+
+def _read_csv(path: Path) -> dict[str, str]:
+    """File name -> label."""
+    found: dict[str, str] = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            missing = [name for name in ("file_name", "label") if name not in header]
+            if missing:
+                raise InputError(f"no column {' or '.join(missing)}: put file_name,label into the first line")
+            name_at, label_at = header.index("file_name"), header.index("label")
+            for row in rows:
+                if not row:  # an empty line
+                    continue
+                if len(row) != len(header):
+                    raise InputError(f"line {rows.line_num} has {len(row)} of {len(header)} fields: correct it")
+                name, label = row[name_at], row[label_at]
+                if found.setdefault(name, label) != label:
+                    raise InputError(f"two labels for {name!r}, {found[name]!r} and {label!r}: keep one")
+    except (OSError, csv.Error) as error:
+        raise InputError(f"no CSV file that can be read ({error}): save it as one, in UTF-8") from error
+    return found
+
+
+def _match(label_of: dict[str, str], names: Sequence[str]) -> list[str]:
+    missing = [name for name in names if name not in label_of]
+    if missing:
+        count = f"{len(missing)} of {len(names)}"
+        raise InputError(f"no row for {count} training samples, first {missing[0]!r}: add file_name,label for each")
+    return [label_of[name] for name in names]
+
+
+def _load(path: Path, key: str | None, count: int) -> NDArray[Any]:
+    """The array of a file; among several the one named `key`, or else the only one that can be labels."""
+    kind = path.suffix.lower()
+    if kind in (".npy", ".json"):
+        if key is not None:
+            raise InputError(f"{kind} files have no keys: leave :{key} away")
+        return load_array(path) if kind == ".npy" else _read_json(path)
+    if kind == ".npz":
+        members = list_arrays(path)
+        arrays = {name: load_array(path, name) for name in members if key in (None, name)}
+    elif kind == ".pt":
+        arrays = _read_pt(path)
+        members = list(arrays)
+    else:
+        raise InputError(f"files ending in {kind!r} are unknown: give {FORMS}")
+    if key is None:
+        fitting = [name for name, array in arrays.items() if array.shape == (count,) and array.dtype.kind in "iuUS"]
+        if len(fitting) != 1:
+            fault = "several arrays fit" if fitting else f"no array holds {count} labels"
+            raise InputError(f"{fault} ({', '.join(fitting or members)}): name one as {path.name}:KEY")
+        key = fitting[0]
+    if key not in arrays:
+        raise InputError(f"no array {key!r} (there are {', '.join(members)}): name one of these")
+    return arrays[key]
+
+
+def _read_json(path: Path) -> NDArray[Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"no JSON that can be read ({error}): save a list of labels") from error
+    if not isinstance(content, list) or {type(label) for label in content} not in ({int}, {str}):
+        raise InputError("no list of integers, or of words: save one label for each sample")
+    return np.array(content)
+
+
+def _read_pt(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a dict that was saved with torch, as CIFAR-N's authors did. Nothing in it is run."""
+    import torch
+
+    rebuild = np.empty(0).__reduce__()[0]  # the one function that arrays are pickled with, under its two names
+    allowed: list[Any] = [(rebuild, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    allowed += [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in (*np.typecodes["AllInteger"], "U", "S", "?"))]
+    allowed += [type(np.dtype(kind)) for kind in np.typecodes["Float"]]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = content if isinstance(content, dict) else {"labels": content}
+        return {
+            str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+            for name, value in content.items()
+        }
+    except Exception as error:  # damaged ones can raise nearly anything
+        unknown = "unsupported global" in str(error).lower()
+        reason = "more than arrays is in it, which could be a program" if unknown else "damaged, or not made by torch"
+        raise InputError(f"cannot be loaded ({reason}): get it again, or save its labels with numpy.save") from error
+
+
+def _checked(labels: NDArray[Any], count: int, classes: Sequence[str]) -> NDArray[np.int64]:
+    if labels.ndim != 1:
+        raise InputError(f"labels have shape {labels.shape}: one label for each sample is needed")
+    if len(labels) != count:
+        raise InputError(f"{len(labels)} labels for {count} training samples: give the file made for this data")
+    if labels.dtype.kind == "S":
+        return _places([word.decode("utf-8", "replace") for word in labels.tolist()], classes)
+    if labels.dtype.kind == "U":
+        return _places(labels.tolist(), classes)
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"labels have dtype {labels.dtype}: save them as integers or words")
+    outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if len(outside):
+        first, last = labels[outside[0]], len(classes) - 1
+        raise InputError(
+            f"label {first} (sample {outside[0]}) is no class: use 0 to {last}, for {len(classes)} classes"
+        )
+    return labels.astype(np.int64)
+
+
+def _places(words: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    place = {name: i for i, name in enumerate(classes)}
+    try:
+        return np.array([place[word] for word in words], dtype=np.int64)
+    except KeyError as error:
+        some = ", ".join(map(repr, classes[:20]))
+        raise InputError(f"label {error.args[0]!r} is no class: correct it; the classes are {some}") from None
