@@ -132,9 +132,14 @@ def test_a_place_that_cannot_be_written(photos, tmp_path):
 
 
 def test_names_that_are_no_utf8(photos, tmp_path, capsys):
-    odd = photos / b"caf\xe9".decode("utf-8", "surrogateescape")
-    (photos / "owl").rename(odd)
-    assert run([str(photos), "--noise", "pairflip:0.9", "--out", str(tmp_path / "labels.csv")]) == 0
-    assert b"caf\xe9/3, owl.png," in (tmp_path / "labels.csv").read_bytes()
-    assert r"caf\xe9" in json.loads((tmp_path / "noise.json").read_bytes())["classes"]
-    assert r"→ caf\xe9" in capsys.readouterr().out
+    odd = b"caf\xe9".decode("utf-8", "surrogateescape")
+    (photos / "owl" / "3, owl.png").rename(photos / "owl" / f"{odd}.png")
+    assert run([str(photos), "--noise", "pairflip:0.9", "--out", str(tmp_path / odd / "first.csv")]) == 0
+    assert b"owl/caf\xe9.png," in (tmp_path / odd / "first.csv").read_bytes()
+    words = ["--noise", f"file:{tmp_path / odd / 'first.csv'}", "--out", str(tmp_path / "second.csv")]
+    assert run([str(photos), *words]) == 0
+    assert (tmp_path / "second.csv").read_bytes() == (tmp_path / odd / "first.csv").read_bytes()
+    first, second = (json.loads((path / "noise.json").read_bytes()) for path in (tmp_path / odd, tmp_path))
+    assert r"caf\xe9/first.csv" in second["definition"]["noise"]
+    assert first["labels_sha256"] == second["labels_sha256"]
+    assert r"caf\xe9/first.csv" in capsys.readouterr().out

@@ -20,7 +20,7 @@ def corrupt_by_image(
     """Draw a label for each sample, by its own flip rate and a random projection of its image.
 
     Each place has draws of its own: the first n labels are the same, however many follow. Sums are in float64, so
-    that machines that add in another order give another label for about one sample in 10^10.
+    that machines which add in another order give another label to fewer than one sample in 10^12.
 
     Args:
         labels: (N,); below 0 is no class, and stays.
