@@ -85,6 +85,7 @@ def upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF note says."""
     if "exif" not in image.info and image.format in ("JPEG", "PNG", "GIF", "BMP", "PPM"):
         return image  # looking for a note that cannot be there costs time
+    image.load()  # Pillow turns a TIFF by itself then, and takes the note away
     turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     return image if turn is None else image.transpose(turn)
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mixnn.cli import main
 from mixnn.data.readers import read_source
+from mixnn.errors import InputError
 from mixnn.run import RunDirectory
 
 
@@ -17,6 +18,11 @@ def test_the_photos():
     assert photos.train.images.shape == (4514, 64, 64, 3)
     assert photos.train.images.std(axis=(1, 2, 3)).min() > 0  # no empty square of a sheet among them
     assert len(set(photos.train.names)) == 4514
+
+
+def test_it_takes_no_path():
+    with pytest.raises(InputError, match="'demo:photos'.*: write demo: alone, or folder:photos"):
+        read_source("demo:photos")
 
 
 def test_size_and_licence():
