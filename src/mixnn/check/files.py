@@ -37,13 +37,13 @@ class Contents:
 
     Attributes:
         keys: uint64 (N, 2), equal where the contents are; where an image cannot be read, as they came in.
-        sizes: int64 (N, 2), width and height as stored; 0 where there are none.
+        sizes: int32 (N, 2), width and height as stored; 0 where there are none.
         modes: how many images of each of Pillow's modes.
         unreadable: row -> reason.
     """
 
     keys: NDArray[np.uint64]
-    sizes: NDArray[np.int64]
+    sizes: NDArray[np.int32]
     modes: Counter[str] = field(default_factory=Counter)
     unreadable: dict[int, str] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ def read_contents(
     Raises:
         InputError: the system ended a process.
     """
-    contents = Contents(keys.copy(), np.zeros((len(keys), 2), dtype=np.int64))
+    contents = Contents(keys.copy(), np.zeros((len(keys), 2), dtype=np.int32))
     start = 0
     for looks in in_processes(chunks(parts), min(workers, len(keys) // WORTH_A_PROCESS)):
         for row, look in enumerate(looks, start):

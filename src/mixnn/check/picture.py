@@ -27,18 +27,22 @@ NAMED = 60  # classes, beyond which their names would run into each other
 
 def draw_findings(dataset: Dataset, findings: Sequence[Finding], path: Path) -> None:
     """Write the picture to `path`."""
-    figure = Figure(figsize=(14, 7.5), dpi=110, facecolor="white")
-    draw_counts(figure.add_subplot(GridSpec(1, 1, figure, top=0.94, bottom=0.5)[0]), dataset)
     conflicts = [finding for finding in findings if finding.kind == "conflicting labels"]
-    below = f"{len(conflicts):,} times the same image under another label"
-    figure.text(0.5, 0.3 if conflicts else 0.15, below, ha="center", color=INK, fontsize=12)
-    grid = GridSpec(1, PICTURES, figure, top=0.22, bottom=0.02, wspace=0.1)
-    for place, (finding, image) in enumerate(islice(_with_images(dataset, conflicts), PICTURES)):
-        axes = figure.add_subplot(grid[place])
-        axes.axis("off")
-        axes.imshow(image)
-        title = "\n".join(shortened(printable(label)) for label in (finding.label, finding.other_label))
-        axes.set_title(title, fontsize=8, color=INK, parse_math=False)
+    shown = list(islice(_with_images(dataset, conflicts), PICTURES))
+    figure = Figure(figsize=(14, 7 if shown else 4.5), dpi=110, facecolor="white", layout="constrained")
+    if not shown:
+        draw_counts(figure.add_subplot(), dataset)
+    else:
+        grid = GridSpec(2, 1, figure, height_ratios=[3, 2])
+        above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+        draw_counts(above.add_subplot(), dataset)
+        below.suptitle(f"{len(conflicts):,} times the same image under another label", color=INK, fontsize=12)
+        for place, (finding, image) in enumerate(shown, 1):
+            axes = below.add_subplot(1, PICTURES, place)
+            axes.axis("off")
+            axes.imshow(image)
+            title = "\n".join(shortened(printable(label)) for label in (finding.label, finding.other_label))
+            axes.set_title(title, fontsize=8, color=INK, parse_math=False)
     save(figure, path)
 
 
@@ -60,7 +64,8 @@ def draw_counts(axes: Axes, dataset: Dataset) -> None:
         axes.set_xticks(range(len(words)), names, rotation=90, parse_math=False)
     axes.set_ylabel("samples")
     axes.set_title(f"{len(words):,} labels, the most frequent first", color=INK)
-    axes.legend(fontsize=8, frameon=False)
+    axes.margins(x=0.01)
+    axes.legend(fontsize=8, frameon=False, ncols=len(parts), loc="lower right", bbox_to_anchor=(1, 1))
     tidy(axes)
 
 

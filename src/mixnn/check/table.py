@@ -13,7 +13,7 @@ from mixnn.check.files import Contents
 from mixnn.check.findings import KINDS, WRONG, Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.errors import InputError
-from mixnn.run import replacing
+from mixnn.run import TEXT, replacing
 
 COLUMNS = ("severity", "finding", *Finding._fields[1:-1])
 SHOWN = 5  # findings of a kind
@@ -109,32 +109,33 @@ def aligned(rows: list[list[str]]) -> list[str]:
 
 
 def check_free(path: Path) -> None:
-    """Raises InputError where `path` is no CSV, or holds something that is no list of findings."""
+    """Raises InputError where `path` is no CSV, or it or the picture beside it would replace something else."""
+    picture = path.with_suffix(".png")
     if path.suffix.lower() != ".csv":
         raise InputError(f"--out {path}: give a file name that ends in .csv")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = path.read_bytes() if path.exists() else None
+        ours = path.exists() and path.read_bytes().startswith(",".join(COLUMNS).encode())
     except OSError as error:
         raise InputError(f"--out {path} cannot be written ({error.strerror}): choose another") from error
-    if held is not None and not held.startswith(",".join(COLUMNS).encode()):
-        raise InputError(f"--out {path} already holds something else: choose another")
+    for taken in (path, picture):
+        if taken.exists() and not ours:
+            raise InputError(f"--out {path}: {taken} already holds something else: choose another")
 
 
 def write_findings(findings: Sequence[Finding], path: Path) -> None:
-    """A row each, the columns `COLUMNS`; file names in UTF-8, or in the bytes they have.
+    """A row each, the columns `COLUMNS`; UTF-8, and bytes that are none as they are."""
+    with replacing(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for kind, own in by_kind(findings).items():
+            writer.writerows((KINDS[kind][0], *map(_storable, finding[:-1])) for finding in own)
 
-    Raises:
-        InputError: it cannot be written.
-    """
+
+def _storable(text: str) -> str:
+    """`text`, or with escapes where it has half a character, as JSON allows."""
     try:
-        with (
-            replacing(path) as temporary,
-            open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for kind, own in by_kind(findings).items():
-                writer.writerows((KINDS[kind][0], *finding[:-1]) for finding in own)
-    except OSError as error:
-        raise InputError(f"--out {path} cannot be written ({error.strerror}): choose another") from error
+        text.encode(**TEXT)
+        return text
+    except UnicodeEncodeError:
+        return printable(text)
