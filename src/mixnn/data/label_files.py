@@ -138,8 +138,7 @@ def _read_pt(path: Path) -> dict[str, NDArray[Any]]:
             for name, value in content.items()
         }
     except Exception as error:  # damaged ones can raise nearly anything
-        unknown = "unsupported global" in str(error).lower()
-        reason = "more than arrays is in it, which could be a program" if unknown else "damaged, or not made by torch"
+        reason = "damaged, or more than arrays is in it, which could be a program"
         raise InputError(f"cannot be loaded ({reason}): get it again, or save its labels with numpy.save") from error
 
 

@@ -1,0 +1,208 @@
+"""Hugging Face data sets, from disk or by name (extra `hf`). Images stay in their Arrow files until asked for.
+
+Must not know: torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mixnn.data.dataset import Part, Source
+from mixnn.data.decode import BadImage
+from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles
+from mixnn.data.readers import Columns
+from mixnn.errors import InputError
+
+PARTS = {"validation": "val", "valid": "val", "dev": "val"}
+WORDS = ("int", "uint", "string", "large_string", "bool")  # types of labels without a list of names
+WAIT = 10  # seconds for the hub's first answer
+
+
+def read_hub(path: str, columns: Columns) -> Source:
+    """A folder that `save_to_disk` wrote, a folder that `load_dataset` takes, or a name on the hub.
+
+    The label column is `columns.label`, or the only ClassLabel, or `label`. Classes that no sample has are left
+    away, and so is a part without any label, which the hub has for contests.
+
+    Args:
+        path: folder or name, and `:CONFIG` where there are several.
+        columns: `image` and `label`, where there are several that could be meant.
+
+    Raises:
+        InputError: the package `datasets` is missing, there is no such data set, the hub cannot be reached, or a
+            column is missing or holds something else.
+    """
+    for option, value in (("split-column", columns.split), ("root", columns.root)):
+        if value is not None:
+            raise InputError(f"--data.{option} {value!r} goes with tables, not with hf:{path}: leave it away")
+    with _quiet():
+        splits = _load(path)
+        if "train" not in splits:
+            raise InputError(f"hf:{path} has no split train (it has {', '.join(splits)}): rename one with save_to_disk")
+        features = splits["train"].features
+        image = _choose(path, features, "image", columns.image)
+        label = _choose(path, features, "label", columns.label)
+        parts = {}
+        for split, rows in splits.items():
+            if rows.features.get(image) != features[image] or rows.features.get(label) != features[label]:
+                raise InputError(f"hf:{path} has other columns in split {split!r} than in train: make them the same")
+            part = split if PARTS.get(split, split) in splits else PARTS[split]
+            labels = _labels(rows, label)
+            if part == "train" or any(labels):
+                parts[part] = Part(_images(rows, image), labels, [f"{part}/{i:05d}" for i in range(len(labels))])
+    if not hasattr(features[label], "names"):
+        return Source(parts)
+    words = {word for part in parts.values() for word in part.labels}
+    return Source(parts, [name for name in features[label].names if name in words])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' own bars and notes: our messages say what matters."""
+    datasets, hub = _library()
+    logs = (datasets.logging, hub.logging)
+    levels, bars = [log.get_verbosity() for log in logs], datasets.utils.is_progress_bar_enabled()
+    try:
+        for log in logs:
+            log.set_verbosity(log.CRITICAL)
+        datasets.utils.disable_progress_bars()
+        hub.utils.disable_progress_bars()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.set_verbosity(level)
+        if bars:
+            datasets.utils.enable_progress_bars()
+            hub.utils.enable_progress_bars()
+
+
+def _load(path: str) -> dict[str, Any]:
+    """Split -> datasets.Dataset."""
+    datasets, _ = _library()
+    name, colon, config = path.rpartition(":")
+    if not colon or Path(path).exists():
+        name, config = path, ""
+    if not name:
+        raise InputError("hf: needs a name: give hf:FOLDER, or hf:USER/NAME of a data set on the hub")
+    folder = Path(name)
+    try:
+        if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
+            content = datasets.load_from_disk(name, keep_in_memory=False)
+        else:
+            with _offline(datasets, not folder.is_dir() and not _reachable(name)):
+                content = datasets.load_dataset(name, config or None, keep_in_memory=False)
+    except ConnectionError as error:
+        fix = "check the connection, or copy what save_to_disk wrote elsewhere"
+        raise InputError(f"hf:{path} is no folder, not in the cache, and the hub cannot be reached: {fix}") from error
+    except Exception as error:  # whatever the library's readers raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"hf:{path} cannot be loaded ({reason}): correct the name or the files") from error
+    return dict(content) if isinstance(content, dict) else {"train": content}
+
+
+def _reachable(name: str) -> bool:
+    """One question, for one answer within WAIT: the library itself asks for a minute before it looks into its cache."""
+    _, hub = _library()
+    try:
+        hub.HfApi().dataset_info(name, timeout=WAIT)
+    except (hub.utils.HfHubHTTPError, ValueError):
+        return True  # it answered, or the name cannot be one: the library says why
+    except Exception:  # of the HTTP library, which changes with versions
+        return False
+    return True
+
+
+@contextmanager
+def _offline(datasets: Any, offline: bool) -> Iterator[None]:
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or offline
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+def _library() -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("datasets"), importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise InputError("hf: needs the package datasets: pip install 'mixnn[hf]'") from None
+
+
+def _choose(path: str, features: dict[str, Any], what: str, name: str | None) -> str:
+    """The column called `name`; or else the only one of its kind, or the one with the usual name."""
+    kinds = {column: _kind(feature) for column, feature in features.items()}
+    certain = [column for column, feature in features.items() if type(feature).__name__ in ("Image", "ClassLabel")]
+    certain = [column for column in certain if kinds[column] == what]
+    chosen = name or (certain[0] if len(certain) == 1 else what)
+    if kinds.get(chosen) != what:
+        found = ", ".join(f"{column}: {kind}" for column, kind in kinds.items())
+        fix = f"give --data.{what}-column, or cast it in the data set"
+        raise InputError(f"hf:{path} has no column {chosen!r} that holds {what}s (it has {found}): {fix}")
+    return chosen
+
+
+def _kind(feature: Any) -> str:
+    """ "image", "label", or what a column is where it can be neither."""
+    kind, dtype = type(feature).__name__, str(getattr(feature, "dtype", ""))
+    if kind == "Image":
+        return "image"
+    if kind == "ClassLabel" or (
+        kind == "Value" and dtype.startswith(("int", "uint", "string", "large_string", "bool"))
+    ):
+        return "label"
+    return f"{kind} {dtype}".strip()
+
+
+def _labels(rows: Any, column: str) -> list[str]:
+    """N words, "" where there is no label (null, or -1 instead of a class)."""
+    content = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
+    names = getattr(rows.features[column], "names", None)
+    if names is not None:
+        return [names[label] if label is not None and label >= 0 else "" for label in content]
+    return ["" if label is None else str(label) for label in content]
+
+
+def _images(rows: Any, column: str) -> EncodedImages:
+    datasets, _ = _library()
+    encoded = rows.cast_column(column, datasets.Image(decode=False)).select_columns([column])
+    chunks = encoded.with_format("arrow")[:].column(0).chunks  # mapped, not read
+    if all(chunk.field("bytes").null_count == len(chunk) for chunk in chunks):
+        paths = [path or "" for chunk in chunks for path in chunk.field("path").to_pylist()]
+        return ImageFiles(os.sep, [os.path.abspath(path) if path else "" for path in paths], keep_inside=False)
+    files = [(file["filename"], os.stat(file["filename"])) for file in rows.cache_files]
+    identity = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in files]
+    return ImageBytes(Column(encoded, column), "\n".join([column, *identity]))
+
+
+class Column(Sequence[bytes | None]):
+    """Encoded images of a data set, each read when asked for; travels to other processes as a path.
+
+    Args:
+        rows: a `datasets.Dataset` with undecoded images.
+        name: the column.
+    """
+
+    def __init__(self, rows: Any, name: str) -> None:
+        self.rows, self.name = rows, name
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        """The bytes of an image file, or None. Raises BadImage where it lies in a file that cannot be read."""
+        cell = self.rows[row][self.name] or {"bytes": None, "path": None}
+        if cell["bytes"] is not None or cell["path"] is None:
+            return cell["bytes"]
+        try:
+            return Path(cell["path"]).read_bytes()
+        except OSError as error:
+            raise BadImage(error.strerror or str(error)) from error
