@@ -152,7 +152,7 @@ def test_damaged_images(tmp_path, suffix):
 
 def test_every_truncation_and_many_wrong_bytes_are_survived(tmp_path):
     """Whatever Pillow's decoders raise comes out as a BadImage, or as an image."""
-    random = np.random.RandomState(0)
+    random, survived = np.random.RandomState(0), 0
     for suffix in ("png", "jpg", "gif", "tiff", "webp", "bmp", "ppm"):
         whole = Path(write_image(tmp_path / f"a.{suffix}")).read_bytes()
         damaged = [whole[:end] for end in range(0, len(whole), 7)]
@@ -164,8 +164,9 @@ def test_every_truncation_and_many_wrong_bytes_are_survived(tmp_path):
         for content in damaged:
             try:
                 assert decode(content, 8).shape == (8, 8, 3)
-            except BadImage as error:
-                assert str(error)
+            except BadImage:
+                survived += 1
+    assert survived > 500  # most of it, so that there was something to survive
 
 
 def test_floating_point_pixels_are_refused(tmp_path):

@@ -21,7 +21,7 @@ def test_the_photos():
 
 
 def test_it_takes_no_path():
-    with pytest.raises(InputError, match="'demo:photos'.*: write demo: alone, or folder:photos"):
+    with pytest.raises(InputError, match=r"'demo:photos'.*: write demo: alone, or folder:photos"):
         read_source("demo:photos")
 
 
