@@ -1,147 +1,150 @@
-"""Hold-out, limit, noise and checks on what a reader gave."""
-
-from dataclasses import replace
+"""From the words of a source to numbers: classes, labels that mean "don't know", which part is held out."""
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from mixnn.data.dataset import Dataset, Samples, draw_stratified, fingerprint, prepare
+from mixnn.data.dataset import Part, Samples, Source, build_dataset, sort_words
+from mixnn.data.files import ImageFiles
 from mixnn.errors import InputError
 
 
-def samples(labels: list[int]) -> Samples:
+def part(labels: list[str] | list[int]) -> Part:
     """Images that hold their own number."""
-    n = len(labels)
-    images = np.zeros((n, 4, 4, 3), dtype=np.uint8)
-    images[:] = np.arange(n)[:, None, None, None]
-    return Samples(images, np.array(labels, dtype=np.int64), [f"{i}.png" for i in range(n)])
+    images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
+    given = np.array(labels, dtype=np.int64) if labels and isinstance(labels[0], int) else labels
+    return Part(images, given, [f"{i}.png" for i in range(len(labels))])
 
 
-def dataset(per_class: int = 20) -> Dataset:
-    return Dataset(["cat", "dog", "owl"], samples([0, 1, 2] * per_class))
-
-
-def numbers(some: Samples) -> list[int]:
+def numbers(samples: Samples) -> list[int]:
     """Which of the samples these are; image and name have to agree."""
-    assert [f"{i}.png" for i in some.images[:, 0, 0, 0]] == some.names
-    return some.images[:, 0, 0, 0].tolist()
+    assert [f"{i}.png" for i in samples.images[:, 0, 0, 0]] == samples.names
+    assert len(samples) == len(samples.names)
+    return samples.images[:, 0, 0, 0].tolist()
+
+
+def test_words():
+    dataset = build_dataset(Source({"train": part(["owl", "cat", "owl", "dog"])}))
+    assert dataset.classes == ["cat", "dog", "owl"]
+    assert dataset.train.labels.tolist() == [2, 0, 2, 1]
+    assert dataset.train.labels.dtype == np.int64
+    assert (dataset.heldout, dataset.heldout_name, dataset.others) == (None, "none", {})
+    assert dataset.label_words(dataset.train.labels) == ["owl", "cat", "owl", "dog"]
+
+
+def test_a_fixed_list_of_classes():
+    """Its order counts, for words as for numbers; a class may be without samples."""
+    for labels in (["owl", "cat"], [0, 2]):
+        dataset = build_dataset(Source({"train": part(labels)}, ["owl", "dog", "cat"]))
+        assert (dataset.classes, dataset.train.labels.tolist()) == (["owl", "dog", "cat"], [0, 2])
+
+
+def test_one_list_of_classes_for_all_parts():
+    dataset = build_dataset(Source({"train": part(["b", "c"]), "test": part(["c", "a"])}))
+    assert dataset.classes == ["a", "b", "c"]
+    assert (dataset.train.labels.tolist(), dataset.heldout.labels.tolist()) == ([1, 2], [2, 0])
+
+
+def test_numbers_are_sorted_by_value():
+    assert sort_words({"10", "9", "2"}) == ["2", "9", "10"]
+    assert sort_words({"10", "9", "x"}) == ["10", "9", "x"]
+    dataset = build_dataset(Source({"train": part(["10", "", "9", "Skip"])}), unlabelled='Skip,""')
+    assert dataset.classes == ["9", "10"]
+
+
+def test_images_may_be_files():
+    train = Part(ImageFiles("photos", ["a.png", "b.png"]), ["cat", "dog"], ["a.png", "b.png"])
+    rows = build_dataset(Source({"train": train})).train[np.array([1])]
+    assert (rows.images.source(0), rows.labels.tolist(), rows.names) == ("photos/b.png", [1], ["b.png"])
 
 
 def test_rows_of_samples():
-    some = samples([0, 1, 2, 0, 1])
-    assert numbers(some[np.array([4, 0])]) == [4, 0]
-    assert some[np.array([4, 0])].labels.tolist() == [1, 0]
-    assert numbers(some[slice(2)]) == [0, 1]
-    assert len(some[slice(2)]) == 2
+    samples = build_dataset(Source({"train": part(list("abcab"))})).train
+    assert numbers(samples[np.array([4, 0])]) == [4, 0]
+    assert samples[np.array([4, 0])].labels.tolist() == [1, 0]
+    assert numbers(samples[:2]) == [0, 1]
 
 
-def test_holdout_is_a_share_of_every_class():
-    whole = dataset()
-    result = prepare(whole, holdout=0.25)
-    assert result.heldout_name == "holdout"
-    assert np.bincount(result.heldout.labels).tolist() == [5, 5, 5]
-    assert sorted(numbers(result.train) + numbers(result.heldout)) == list(range(60))
-    for part in (result.train, result.heldout):
-        assert numbers(part) == sorted(numbers(part))
-        assert part.labels.tolist() == whole.train.labels[numbers(part)].tolist()
-
-
-@given(st.lists(st.integers(2, 30), min_size=1, max_size=4), st.floats(0.01, 0.99), st.integers(0, 100))
-@example([2, 3], 0.99, 0)
-@example([2, 3], 0.01, 0)
-def test_every_class_keeps_some_and_gives_some(counts, share, seed):
-    labels = np.repeat(np.arange(len(counts)), counts)
-    held = draw_stratified(labels, share, seed)
-    for label, count in enumerate(counts):
-        own = held[labels == label].sum()
-        assert 1 <= own <= count - 1
-        assert abs(own - share * count) <= 1
-    assert np.array_equal(held, draw_stratified(labels, share, seed))
-
-
-def test_the_holdout_depends_on_the_seed():
-    first, again, other = (numbers(prepare(dataset(), seed=seed).heldout) for seed in (0, 0, 1))
-    assert first == again != other
-
-
-def test_no_holdout_where_none_is_wanted_or_a_test_part_exists():
-    assert prepare(dataset(), holdout=0).heldout is None
-    test_part = samples([2, 1, 0])
-    result = prepare(replace(dataset(), heldout=test_part, heldout_name="test"))
-    assert result.heldout is test_part
-    assert result.heldout_name == "test"
-    assert len(result.train) == 60
-
-
-def test_limit_takes_the_first_of_the_training_part():
-    whole, limited = prepare(dataset(), seed=2), prepare(dataset(), limit=9, seed=2)
-    assert numbers(limited.train) == numbers(whole.train)[:9]
-    assert numbers(limited.heldout) == numbers(whole.heldout)
-    assert len(prepare(dataset(), limit=1000, holdout=0).train) == 60
-
-
-def test_noise_is_added_to_the_training_part_only():
-    clean, noisy = prepare(dataset(), seed=2), prepare(dataset(), noise="pairflip:1", seed=2)
-    assert clean.original is None
-    assert np.array_equal(noisy.original, clean.train.labels)
-    assert np.array_equal(noisy.train.labels, (clean.train.labels + 1) % 3)
-    assert np.array_equal(noisy.heldout.labels, clean.heldout.labels)
-    assert numbers(noisy.train) == numbers(clean.train)
-
-
-def test_noise_depends_on_the_seed():
-    first, again, other = (
-        prepare(dataset(), holdout=0, noise="symmetric:0.5", seed=seed).train.labels for seed in (0, 0, 1)
-    )
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
+# Labels that mean "don't know"
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("option", "words", "classes", "labels"),
     [
-        ({"holdout": 1.0}, "--data.holdout is 1"),
-        ({"holdout": -0.1}, "--data.holdout is -0.1"),
-        ({"limit": 1}, "--limit is 1: use at least 2"),
-        ({"limit": 2}, r"class 'owl' has no image among the first 2 \(--limit\).*larger --limit"),
-        ({"noise": "symmetric:2"}, "the rate is 2"),
-        ({"noise": "asymmetric:0.4"}, "use pairflip here"),
+        ("Skip", ["Skip"], ["Not, sure", "a", "b"], [1, -1, 2, 0, 1]),
+        ('Skip, "Not, sure"', ["Skip", "Not, sure"], ["a", "b"], [0, -1, 1, -2, 0]),
+        ('"Not, sure",Skip', ["Not, sure", "Skip"], ["a", "b"], [0, -2, 1, -1, 0]),
+        ("Skip, a ,Skip", ["Skip", "a"], ["Not, sure", "b"], [-2, -1, 1, 0, -2]),
     ],
 )
-def test_bad_options(options, message):
-    with pytest.raises(InputError, match=message):
-        prepare(dataset(), **{"holdout": 0} | options)
+def test_unlabelled(option, words, classes, labels):
+    given = ["a", "Skip", "b", "Not, sure", "a"]
+    dataset = build_dataset(Source({"train": part(given)}), unlabelled=option)
+    assert (dataset.unlabelled, dataset.classes) == (words, classes)
+    assert dataset.train.labels.tolist() == labels
+    assert dataset.label_words(dataset.train.labels) == given
+
+
+def test_unlabelled_with_numbers():
+    source = Source({"train": part([0, 1, 2, 1])}, ["owl", "Skip", "cat"])
+    dataset = build_dataset(source, unlabelled="Skip")
+    assert (dataset.classes, dataset.train.labels.tolist()) == (["owl", "cat"], [0, -1, 1, -1])
+
+
+def test_empty_labels_are_asked_about():
+    source = Source({"train": part(["cat", "dog", "", "cat"]), "val": part(["", "dog"])})
+    with pytest.raises(
+        InputError, match=r'^2 samples have an empty label \(the first: 2.png\): .*--data.unlabelled ""'
+    ):
+        build_dataset(source)
+    with pytest.raises(InputError, match=r"^1 sample has an empty label"):
+        build_dataset(Source({"train": part(["cat", ""])}, ["cat", "dog"]))
+    dataset = build_dataset(source, unlabelled="")
+    assert (dataset.classes, dataset.unlabelled) == (["cat", "dog"], [""])
+    assert dataset.train.labels.tolist() == [0, 1, -1, 0]
+
+
+# Parts
 
 
 @pytest.mark.parametrize(
-    ("classes", "labels", "message"),
+    ("names", "wanted", "measured", "others"),
     [
-        (["cat"], [0, 0], "the data has one class only"),
-        (["cat", "dog"], [0, 0, 0], "class 'dog' has no image, at least 2"),
-        (["cat", "dog"], [0, 1, 0], "class 'dog' has one image, at least 2"),
+        (["train", "val", "test"], None, "test", ["val"]),
+        (["train", "val", "more"], None, "val", ["more"]),
+        (["train", "more"], None, "none", ["more"]),
+        (["train", "val", "test"], "val", "val", ["test"]),
+        (["more", "train"], "more", "more", []),
     ],
 )
-def test_too_few_images(classes, labels, message):
+def test_which_part_is_held_out(names, wanted, measured, others):
+    parts = {name: part(["a"] * (2 + row) + ["b"]) for row, name in enumerate(names)}
+    dataset = build_dataset(Source(parts), heldout=wanted)
+    assert (dataset.heldout_name, list(dataset.others)) == (measured, others)
+    found = {"train": dataset.train, measured: dataset.heldout} | dataset.others
+    for row, name in enumerate(names):
+        assert len(found[name]) == 3 + row
+
+
+def test_nobody_can_be_right_about_unlabelled_samples():
+    source = Source({"train": part(["a", "b", "?"]), "test": part(["?", "b", "?", "a"]), "val": part(["?", "a"])})
+    dataset = build_dataset(source, unlabelled="?")
+    assert numbers(dataset.heldout) == [1, 3]
+    assert dataset.heldout.labels.tolist() == [1, 0]
+    assert dataset.others["val"].labels.tolist() == [-1, 0]  # kept apart as it is
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        (Source({"train": part(["a", "b"])}), {"unlabelled": "c"}, r"unlabelled: no label is 'c': .* are 'a', 'b'"),
+        (Source({"train": part(["a", "b"])}), {"unlabelled": ""}, "unlabelled: no label is ''"),
+        (Source({"train": part(["a", "b"])}), {"heldout": "test"}, r"heldout 'test': .*\(it has train\)"),
+        (Source({"train": part(["a", "b"]), "val": part(["a"])}), {"heldout": "train"}, r"\(it has train, val\)"),
+        (Source({"train": part([0, 2])}, ["a", "b"]), {}, "part 'train' has label 2, but 2 classes"),
+        (Source({"train": part([0, 1]), "x": part([-1])}, ["a", "b"]), {}, "part 'x' has label -1, but 2 classes"),
+        (Source({"train": part(["a", "c"])}, ["a", "b"]), {}, "label 'c' of part 'train' is no class"),
+    ],
+)
+def test_errors(source, options, message):
     with pytest.raises(InputError, match=message):
-        prepare(Dataset(classes, samples(labels)))
-
-
-def test_fingerprint_sees_everything_a_checkpoint_depends_on():
-    some, classes = samples([0, 1, 0]), ["cat", "dog"]
-    other_images = some.images.copy()
-    other_images[2, 3, 3, 2] += 1
-    changed = [
-        fingerprint(replace(some, images=other_images), classes),
-        fingerprint(replace(some, labels=np.array([0, 1, 1])), classes),
-        fingerprint(replace(some, names=["0.png", "1.png", "x.png"]), classes),
-        fingerprint(some, ["dog", "cat"]),
-        fingerprint(some[slice(2)], classes),
-    ]
-    assert fingerprint(samples([0, 1, 0]), classes) == fingerprint(some, classes)
-    assert len({fingerprint(some, classes), *changed}) == 6
-
-
-def test_fingerprint_of_names_that_are_no_utf8():
-    assert fingerprint(replace(samples([0]), names=["\udcff.png"]), ["cat"])
+        build_dataset(source, **options)

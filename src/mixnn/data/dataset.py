@@ -146,7 +146,7 @@ def _refuse_empty(source: Source) -> None:
 
 def _split_words(line: str) -> list[str]:
     """`a,"b, c"` as a, `b, c`; an empty line is one empty word."""
-    return list(dict.fromkeys(word.strip() for word in next(csv.reader([line])) or [""]))
+    return list(dict.fromkeys(word.strip() for word in next(csv.reader([line], skipinitialspace=True)) or [""]))
 
 
 def _coded(name: str, part: Part, code: dict[str, int], code_of_place: NDArray[np.int64]) -> Samples:
