@@ -75,6 +75,13 @@ def test_splits(tmp_path):
         read(path)
 
 
+def test_other_names_of_splits(tmp_path):
+    path = save(tmp_path / "d", Training=table([0, 1]), dev=table([1]), validation=table([0, 0]))
+    dataset = read(path)
+    assert (len(dataset.train), dataset.heldout_name, len(dataset.heldout)) == (2, "val", 1)
+    assert list(dataset.others) == ["validation"]  # the second of a kind keeps its name
+
+
 def test_images_stay_in_their_file(tmp_path):
     """Loader processes get a path, not the images."""
     table([i % 2 for i in range(300)]).save_to_disk(tmp_path / "one")

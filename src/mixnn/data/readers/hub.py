@@ -17,9 +17,9 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.decode import BadImage
 from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
+from mixnn.data.readers.columns import SPLITS
 from mixnn.errors import InputError
 
-PARTS = {"validation": "val", "valid": "val", "dev": "val"}
 WORDS = ("int", "uint", "string", "large_string", "bool")  # types of labels without a list of names
 WAIT = 10  # seconds for the hub's first answer
 
@@ -52,10 +52,9 @@ def read_hub(path: str, columns: Columns) -> Source:
         for split, rows in splits.items():
             if rows.features.get(image) != features[image] or rows.features.get(label) != features[label]:
                 raise InputError(f"hf:{path} has other columns in split {split!r} than in train: make them the same")
-            part = split if PARTS.get(split, split) in splits else PARTS[split]
             labels = _labels(rows, label)
-            if part == "train" or any(labels):
-                parts[part] = Part(_images(rows, image), labels, [f"{part}/{i:05d}" for i in range(len(labels))])
+            if split == "train" or any(labels):
+                parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
     if not hasattr(features[label], "names"):
         return Source(parts)
     words = {word for part in parts.values() for word in part.labels}
@@ -85,7 +84,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _load(path: str) -> dict[str, Any]:
-    """Split -> datasets.Dataset."""
+    """Part -> `datasets.Dataset`."""
     datasets, _ = _library()
     name, colon, config = path.rpartition(":")
     if not colon or Path(path).exists():
@@ -105,7 +104,13 @@ def _load(path: str) -> dict[str, Any]:
     except Exception as error:  # whatever the library's readers raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"hf:{path} cannot be loaded ({reason}): correct the name or the files") from error
-    return dict(content) if isinstance(content, dict) else {"train": content}
+    if not isinstance(content, dict):
+        return {"train": content}
+    splits: dict[str, Any] = {}
+    for split, rows in content.items():
+        usual = SPLITS.get(split.lower(), split)
+        splits[split if usual in content or usual in splits else usual] = rows
+    return splits
 
 
 def _reachable(name: str) -> bool:
@@ -151,13 +156,11 @@ def _choose(path: str, features: dict[str, Any], what: str, name: str | None) ->
 
 
 def _kind(feature: Any) -> str:
-    """ "image", "label", or what a column is where it can be neither."""
+    """`image`, `label`, or what a column is where it can be neither."""
     kind, dtype = type(feature).__name__, str(getattr(feature, "dtype", ""))
     if kind == "Image":
         return "image"
-    if kind == "ClassLabel" or (
-        kind == "Value" and dtype.startswith(("int", "uint", "string", "large_string", "bool"))
-    ):
+    if kind == "ClassLabel" or (kind == "Value" and dtype.startswith(WORDS)):
         return "label"
     return f"{kind} {dtype}".strip()
 
@@ -167,7 +170,8 @@ def _labels(rows: Any, column: str) -> list[str]:
     content = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
     names = getattr(rows.features[column], "names", None)
     if names is not None:
-        return [names[label] if label is not None and label >= 0 else "" for label in content]
+        word = {None: "", -1: ""} | dict(enumerate(names))
+        return [word.get(label, str(label)) for label in content]
     return ["" if label is None else str(label) for label in content]
 
 
