@@ -13,12 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, LambdaLR, LRScheduler, MultiStepLR
 
 from mixnn.config import RunConfig, TrainOptions, option_section
-from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.random import derived_seed
-from mixnn.data.train_data import TrainData, as_input, channel_statistics
+from mixnn.data.train_data import TrainData, channel_statistics
 from mixnn.errors import InputError
 from mixnn.methods import method_class
 from mixnn.methods.base import Method
@@ -53,17 +52,6 @@ def pick_bf16(precision: str, device: torch.device) -> bool:
     return precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
 
 
-def image_tensor(samples: Samples, device: torch.device) -> Tensor:
-    """uint8 (N, 3, H, W), lying in memory with channels last."""
-    return torch.from_numpy(samples.images).to(device).permute(0, 3, 1, 2)
-
-
-def build_data(dataset: Dataset, options: TrainOptions, device: torch.device) -> TrainData:
-    labels = torch.from_numpy(dataset.train.labels).to(device)
-    images = image_tensor(dataset.train, device)
-    return TrainData(images, labels, batch_size=options.batch_size, seed=options.seed, augment=options.augment)
-
-
 def with_defaults(config: RunConfig) -> RunConfig:
     """`config` with every option of its method spelled out, so that a run says all of what it did."""
     parameters = inspect.signature(method_class(config.options.method)).parameters.values()
@@ -79,15 +67,19 @@ def build_method(config: RunConfig, data: TrainData, num_classes: int, device: t
     """
     options = config.options
     kind = method_class(options.method)
-    mean, std = channel_statistics(data.images)
+    mean, std = channel_statistics(data)
+    mean, std = mean.to(device), std.to(device)
+    example = next(data.inputs(torch.arange(2)))
     bf16 = pick_bf16(options.precision, device)
     torch.manual_seed(derived_seed(options.seed, WEIGHTS))
     networks = [
-        build_network(options.network, data.images.shape[-1], num_classes, mean, std, bf16=bf16)
+        build_network(
+            options.network, example.shape[-1], num_classes, mean, std, bf16=bf16, weights=options.weights
+        )
         for _ in range(kind.network_count)
     ]
     for network in networks:
-        probe(network, data.images[:2], options.network)
+        probe(network, example, options.network)
     try:
         method = kind(networks, data.labels, num_classes, **config.method_options)
     except TypeError as error:
@@ -97,13 +89,13 @@ def build_method(config: RunConfig, data: TrainData, num_classes: int, device: t
 
 
 @torch.no_grad()
-def probe(network: Classifier, images: Tensor, name: str) -> None:
-    """Raise InputError unless `network` takes such images (2, …)."""
+def probe(network: Classifier, x: Tensor, name: str) -> None:
+    """Raise InputError unless `network` takes such inputs (2, …)."""
     try:
-        network.to(images.device).eval()(as_input(images))
+        network.to(x.device).eval()(x)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = " ".join(str(error).split())
-        shape = tuple(images.shape[1:])
+        shape = tuple(x.shape[1:])
         raise InputError(
             f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"
         ) from error
@@ -123,15 +115,25 @@ def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer
         scheduler = CosineAnnealingLR(optimizer, options.epochs)
     elif options.schedule == "cosine-restarts":
         scheduler = CosineAnnealingWarmRestarts(optimizer, options.restart_every, eta_min=options.min_lr)
+    elif options.schedule == "steps":
+        scheduler = MultiStepLR(optimizer, options.milestones)
     else:
         scheduler = LambdaLR(optimizer, lambda epoch: 1.0)
     return optimizer, scheduler
 
 
-def save_model(path: Path, method: Method, options: TrainOptions, size: int, num_classes: int) -> None:
-    """The networks' weights as safetensors; what is needed to build them stands in its metadata."""
+def save_model(
+    path: Path, method: Method, options: TrainOptions, image_size: int | None, size: int, num_classes: int
+) -> None:
+    """The networks' weights as safetensors; what is needed to build them stands in its metadata.
+
+    Args:
+        image_size: pixels that images are read at; None for embeddings.
+        size: pixels of what the network sees, cut out of the image; the width of embeddings.
+    """
     about = {
         "network": options.network,
+        "image_size": image_size,
         "size": size,
         "classes": num_classes,
         "networks": len(method.networks),
@@ -143,11 +145,16 @@ def save_model(path: Path, method: Method, options: TrainOptions, size: int, num
 
 
 class Predictor(nn.Module):
-    """The trained networks of a run: (B, 3, H, W) in 0–1 -> mean probabilities (B, C)."""
+    """The trained networks of a run: (B, 3, H, W) in 0–1 -> mean probabilities (B, C).
 
-    def __init__(self, networks: nn.ModuleList, size: int) -> None:
+    Attributes:
+        image_size: pixels to read images at; None for embeddings.
+        size: pixels to cut out of them.
+    """
+
+    def __init__(self, networks: nn.ModuleList, image_size: int | None, size: int) -> None:
         super().__init__()
-        self.networks, self.size = networks, size
+        self.networks, self.image_size, self.size = networks, image_size, size
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -175,4 +182,4 @@ def load_model(path: Path, device: torch.device) -> Predictor:
         networks.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(f"model {path} does not fit network {about['network']!r}, which has changed since") from error
-    return Predictor(networks, about["size"]).to(device).eval()
+    return Predictor(networks, about.get("image_size", about["size"]), about["size"]).to(device).eval()

@@ -15,6 +15,8 @@ COMMANDS = {
     "train": "train on images with wrong labels; write the model, the suspects and a picture",
     "evaluate": "accuracy of a trained run on other data",
     "predict": "labels for images, as CSV",
+    "check": "what is wrong with the data before training: unreadable, double, in two parts at once",
+    "corrupt": "write wrong labels for experiments, and which they are",
     "methods": "the methods and their options",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }

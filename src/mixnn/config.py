@@ -51,19 +51,24 @@ class TrainOptions:
 
     Args:
         method: how to train, see `mixnn methods`; or package.module:Class.
-        network: cnn, resnet18, resnet34, preactresnet18; or package.module:factory.
-        noise: wrong labels to add for training, as symmetric:0.5; also symmetric-exclusive, asymmetric, pairflip.
+        network: cnn, resnet18, resnet34, preactresnet18; timm:NAME; or package.module:factory.
+        weights: to start from: a file, or "hub" for timm's pretrained ones.
+        noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         limit: take the first so many training samples.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
         lr: learning rate at the start.
         momentum: of stochastic gradient descent (Nesterov's).
         weight_decay: of all weights.
-        schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and again.
+        schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and
+            again, "steps" to a tenth at each of `milestones`.
         restart_every: epochs of a cosine cycle, for "cosine-restarts".
         min_lr: lowest learning rate, for "cosine-restarts".
+        milestones: epochs after which the learning rate falls, for "steps": [10, 20].
         nesterov: look ahead along the momentum.
-        augment: "crop-flip" or "none".
+        augment: crop-flip, resized-crop, strong or none.
+        balanced: draw every class equally often.
+        steps_per_epoch: batches in an epoch; as many as use each sample once where not given.
         seed: of weights, order, augmentation, hold-out and noise.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         precision: float32 or bfloat16; auto takes bfloat16 where the hardware multiplies it.
@@ -72,6 +77,7 @@ class TrainOptions:
 
     method: str = "mixnn"
     network: str = "cnn"
+    weights: str | None = None
     noise: str | None = None
     limit: int | None = None
     epochs: int = 40
@@ -79,11 +85,14 @@ class TrainOptions:
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    schedule: Literal["cosine", "cosine-restarts", "constant"] = "cosine"
+    schedule: Literal["cosine", "cosine-restarts", "steps", "constant"] = "cosine"
     restart_every: int = 10
     min_lr: float = 1e-3
+    milestones: list[int] = field(default_factory=list)
     nesterov: bool = True
-    augment: Literal["crop-flip", "none"] = "crop-flip"
+    augment: Literal["crop-flip", "resized-crop", "strong", "none"] = "crop-flip"
+    balanced: bool = False
+    steps_per_epoch: int | None = None
     seed: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -99,6 +108,12 @@ class TrainOptions:
         for name in ("lr", "momentum", "weight_decay", "min_lr"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use a number from 0 up")
+        if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
+            raise InputError(f"--steps-per-epoch is {self.steps_per_epoch}: use at least 1, or leave it away")
+        if self.schedule == "steps" and (not self.milestones or min(self.milestones) < 1):
+            raise InputError(f"--milestones is {self.milestones}: give the epochs of --schedule steps, as [10, 20]")
+        if self.data.workers is not None and not 0 <= self.data.workers <= 256:
+            raise InputError(f"--data.workers is {self.data.workers}: use 0 to 256")
         if self.nesterov and self.momentum == 0:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 

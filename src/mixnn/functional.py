@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from mixnn.errors import InputError
 
@@ -43,16 +44,27 @@ def sample_losses(log_probs: Tensor, labels: Tensor) -> Tensor:
     return -log_probs.gather(1, labels[:, None])[:, 0]
 
 
-def min_max(x: Tensor) -> Tensor:
+def soft_labels(labels: Tensor, num_classes: int) -> Tensor:
+    """One-hot rows (N, C) for `labels` int64 (N,); uniform ones where a label is below 0, which nobody knows."""
+    rows = one_hot(labels.clamp_min(0), num_classes).float()
+    rows[labels < 0] = 1 / num_classes
+    return rows
+
+
+def min_max(x: Tensor, known: Tensor | None = None) -> Tensor:
     """`x` (N,) stretched to 0–1; all zero where every value is the same.
+
+    Args:
+        known: bool (N,), those whose range counts, all where None; others are cut to it.
 
     Raises:
         InputError: a value is infinite or not a number.
     """
     if not torch.isfinite(x).all():
         raise InputError("the losses are not finite: training diverged; use a lower --lr")
-    low, high = x.min(), x.max()
-    return (x - low) / (high - low).clamp_min(torch.finfo(x.dtype).tiny)
+    within = x if known is None else x[known]
+    low, high = within.min(), within.max()
+    return ((x - low) / (high - low).clamp_min(torch.finfo(x.dtype).tiny)).clamp(0, 1)
 
 
 def two_means(x: Tensor) -> Tensor:
@@ -98,6 +110,7 @@ def fit_mixture(x: Tensor, *, max_iter: int = 100, tol: float = 1e-3, reg: float
 
 def clean_probability(
     losses: Tensor,
+    known: Tensor | None = None,
     *,
     normalized: bool = False,
     max_iter: int = 100,
@@ -110,6 +123,7 @@ def clean_probability(
 
     Args:
         losses: (N,), any scale.
+        known: bool (N,), those that the mixture is fitted to; all where None.
         normalized: they are in 0–1 already; otherwise they are stretched to it before the fit.
         max_iter, tol, reg: see `fit_mixture`.
         monotone: a loss outside the two means counts as the nearer mean. The plain posterior turns
@@ -124,10 +138,11 @@ def clean_probability(
     Raises:
         InputError: a loss is not finite.
     """
-    x = losses if normalized else min_max(losses)
-    if len(x) < 2 or x.max() == x.min():
+    x = losses if normalized else min_max(losses, known)
+    fitted = x if known is None else x[known]
+    if len(fitted) < 2 or fitted.max() == fitted.min():
         return torch.ones_like(x, dtype=torch.float32), None
-    mixture = fit_mixture(x, max_iter=max_iter, tol=tol, reg=reg)
+    mixture = fit_mixture(fitted, max_iter=max_iter, tol=tol, reg=reg)
     if mixture.separation < min_separation:
         return torch.ones_like(x, dtype=torch.float32), mixture
     seen = x.double().clamp(*mixture.means) if monotone else x

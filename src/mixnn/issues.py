@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +10,24 @@ from numpy.typing import NDArray
 
 from mixnn.run import Evidence, Row, RunDirectory
 
+COLUMNS = (  # of labels.csv
+    "file_name",
+    "given_label",
+    "predicted_label",
+    "label_quality",
+    "is_label_issue",
+    "clean_prob",
+    "suggested_label",
+    "suggested_confidence",
+    "neighbor_agreement",
+)
+
 
 class Verdicts(NamedTuple):
     """What is held of every training label, in data-set order.
 
     Attributes:
-        quality: (N,) how much is believed of the given label, 0–1, low = suspicious.
+        quality: (N,) how much is believed of the given label, 0–1, low = suspicious; NaN where there is none.
         suggested: (N,) int64, the likeliest label.
         confidence: (N,) how much is believed of that one, 0–1.
         issue: (N,) bool, held to be wrong: another label is likelier, and the loss lies in the upper component.
@@ -46,26 +58,33 @@ def belief(evidence: Evidence) -> NDArray[np.float32]:
 def judge(evidence: Evidence) -> Verdicts:
     """Quality, suggestion and verdict for every label."""
     likely = belief(evidence)
-    quality = likely[np.arange(len(likely)), evidence.given].astype(np.float64)
+    quality = likely[np.arange(len(likely)), evidence.given.clip(0)].astype(np.float64)
+    quality[evidence.given < 0] = np.nan
     suggested = likely.argmax(1)
-    issue = (suggested != evidence.given) & (evidence.clean_prob < 0.5)
+    issue = (suggested != evidence.given) & (evidence.clean_prob < 0.5)  # NaN is below nothing
     return Verdicts(quality, suggested, likely.max(1).astype(np.float64), issue, np.lexsort((quality, ~issue)))
 
 
 def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
     """Share of each sample's nearest neighbours that carry its given label, (N,) in 0–1."""
     same = evidence.given[evidence.neighbors] == evidence.given[:, None]
-    share: NDArray[np.float64] = same.mean(1)
+    share: NDArray[np.float64] = np.where(evidence.given < 0, np.nan, same.mean(1))
     return share
 
 
-def label_rows(evidence: Evidence, classes: list[str]) -> list[Row]:
+def given_words(evidence: Evidence, classes: list[str]) -> list[str]:
+    """Words by given label, those below 0 counting from the end."""
+    return [*classes, *reversed(evidence.unlabelled.tolist())]
+
+
+def label_rows(evidence: Evidence, classes: list[str]) -> Iterator[Row]:
     """The rows of `labels.csv`, one per training sample, in order; cleanlab's column names where it has them."""
     verdicts, agreement, predicted = judge(evidence), neighbor_agreement(evidence), evidence.probs.argmax(1)
-    return [
-        {
+    words = given_words(evidence, classes)
+    for i in range(len(evidence.given)):
+        yield {
             "file_name": str(evidence.names[i]),
-            "given_label": classes[evidence.given[i]],
+            "given_label": words[evidence.given[i]],
             "predicted_label": classes[predicted[i]],
             "label_quality": verdicts.quality[i],
             "is_label_issue": bool(verdicts.issue[i]),
@@ -74,8 +93,6 @@ def label_rows(evidence: Evidence, classes: list[str]) -> list[Row]:
             "suggested_confidence": verdicts.confidence[i],
             "neighbor_agreement": agreement[i],
         }
-        for i in range(len(evidence.given))
-    ]
 
 
 def issue_lines(evidence: Evidence, verdicts: Verdicts, classes: list[str], rows: Sequence[int]) -> list[str]:
@@ -89,7 +106,7 @@ def issue_lines(evidence: Evidence, verdicts: Verdicts, classes: list[str], rows
 
 def write_labels(run: RunDirectory) -> None:
     """Write `labels.csv` from the evidence in the run directory."""
-    run.write_table(run.labels, label_rows(run.read_evidence(), run.read_classes()))
+    run.write_table(run.labels, label_rows(run.read_evidence(), run.read_classes()), COLUMNS)
 
 
 def summary_figures(run: RunDirectory) -> Row:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from mixnn.bodies import BasicBlock, PreActBlock, cnn, mlp, resnet
 from mixnn.errors import InputError
 from mixnn.lookup import look_up
 from mixnn.timm_bodies import PREFIX, timm_factory
+from mixnn.weights import Loaded, load_pretrained
 
 
 class Classifier(nn.Module):
@@ -29,10 +31,14 @@ class Classifier(nn.Module):
         num_classes: C.
         mean, std: per-channel statistics of the training inputs, subtracted and divided first.
         bf16: compute in bfloat16 (autocast); features and logits are float32 all the same.
+
+    Attributes:
+        pretrained: what `build_network` took from a file of weights, to be told; None where it started at random.
     """
 
     mean: Tensor
     std: Tensor
+    pretrained: Loaded | None = None
 
     def __init__(
         self, features: nn.Module, width: int, num_classes: int, mean: Tensor, std: Tensor, *, bf16: bool = False
@@ -41,8 +47,8 @@ class Classifier(nn.Module):
         self.features = channels_last(features)
         self.head = nn.Linear(width, num_classes)
         self.bf16 = bf16
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
+        self.register_buffer("mean", mean.clone())  # of its own, as safetensors refuses what networks share
+        self.register_buffer("std", std.clone())
 
     def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`x` float (B, …) -> float32 (B, D), float32 (B, C)."""
@@ -105,26 +111,41 @@ def network_factory(name: str) -> Callable[[int], tuple[nn.Module, int]]:
 
 
 def build_network(
-    name: str, size: int, num_classes: int, mean: Tensor, std: Tensor, *, bf16: bool = False
+    name: str,
+    size: int,
+    num_classes: int,
+    mean: Tensor,
+    std: Tensor,
+    *,
+    bf16: bool = False,
+    weights: str | Path | None = None,
 ) -> Classifier:
     """A network by its name, see `network_factory`; a user's own factory(size) gives (body, feature width).
 
     Args:
+        size: pixels, or the width of embeddings.
         mean, std: per-channel statistics of the training inputs. A body that was made for other ones says so by
             its attributes `pixel_mean` and `pixel_std` (three numbers each, of pixels in 0–1), and these win.
+        weights: pretrained ones for the body, see `load_pretrained`; the head is always drawn anew. A network of
+            ours brings its mean and std with it.
 
     Raises:
-        InputError: no such network, or it cannot be built for this size.
+        InputError: no such network, it cannot be built for this size, or the weights do not fit it.
     """
     factory = network_factory(name)
     try:
         body, width = factory(size)
         mean, std = own_statistics(body, "pixel_mean", mean), own_statistics(body, "pixel_std", std)
-        return Classifier(body, width, num_classes, mean, std, bf16=bf16)
+        network = Classifier(body, width, num_classes, mean, std, bf16=bf16)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
         raise InputError(f"network {name!r} gives no (body, feature width) for size {size} ({error})") from error
+    if weights is not None:
+        network.pretrained = load_pretrained(body, weights, name)
+        if network.pretrained.statistics is not None:
+            network.mean, network.std = (own.to(mean) for own in network.pretrained.statistics)
+    return network
 
 
 def own_statistics(body: nn.Module, attribute: str, data: Tensor) -> Tensor:

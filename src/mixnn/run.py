@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,13 +49,14 @@ class Evidence:
 
     Attributes:
         names: (N,) file names, relative to the data.
-        given: (N,) int64 given labels.
+        given: (N,) int64 given labels; -1 - i where the label is the i-th of `unlabelled`.
         probs: (N, C) float32 predicted probabilities, without augmentation.
         targets: (N, C) float32 soft targets; the probabilities for a method that has none.
-        loss: (N,) float32 in 0–1, normalised loss against the given label.
-        clean_prob: (N,) float32 in 0–1, posterior of the lower component.
+        loss: (N,) float32 in 0–1, normalised loss against the given label; NaN where there is none.
+        clean_prob: (N,) float32 in 0–1, posterior of the lower component; NaN where there is no label.
         mixture: (3, 2) float64: means, variances, weights, lower mean first; NaN where none was fitted.
         neighbors: (N, K) int64 nearest samples in feature space, nearest first.
+        unlabelled: words that mean "don't know".
     """
 
     names: NDArray[np.str_]
@@ -66,6 +67,7 @@ class Evidence:
     clean_prob: NDArray[np.float32]
     mixture: NDArray[np.float64]
     neighbors: NDArray[np.int64]
+    unlabelled: NDArray[np.str_]
 
 
 class RunDirectory:
@@ -85,6 +87,8 @@ class RunDirectory:
         self.evidence = self.path / "evidence.npz"
         self.thumbnails = self.path / "thumbnails.npz"
         self.noise = self.path / "noise.npz"
+        self.noise_record = self.path / "noise.json"
+        self.unreadable = self.path / "unreadable.csv"
 
     @classmethod
     def existing(cls, path: str | Path) -> RunDirectory:
@@ -120,7 +124,14 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what a run writes before its first epoch."""
-        for path in (self.config, self.environment, self.classes, self.noise):
+        for path in (
+            self.config,
+            self.environment,
+            self.classes,
+            self.noise,
+            self.noise_record,
+            self.unreadable,
+        ):
             path.unlink(missing_ok=True)
         for folder in (self.checkpoint.parent, self.path):
             if folder.is_dir() and not any(folder.iterdir()):
@@ -141,9 +152,11 @@ class RunDirectory:
         """Class names, in the order of the network's outputs."""
         return list(self.read_json(self.classes))
 
-    def write_table(self, path: Path, rows: Sequence[Row]) -> None:
-        """Rows as CSV; the columns are the keys of all rows in order of appearance."""
-        columns = list(dict.fromkeys(key for row in rows for key in row))
+    def write_table(self, path: Path, rows: Iterable[Row], columns: Sequence[str] | None = None) -> None:
+        """Rows as CSV; the columns are the keys of all rows in order of appearance, where none are given."""
+        if columns is None:
+            rows = list(rows)
+            columns = list(dict.fromkeys(key for row in rows for key in row))
         with replacing(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
@@ -194,9 +207,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _text(value: object) -> object:
-    """Numbers short enough to read, and the same on every write."""
+    """Numbers short enough to read, and the same on every write; nothing for one that is none."""
     if isinstance(value, (float, np.floating)):
-        return f"{value:.6g}"
+        return "" if np.isnan(value) else f"{value:.6g}"
     return value
 
 

@@ -15,33 +15,26 @@ from typing import Any
 
 import torch
 
-from mixnn.assemble import (
-    build_data,
-    build_method,
-    build_optimizer,
-    image_tensor,
-    pick_device,
-    save_model,
-    with_defaults,
-)
+from mixnn.assemble import build_method, build_optimizer, pick_device, save_model, with_defaults
 from mixnn.config import RunConfig, TrainOptions
-from mixnn.data.dataset import Dataset, fingerprint, prepare
-from mixnn.data.noise import parse_noise
-from mixnn.data.readers import read_source
-from mixnn.data.train_data import TrainData
+from mixnn.data.add_noise import check_noise
+from mixnn.data.dataset import Dataset
+from mixnn.data.pixels import Wanted
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.errors import InputError
 from mixnn.issues import judge, write_labels
+from mixnn.loading import Loaded, load, read
 from mixnn.methods.base import Method
 from mixnn.networks import network_factory
 from mixnn.report.overview import draw_overview
 from mixnn.run import RunDirectory, environment, read_yaml
-from mixnn.screen import TrainingScreen, counter
+from mixnn.screen import TrainingScreen
 from mixnn.train.checkpoint import Checkpoint
 from mixnn.train.evidence import collect_evidence
 from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder
 
+ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
 THUMBNAILS = 100  # suspects whose pictures go into the run directory
 
 
@@ -60,36 +53,29 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     options.check()
     network_factory(options.network)  # before minutes go into reading images
     if options.noise is not None:
-        parse_noise(options.noise)
+        check_noise(options.noise)
     run = RunDirectory(out)
     device = pick_device(options.device)
     with process_group(device):
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
-        if dataset is None:
-            dataset = read_source(config.source, image_size=options.data.image_size, progress=counter("reading images"))
-        dataset = prepare(
-            dataset, holdout=options.data.holdout, limit=options.limit, noise=options.noise, seed=options.seed
-        )
-        data = build_data(dataset, options, device)
-        method = build_method(config, data, len(dataset.classes), device)
+        loaded = load(read(config.source, options.data) if dataset is None else dataset, options, device)
+        method = build_method(config, loaded.train, len(loaded.dataset.classes), device)
         optimizer, scheduler = build_optimizer(method, options)
-        checkpoint = Checkpoint(
-            run.checkpoint, method, optimizer, scheduler, fingerprint(dataset.train, dataset.classes)
-        )
+        checkpoint = Checkpoint(run.checkpoint, method, optimizer, scheduler, loaded.fingerprint)
         start = checkpoint.load() if resume else 0
-        if data.smallest_batch < 2:
+        if loaded.train.smallest_batch < 2:
             raise InputError(f"--batch-size {options.batch_size} gives a process one sample a step: use a larger one")
         if rank() == 0:
-            write_beginning(run, config, dataset, method)
+            write_beginning(run, config, loaded, method)
             warn_if_short(method, options)
         try:
-            train_epochs(run, config, dataset, data, method, checkpoint, start)
+            train_epochs(run, config, loaded, method, checkpoint, start)
         except InputError:
             if rank() == 0 and not run.checkpoint.exists():
                 run.discard()  # nothing was learnt yet: leave the place free for the next try
             raise
-        failed = finish(run, config, dataset, data, method)
+        failed = finish(run, config, loaded, method)
     if failed:
         print(
             f"mixnn: training is done and kept in {run.checkpoint}, but these could not be written: "
@@ -114,7 +100,9 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     stored, now = read_yaml(run.config), flat(config.to_dict())
     if "method" in stored and "source" in stored:
         stored = with_defaults(RunConfig.from_dict(stored)).to_dict()  # options that came in since have their defaults
-    stored = flat(stored) | {"source": config.source}  # however it is written: the data is compared by its hash
+    # However it is written, and wherever decoded images stay: the data is compared by its hash.
+    same = {"source": config.source} | {key: value for key, value in now.items() if key in ANYWHERE}
+    stored = flat(stored) | same
     for key in sorted(stored.keys() | now.keys()):
         if stored.get(key) != now.get(key):
             raise InputError(
@@ -131,7 +119,8 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def write_beginning(run: RunDirectory, config: RunConfig, dataset: Dataset, method: Method) -> None:
+def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method) -> None:
+    dataset = loaded.dataset
     run.create()
     run.write_config(config.to_dict())
     device = method.network.mean.device
@@ -141,6 +130,10 @@ def write_beginning(run: RunDirectory, config: RunConfig, dataset: Dataset, meth
     # A run that was stopped lists where it went on: versions and machine may differ.
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
     run.write_json(run.classes, dataset.classes)
+    if loaded.noise_record is not None:
+        run.write_json(run.noise_record, loaded.noise_record)
+    if loaded.unreadable:
+        run.write_table(run.unreadable, loaded.unreadable)
     if dataset.original is not None:
         flipped = dataset.original != dataset.train.labels
         run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
@@ -157,23 +150,18 @@ def warn_if_short(method: Method, options: TrainOptions) -> None:
 
 
 def train_epochs(
-    run: RunDirectory,
-    config: RunConfig,
-    dataset: Dataset,
-    data: TrainData,
-    method: Method,
-    checkpoint: Checkpoint,
-    start: int,
+    run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method, checkpoint: Checkpoint, start: int
 ) -> None:
-    device = data.labels.device
-    heldout = None
-    if dataset.heldout is not None:
-        heldout = (image_tensor(dataset.heldout, device), torch.from_numpy(dataset.heldout.labels).to(device))
-    true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(device)
+    dataset, data = loaded.dataset, loaded.train
+    true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
     rows = run.read_table(run.metrics)[:start] if start else []
-    recorder = Recorder(run, method, heldout, dataset.heldout_name, true_labels, rows)
+    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows)
     screen = TrainingScreen(
-        epochs=config.options.epochs, start=start, samples=len(data), ranks=world_size(), rows=recorder.rows
+        epochs=config.options.epochs,
+        start=start,
+        samples=data.samples_per_epoch,
+        ranks=world_size(),
+        rows=recorder.rows,
     )
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
@@ -190,13 +178,14 @@ def train_epochs(
         )
 
 
-def finish(run: RunDirectory, config: RunConfig, dataset: Dataset, data: TrainData, method: Method) -> list[str]:
+def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method) -> list[str]:
     """The model first, then what is made of it; a step that fails does not stop the next. What failed, in words."""
-    model = partial(save_model, run.model, method, config.options, data.images.shape[-1], len(dataset.classes))
+    size = next(loaded.train.inputs(torch.arange(1))).shape[-1]
+    model = partial(save_model, run.model, method, config.options, loaded.image_size, size, len(loaded.dataset.classes))
     steps: list[tuple[str, Callable[[], object]]] = [
-        (run.evidence.name, lambda: write_evidence(run, dataset, data, method)),
+        (run.evidence.name, lambda: write_evidence(run, loaded, method)),
         (run.labels.name, lambda: write_labels(run)),
-        (run.thumbnails.name, lambda: write_thumbnails(run, dataset)),
+        (run.thumbnails.name, lambda: write_thumbnails(run, loaded)),
         (run.overview.name, lambda: draw_overview(run)),
     ]
     if rank() == 0:
@@ -212,13 +201,16 @@ def finish(run: RunDirectory, config: RunConfig, dataset: Dataset, data: TrainDa
     return failed
 
 
-def write_evidence(run: RunDirectory, dataset: Dataset, data: TrainData, method: Method) -> None:
-    evidence = collect_evidence(method, data, dataset.train.names)
+def write_evidence(run: RunDirectory, loaded: Loaded, method: Method) -> None:
+    evidence = collect_evidence(method, loaded.train, loaded.dataset.train.names, loaded.dataset.unlabelled)
     if rank() == 0:
         run.write_evidence(evidence)
 
 
-def write_thumbnails(run: RunDirectory, dataset: Dataset) -> None:
-    """Pictures of the likeliest wrong labels."""
+def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
+    """Pictures of the likeliest wrong labels; embeddings have none."""
+    if loaded.image_size is None:
+        return
     top = judge(run.read_evidence()).order[:THUMBNAILS]
-    run.write_arrays(run.thumbnails, {"rows": top, "images": dataset.train.images[top]})
+    (images,) = loaded.train.pixels.get([Wanted(torch.from_numpy(top))], "none")
+    run.write_arrays(run.thumbnails, {"rows": top, "images": images.permute(0, 2, 3, 1).cpu().numpy()})

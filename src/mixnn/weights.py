@@ -1,8 +1,9 @@
-"""Pretrained weights into the body of a network. Must not know: methods, data sets, training."""
+"""Pretrained weights into the body of a network. Must not know: networks of ours, methods, data sets."""
 
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixnn.errors import InputError
-from mixnn.networks import Classifier
 from mixnn.timm_bodies import PREFIX, converted, fetch
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # what a training script puts the table of weights under
@@ -28,24 +28,26 @@ class Loaded(NamedTuple):
         taken: how many tensors the network got.
         missing: tensors of the network that the file lacks: only counters, which nothing reads.
         left_out: tensors of the file that the network has no place for, its head above all.
+        statistics: mean and std (C,) of the inputs that a network of ours was trained on; None for other files.
     """
 
     taken: int
     missing: list[str]
     left_out: list[str]
+    statistics: tuple[Tensor, Tensor] | None = None
 
     def __str__(self) -> str:
         left = f"; {len(self.left_out)} left out: {some(self.left_out)}" if self.left_out else ""
         return f"{self.taken} pretrained tensors taken{left}"
 
 
-def load_pretrained(network: Classifier, weights: str | Path, name: str) -> Loaded:
-    """Fill the body of `network`; its head stays as it was drawn.
+def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
+    """Fill `body` in place.
 
     Args:
-        network: is changed in place. Of a run of ours (the first network of it) the pixel statistics are taken too.
         weights: "hub", or a file: .safetensors, or what `torch.save` wrote of a state dict. What stands before all
-            names ("module.", "0.features.") and around the table ({"state_dict": …}) does not matter.
+            names ("module.", "0.features.") and around the table ({"state_dict": …}) does not matter. Of a run of
+            ours with several networks it is the first.
         name: of the network, `timm:NAME` for "hub".
 
     Raises:
@@ -56,7 +58,6 @@ def load_pretrained(network: Classifier, weights: str | Path, name: str) -> Load
             raise InputError(f"--weights hub is for networks {PREFIX}NAME, the network is {name!r}: give a file")
         weights = fetch(name)
     tensors = read_weights(Path(weights))
-    body = network.features
     own = body.state_dict()
     prefix = common_prefix(tensors, own)
     found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
@@ -65,9 +66,14 @@ def load_pretrained(network: Classifier, weights: str | Path, name: str) -> Load
     check_fit(found, own, weights, name)
     taken = {key: tensor for key, tensor in found.items() if key in own}
     body.load_state_dict(taken, strict=False)  # what may lack was checked
-    used = {prefix + key for key in taken} | take_statistics(network, tensors, prefix)
-    missing = [key for key in own if key not in taken]
-    return Loaded(len(taken), missing, [key for key in tensors if key not in used])
+    used = {prefix + key for key in taken}
+    statistics = None
+    beside = prefix.removesuffix("features.")
+    if prefix != beside and {beside + "mean", beside + "std"} <= tensors.keys():  # a `Classifier` of ours
+        statistics = tensors[beside + "mean"], tensors[beside + "std"]
+        used |= {beside + "mean", beside + "std"}
+    missing, left_out = [key for key in own if key not in taken], [key for key in tensors if key not in used]
+    return Loaded(len(taken), missing, left_out, statistics)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -82,9 +88,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise InputError(f"weights {path} cannot be read ({error.strerror or error}): give an existing file") from error
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
-            raise InputError(f"weights {path} hold a pickled object, which could run any code: {again}") from error
-        raise InputError(f"weights {path} cannot be read (not a file of torch.save): {again}") from error
+        if "operand" in str(error) or "magic" in str(error):  # bytes that no pickle of a tensor has
+            raise InputError(f"weights {path} cannot be read (not a file of torch.save): {again}") from error
+        raise InputError(f"weights {path} hold a pickled object, which could run any code: {again}") from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"weights {path} cannot be read ({reason}): fetch or save the file again") from error
@@ -99,7 +105,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_pickled(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a plain pickle, which is read or refused all the same
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def common_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
@@ -137,20 +145,6 @@ def check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], weights: s
             f"{tuple(found[key].shape)} in the file, {tuple(own[key].shape)} in the network): "
             "give the weights of this network at this image size"
         )
-
-
-def take_statistics(network: Classifier, tensors: Mapping[str, Tensor], prefix: str) -> set[str]:
-    """The pixel statistics beside the body of a network of ours, `mean` and `std`; the names of what was taken."""
-    if not prefix.endswith("features."):
-        return set()
-    beside = prefix.removesuffix("features.")
-    used = set()
-    for key, statistics in (("mean", network.mean), ("std", network.std)):
-        theirs = tensors.get(beside + key)
-        if theirs is not None and theirs.shape == statistics.shape:
-            statistics.copy_(theirs)
-            used.add(beside + key)
-    return used
 
 
 def some(keys: list[str]) -> str:

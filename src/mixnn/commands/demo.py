@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mixnn.commands.parsing import Parser
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.dataset import Samples
@@ -71,7 +73,7 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
         f"the demo: photos of clothes, {int(run.read_arrays(run.noise)['flipped'].sum()):,} labels flipped",
         f"suspects among the labels that were left as they came ({len(suspects)} in all), given → suggested",
         suspects,
-        {i: photos.images[place[str(evidence.names[i])]] for i in suspects},
+        {i: np.asarray(photos.images)[place[str(evidence.names[i])]] for i in suspects},
     )
     print(f"\nrun directories: {', '.join(str(run.path) for run in runs.values())} (labels.csv, overview.png, …)")
     print(f"side by side: {out.path / 'comparison.png'}, {out.path / 'comparison.csv'}")

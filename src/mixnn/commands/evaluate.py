@@ -9,37 +9,39 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.commands.parsing import Parser, readable_output
+from mixnn.commands.parsing import Parser, data_options, readable_output
 from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.readers import PHOTO_SIZE, read_source
 from mixnn.errors import InputError
 from mixnn.run import RunDirectory
-from mixnn.screen import counter
 
 
 def run(words: Sequence[str]) -> int:
     parser = Parser(prog="mixnn evaluate", description="Accuracy of a trained run: of each class, and in all.")
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
-    parser.add_argument("data", metavar="DATA", help="as for train; its test part where it has one, else all of it")
+    parser.add_argument("source", metavar="DATA", help="as for train; its test part where it has one, else all of it")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
+    parser.add_data_options()
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
 
     from mixnn.assemble import load_model, pick_device
-    from mixnn.commands.predict import probabilities
+    from mixnn.loading import read
+    from mixnn.prediction import predict_samples
 
     classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device))
-    sized = given.data.startswith(("cifar10:", "cifar100:", "demo:"))
-    size = None if sized or model.size == PHOTO_SIZE else model.size
-    dataset = read_source(given.data, image_size=size, progress=counter("reading images"))
+    dataset = read(given.source, data_options(given))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
-    if samples.images.shape[1] != model.size:
-        raise InputError(f"{given.data} has images of {samples.images.shape[1]} px, the run {model.size}: give others")
+    samples = samples[np.flatnonzero(samples.labels >= 0)]
     labels = translated(samples, dataset, classes)
-    predicted = probabilities(model, samples.images).argmax(1)
+    probs, bad = predict_samples(model, samples, data_options(given))
+    for row, reason in bad.items():
+        print(f"mixnn: image {samples.names[row]} cannot be read ({reason}) and does not count", file=sys.stderr)
+    readable = np.setdiff1d(np.arange(len(samples)), list(bad))
+    if len(readable) == 0:
+        raise InputError(f"{given.source} has no image that can be read: give others")
     with readable_output():
-        report(predicted, labels, classes, f"{given.data}, {len(labels):,} {name}")
+        report(probs[readable].argmax(1), labels[readable], classes, f"{given.source}, {len(readable):,} {name}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""jsonargparse with errors of one line. Must not know: what the options mean."""
+"""jsonargparse with errors of one line. Must not know: what options mean."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
+from mixnn.config import DataOptions
 from mixnn.errors import InputError
 
 
@@ -34,6 +35,10 @@ class Parser(ArgumentParser):
     def parse_words(self, words: Sequence[str]) -> Namespace:
         return self.parse_args([underscored(word) for word in words])
 
+    def add_data_options(self) -> None:
+        """The `--data.…` options of `mixnn train`, for commands that read the same DATA."""
+        self.add_class_arguments(DataOptions, "data")
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise `message` as one line: the option, the value, the fix."""
         text = " ".join(message.split())
@@ -46,6 +51,11 @@ class Parser(ArgumentParser):
             close = difflib.get_close_matches(unknown[1], known, 1)
             text += f": did you mean {close[0]}?" if close else ""
         raise InputError(f"{text} (options: `{self.prog} --help`)")
+
+
+def data_options(given: Namespace) -> DataOptions:
+    """What `add_data_options` took."""
+    return DataOptions(**given.data.as_dict())
 
 
 def underscored(word: str) -> str:

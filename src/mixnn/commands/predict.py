@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixnn.commands.parsing import Parser, readable_output
-from mixnn.data.readers.images import read_image
+from mixnn.data.decode import read_image
 from mixnn.errors import InputError
 from mixnn.run import RunDirectory
 
@@ -33,6 +32,8 @@ def run(words: Sequence[str]) -> int:
     from mixnn.assemble import load_model, pick_device
 
     model = load_model(directory.model, pick_device(given.device))
+    if model.image_size is None:
+        raise InputError(f"{given.run} was trained on embeddings: `mixnn evaluate` takes these, predict takes images")
     with readable_output():
         return 2 if write_predictions(model, directory.read_classes(), given.images) else 0
     return 0
@@ -40,6 +41,11 @@ def run(words: Sequence[str]) -> int:
 
 def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]) -> int:
     """A CSV line for each image that can be read, on standard output; the number of those that cannot."""
+    import torch
+
+    from mixnn.prediction import probabilities
+
+    assert model.image_size is not None
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["file_name", "label", "probability"])
     bad = 0
@@ -47,24 +53,12 @@ def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]
         names, images = [], []
         for name in paths[start : start + BATCH]:
             try:
-                images.append(read_image(Path(name), model.size))
+                images.append(read_image(Path(name), model.image_size))
                 names.append(name)
             except InputError as error:  # the good ones are predicted all the same
                 bad += 1
                 print(f"mixnn: {error}", file=sys.stderr)
         if images:
-            for name, probs in zip(names, probabilities(model, np.stack(images)), strict=True):
+            for name, probs in zip(names, probabilities(model, torch.from_numpy(np.stack(images))), strict=True):
                 writer.writerow([name, classes[probs.argmax()], f"{probs.max():.4f}"])
     return bad
-
-
-def probabilities(model: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Class probabilities (N, C) for uint8 images (N, H, W, 3)."""
-    import torch
-
-    from mixnn.data.train_data import as_input
-
-    device = next(model.parameters()).device
-    parts = [model(as_input(part.to(device).permute(0, 3, 1, 2))) for part in torch.from_numpy(images).split(BATCH)]
-    result: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    return result

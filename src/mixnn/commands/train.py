@@ -50,7 +50,7 @@ def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
     content = given.as_dict()
     source = content.pop("data_argument", None) or content["source"]
     if source is None:
-        raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR, cifar100:DIR or demo:")
+        raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR or demo:; docs/data.md has all")
     return RunConfig.from_dict(content | {"source": source}), given.out, given.resume
 
 
@@ -59,7 +59,7 @@ def build_parser(method: str) -> Parser:
     from mixnn.methods import method_class
 
     parser = Parser(prog="mixnn train", description="Train on images with wrong labels.")
-    data = "photos/, csv:FILE, cifar10:DIR, cifar100:DIR, demo:"
+    data = "photos/, csv:FILE, npz:FILE, hf:NAME, cifar10:DIR, demo: …, see docs/data.md"
     parser.add_argument("data_argument", nargs="?", metavar="DATA", default=SUPPRESS, help=data)
     parser.add_argument("--source", type=str | None, default=None, help="DATA, for files of settings")
     parser.add_argument("--out", type=str | None, default=None, help="directory to write the run to (required)")
@@ -138,7 +138,7 @@ def summary(run: RunDirectory) -> str:
     """What came out, read from the run directory."""
     metrics, evidence = run.read_table(run.metrics), run.read_evidence()
     verdicts = judge(evidence)
-    issues, samples = int(verdicts.issue.sum()), len(evidence.given)
+    issues, samples = int(verdicts.issue.sum()), int((evidence.given >= 0).sum())
     lines = []
     accuracies = [float(row["accuracy"]) for row in metrics if row.get("accuracy")]
     if accuracies:
@@ -152,5 +152,10 @@ def summary(run: RunDirectory) -> str:
         f"label issues: {issues:,} of {samples:,} ({issues / samples:.1%}){', the likeliest:' if issues else ''}"
     )
     lines += issue_lines(evidence, verdicts, run.read_classes(), likeliest)
+    unlabelled = int((evidence.given < 0).sum())
+    if unlabelled:
+        lines.append(f"without a label: {unlabelled:,}, each with a suggestion in labels.csv")
+    if run.unreadable.exists():
+        lines.append(f"set aside: {len(run.read_table(run.unreadable)):,} images that cannot be read (unreadable.csv)")
     lines.append(f"run directory: {run.path}  (labels.csv, overview.png, model.safetensors, metrics.csv)")
     return "\n".join(lines)

@@ -20,7 +20,7 @@ class EncodedImages(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Rows) -> EncodedImages:
+    def __getitem__(self, rows: Rows) -> Selection:
         """Those of `rows`, int64 (n,) or a slice."""
 
     def source(self, row: int) -> str | bytes:
@@ -28,6 +28,30 @@ class EncodedImages(Protocol):
 
     def stamp(self) -> str:
         """Another text whenever names, order or contents are others, found without reading the contents."""
+
+
+class Selection:
+    """Some of the images of a `base`, which stays whole: what is kept of its images serves every selection.
+
+    Args:
+        base: all of them.
+        rows: int64 (n,), those selected.
+    """
+
+    def __init__(self, base: EncodedImages, rows: NDArray[np.int64]) -> None:
+        self.base, self.rows = base, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Rows) -> Selection:
+        return Selection(self.base, self.rows[rows])
+
+    def source(self, row: int) -> str | bytes:
+        return self.base.source(int(self.rows[row]))
+
+    def stamp(self) -> str:
+        return hashlib.sha256(self.base.stamp().encode() + self.rows.tobytes()).hexdigest()
 
 
 class ImageFiles:
@@ -45,8 +69,8 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, rows: Rows) -> ImageFiles:
-        return ImageFiles(self.root, pick(self.names, rows), keep_inside=self.keep_inside)
+    def __getitem__(self, rows: Rows) -> Selection:
+        return Selection(self, np.arange(len(self))[rows])
 
     def source(self, row: int) -> str:
         name = self.names[row]
@@ -76,27 +100,25 @@ class ImageBytes:
     Args:
         column: N entries, such as a list, or a column that reads them from a mapped file.
         identity: a text that changes when the column does, e.g. a hash or the file's name and time.
-        rows: int64 (n,), which of them; all where None.
     """
 
-    def __init__(self, column: Sequence[bytes | None], identity: str, rows: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, column: Sequence[bytes | None], identity: str) -> None:
         self.column, self.identity = column, identity
-        self.rows = np.arange(len(column)) if rows is None else rows
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.column)
 
-    def __getitem__(self, rows: Rows) -> ImageBytes:
-        return ImageBytes(self.column, self.identity, self.rows[rows])
+    def __getitem__(self, rows: Rows) -> Selection:
+        return Selection(self, np.arange(len(self))[rows])
 
     def source(self, row: int) -> bytes:
-        content = self.column[int(self.rows[row])]
+        content = self.column[row]
         if content is None:
             raise BadImage("holds no image")
         return content
 
     def stamp(self) -> str:
-        return hashlib.sha256(self.identity.encode() + self.rows.tobytes()).hexdigest()
+        return hashlib.sha256(f"{len(self)} {self.identity}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def pick(items: Sequence[str], rows: Rows) -> list[str]:

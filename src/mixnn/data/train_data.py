@@ -7,51 +7,66 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mixnn.data.augment import Augmentation, crop_flip
+from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch
+from mixnn.data.pixels import Pixels, TensorPixels, Wanted
 from mixnn.data.random import generator
 from mixnn.distributed import rank, shard, world_size
 
 SHUFFLE, AUGMENT, AUGMENT_PARTNERS = range(3)  # purposes of a derived seed
+LOOKED_AT = 10_000  # samples that channel statistics are made of
 
 
 class TrainData:
-    """Images (or embeddings) with their given labels, both on one device.
+    """Images (or embeddings) with their given labels.
 
     Batch order and augmentation follow from (seed, epoch, index) alone: they are the same on any
     number of ranks, and nothing has to be stored to resume.
 
     Args:
-        images: uint8 (N, 3, H, W), or float32 (N, D) embeddings (these are not augmented).
-        labels: int64 (N,).
+        images: uint8 (N, 3, H, W), or float32 (N, D) embeddings (these are not augmented), on the
+            labels' device; or `Pixels`, which bring them there.
+        labels: int64 (N,); below 0 for samples whose label nobody knows: no batch is drawn from these.
         batch_size: samples a step, over all ranks.
         seed: of the order and of the augmentation.
-        augment: "crop-flip" or "none".
+        augment: "crop-flip", "resized-crop", "strong" or "none".
+        balanced: draw every class equally often.
+        steps_per_epoch: batches in an epoch; as many as use each sample once where None.
     """
 
     def __init__(
         self,
-        images: Tensor,
+        images: Tensor | Pixels,
         labels: Tensor,
         *,
         batch_size: int = 128,
         seed: int = 0,
         augment: Augmentation = "crop-flip",
+        balanced: bool = False,
+        steps_per_epoch: int | None = None,
     ) -> None:
-        self.images, self.labels = images, labels
+        if isinstance(images, Tensor):
+            images = TensorPixels(images, labels.device, images.shape[-1])
+        self.pixels, self.labels = images, labels
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
+        self.balanced, self.steps_per_epoch = balanced, steps_per_epoch
+        self.labelled = labels.cpu().ge(0).nonzero()[:, 0]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def num_batches(self) -> int:
-        return -(-len(self) // self.batch_size)
+        return self.steps_per_epoch or -(-len(self.labelled) // self.batch_size)
+
+    @property
+    def samples_per_epoch(self) -> int:
+        return self.steps_per_epoch * self.batch_size if self.steps_per_epoch else len(self.labelled)
 
     @property
     def smallest_batch(self) -> int:
         """Samples that a rank sees at least in a step."""
-        return -(-(len(self) // self.num_batches) // world_size())
+        return -(-(self.samples_per_epoch // self.num_batches) // world_size())
 
     def train_batches(
         self, epoch: int, *, partners: Tensor | None = None, shuffle: bool = True, augment: bool = True
@@ -67,44 +82,81 @@ class TrainData:
             shuffle: a new order each epoch; otherwise that of the data set.
             augment: whether this epoch augments at all.
         """
-        n, device = len(self), self.labels.device
-        order = torch.randperm(n, generator=generator(self.seed, epoch, SHUFFLE)) if shuffle else torch.arange(n)
-        augment = augment and self.augment == "crop-flip" and self.images.dim() == 4
-        draws = self._draws(epoch, AUGMENT, n) if augment else None
-        partner_draws = (
-            self._draws(epoch, AUGMENT_PARTNERS, *partners.shape) if augment and partners is not None else None
-        )
-        for batch in order.tensor_split(self.num_batches):
-            index = self._own_share(batch).to(device)
-            own = self._batch(index, None if draws is None else draws[index])
-            if partners is not None:
-                others = self._batch(partners[index], None if partner_draws is None else partner_draws[index])
-                own = Batch(own.index, own.x, own.y, others)
-            yield own
+        policy: Augmentation = self.augment if augment else "none"
+        order = self._order(epoch, shuffle)
+        repeats = len(order) > len(self.labelled) or self.balanced
+        # A sample that comes twice in an epoch is augmented in two ways: its draws go by its place in the order.
+        keys = torch.arange(len(order)) if repeats else order
+        count = len(order) if repeats else len(self)
+        near = None if partners is None else partners.cpu()
+        draws = self._draws(epoch, AUGMENT, policy, count)
+        near_draws = None if near is None else self._draws(epoch, AUGMENT_PARTNERS, policy, count, near.shape[1])
+        steps, plan = [], []
+        for batch, key in zip(order.tensor_split(self.num_batches), keys.tensor_split(self.num_batches), strict=True):
+            index, key = self._own_share(batch), self._own_share(key)
+            rows, drawn = [index], [draws[key]]
+            if near is not None and near_draws is not None:
+                rows.append(near[index].flatten())
+                drawn.append(near_draws[key].flatten(0, 1))
+            steps.append(index)
+            plan.append(Wanted(torch.cat(rows), None if policy == "none" else torch.cat(drawn)))
+        for index, wanted, x in zip(steps, plan, self.pixels.get(plan, policy), strict=True):
+            yield self._batch(index, wanted.rows, as_input(x), None if near is None else near.shape[1])
 
     def full_batches(self, batch_size: int | None = None) -> Iterator[Tensor]:
         """This rank's contiguous share of the inputs, in order and without augmentation: float (B, …).
 
         Where no size is given, it is what a CPU's cache or a GPU's width likes.
         """
-        batch_size = batch_size or inference_batch(self.labels.device)
-        for rows in torch.arange(len(self), device=self.labels.device)[shard(len(self))].split(batch_size):
-            yield as_input(self.images[rows])
+        rows = torch.arange(len(self))[shard(len(self))]
+        return self.inputs(rows, batch_size)
+
+    def inputs(self, rows: Tensor, batch_size: int | None = None) -> Iterator[Tensor]:
+        """Samples `rows` int64 (n,) in order, without augmentation, `batch_size` at a time: float (B, …)."""
+        size = batch_size or inference_batch(self.labels.device)
+        plan = [Wanted(part) for part in rows.split(size)]
+        return (as_input(x) for x in self.pixels.get(plan, "none"))
+
+    def _order(self, epoch: int, shuffle: bool) -> Tensor:
+        """The samples of an epoch: int64 (samples_per_epoch,)."""
+        rows, wanted = self.labelled, self.samples_per_epoch
+        random = generator(self.seed, epoch, SHUFFLE)
+        if self.balanced:
+            rows = self._balanced_rows(wanted, random)
+        order = rows[torch.randperm(len(rows), generator=random)] if shuffle else rows
+        return order.repeat(-(-wanted // len(order)))[:wanted]
+
+    def _balanced_rows(self, wanted: int, random: torch.Generator) -> Tensor:
+        """Equally many rows of every class, each used once before any comes again."""
+        labels = self.labels.cpu()
+        classes = labels[self.labelled].unique()
+        quota = -(-wanted // len(classes))
+        chosen = []
+        for label in classes:
+            own = (labels == label).nonzero()[:, 0]
+            shuffled = [own[torch.randperm(len(own), generator=random)] for _ in range(-(-quota // len(own)))]
+            chosen.append(torch.cat(shuffled)[:quota])
+        return torch.cat(chosen)
 
     def _own_share(self, batch: Tensor) -> Tensor:
         ranks = world_size()
         places = torch.arange(-(-len(batch) // ranks) * ranks) % len(batch)
         return batch[places[rank() :: ranks]]
 
-    def _draws(self, epoch: int, purpose: int, *shape: int) -> Tensor:
-        """What augmentation does with each sample in this epoch: (*shape, 3) in 0–1."""
-        return torch.rand(*shape, 3, generator=generator(self.seed, epoch, purpose)).to(self.labels.device)
+    def _draws(self, epoch: int, purpose: int, policy: Augmentation, *shape: int) -> Tensor:
+        """What augmentation does with each sample in this epoch: (*shape, number of draws) in 0–1."""
+        return torch.rand(*shape, DRAWS[policy], generator=generator(self.seed, epoch, purpose))
 
-    def _batch(self, rows: Tensor, draws: Tensor | None) -> Batch:
-        """Samples `rows` of any shape, with `draws` (*rows.shape, 3)."""
-        flat = rows.flatten()
-        x = self.images[flat] if draws is None else crop_flip(self.images, flat, draws.reshape(-1, 3))
-        return Batch(rows, as_input(x).unflatten(0, rows.shape), self.labels[rows])
+    def _batch(self, index: Tensor, rows: Tensor, x: Tensor, k: int | None) -> Batch:
+        """Samples `index` (B,), and after them in `rows` and `x` their k partners each."""
+        device = self.labels.device
+        there = rows.to(device)
+        labels, size = self.labels[there], len(index)
+        own = Batch(there[:size], x[:size], labels[:size])
+        if k is None:
+            return own
+        near, x_near, y_near = (part[size:].unflatten(0, (size, k)) for part in (there, x, labels))
+        return Batch(own.index, own.x, own.y, Batch(near, x_near, y_near))
 
 
 def inference_batch(device: torch.device) -> int:
@@ -117,10 +169,17 @@ def as_input(x: Tensor) -> Tensor:
     return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
-def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+def channel_statistics(data: TrainData) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per channel of what the network will see: (3,) each, (D,) for embeddings.
 
     At most 10 000 samples, evenly spread, are looked at.
     """
-    x = as_input(images[:: -(-len(images) // 10_000)]).transpose(0, 1).flatten(1)
-    return x.mean(1), x.std(1).clamp_min(1e-3)
+    rows = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
+    count, first, second = 0, torch.zeros(1), torch.zeros(1)
+    for x in data.inputs(rows):
+        flat = x.double().transpose(0, 1).flatten(1)  # (channels, values)
+        count += flat.shape[1]
+        first, second = first.to(flat) + flat.sum(1), second.to(flat) + flat.square().sum(1)
+    mean = first / count
+    std = (second / count - mean.square()).clamp_min(0).sqrt()
+    return mean.float(), std.float().clamp_min(1e-3)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
@@ -28,6 +28,7 @@ from mixnn.functional import (
     neighbor_agreement,
     sample_losses,
     soft_cross_entropy,
+    soft_labels,
 )
 from mixnn.methods.base import Method
 from mixnn.neighbors import Backend, Metric, nearest_neighbors, require_backend
@@ -118,7 +119,7 @@ class MixNN(Method):
             monotone=gmm_monotone,
             min_separation=min_separation,
         )
-        self.targets = SampleTable(one_hot(labels, num_classes).float())  # t
+        self.targets = SampleTable(soft_labels(labels, num_classes))  # t
         self.register_buffer("history", torch.full((loss_window, len(labels)), torch.nan))
         self.min_separation, self.unsure = min_separation, False
         self.clean = torch.ones(len(labels))  # w, anew in every epoch that needs it
@@ -150,7 +151,7 @@ class MixNN(Method):
         with self.phase("full_pass"):
             features, log_probs = full_pass(self.network, data)  # z (N, D), log p (N, C)
         with self.phase("mixture"):
-            self.clean = self._judge(log_probs)  # w (N,)
+            self.clean = self._judge(log_probs, data.labels >= 0)  # w (N,)
         if self.scope == "batch":
             return
         if self.stage == "neighbors":
@@ -158,18 +159,22 @@ class MixNN(Method):
                 self.nearest = self._search(features)  # (N, K)
             self.weights = mixing_weights(self.clean, self.nearest)  # a (N, 1 + K)
             if self.neighbors > 0:
-                self.figures["neighbor_agreement"] = neighbor_agreement(data.labels, self.nearest).mean().item()
+                agreement = neighbor_agreement(data.labels, self.nearest)[data.labels >= 0]
+                self.figures["neighbor_agreement"] = agreement.mean().item()
         if self.correcting and not self.unsure:  # takes effect when the epoch ends
             rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
             self.targets.write(rows, ema(self.targets[rows], log_probs[rows].exp(), self.alpha))
 
-    def _judge(self, log_probs: Tensor) -> Tensor:
-        """The clean probability of every sample from its loss against its current label."""
-        losses = sample_losses(log_probs, self.targets.rows.argmax(1))
-        self.history.copy_(torch.cat([self.history[1:], min_max(losses)[None]]))
-        clean, mixture = self.clean_probability(self.history.nanmean(0))
+    def _judge(self, log_probs: Tensor, labelled: Tensor) -> Tensor:
+        """The clean probability of every sample from its loss against its current label; `labelled` (N,) had one."""
+        t = self.targets.rows
+        losses = sample_losses(log_probs, t.argmax(1))
+        self.history.copy_(torch.cat([self.history[1:], min_max(losses, labelled)[None]]))
+        clean, mixture = self.clean_probability(self.history.nanmean(0), labelled)
+        # A uniform target says nothing yet: such a sample lends none to those it is mixed with.
+        clean = clean.where(labelled | (t.amax(1) > t.amin(1)), 0)
         self.unsure = mixture is None or mixture.separation < self.min_separation
-        self.figures["clean_share"] = clean.gt(0.5).float().mean().item()
+        self.figures["clean_share"] = clean[labelled].gt(0.5).float().mean().item()
         if mixture is not None:
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
             self.figures["mixture_separation"] = mixture.separation

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mixnn.issues import judge
 from mixnn.report.overview import BAD, GOOD, INK, SOFT, Images, draw_suspects, new_page, save, tidy
 from mixnn.run import RunDirectory
@@ -21,7 +23,8 @@ def draw_comparison(
         accuracy = [float(row["accuracy"]) for row in rows]
         label = f"{name}, last {accuracy[-1]:.1%}"
         curves.plot([int(row["epoch"]) for row in rows], accuracy, color=colour, label=label)
-        losses.hist(evidence.loss, bins=60, range=(0, 1), density=True, color=colour, alpha=0.5, label=name)
+        known = evidence.loss[~np.isnan(evidence.loss)]
+        losses.hist(known, bins=60, range=(0, 1), density=True, color=colour, alpha=0.5, label=name)
     curves.set(xlabel="epoch", ylabel="accuracy", title=f"accuracy on {rows[-1]['heldout']}")
     losses.set(xlabel="loss against the given label, in 0–1", title="losses after training")
     for axes in (curves, losses):

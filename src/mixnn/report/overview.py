@@ -24,7 +24,8 @@ SUSPECTS, ACROSS = 16, 8
 
 def draw_overview(run: RunDirectory) -> None:
     """Write `overview.png` from the files of the run directory."""
-    evidence, classes, thumbnails = run.read_evidence(), run.read_classes(), run.read_arrays(run.thumbnails)
+    evidence, classes = run.read_evidence(), run.read_classes()
+    thumbnails = run.read_arrays(run.thumbnails) if run.thumbnails.exists() else {}
     verdicts = judge(evidence)
     issues = int(verdicts.issue.sum())
     config = read_yaml(run.config)
@@ -35,7 +36,7 @@ def draw_overview(run: RunDirectory) -> None:
     )
     draw_curves(figure.add_subplot(charts[0]), run.read_table(run.metrics))
     draw_losses(figure.add_subplot(charts[1]), evidence)
-    images = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True))
+    images = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True)) if thumbnails else {}
     draw_suspects(figure, pictures, evidence, verdicts, classes, verdicts.order[:issues].tolist(), images)
     save(figure, run.overview)
 
@@ -82,7 +83,8 @@ def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
 
 def draw_losses(axes: Axes, evidence: Evidence) -> None:
     """Histogram of the losses against the given labels, and the mixture fitted to it."""
-    axes.hist(evidence.loss, bins=60, range=(0, 1), density=True, color="#cbd2d9")
+    losses = evidence.loss[~np.isnan(evidence.loss)]
+    axes.hist(losses, bins=60, range=(0, 1), density=True, color="#cbd2d9")
     means, variances, weights = evidence.mixture
     x = np.linspace(0, 1, 400)
     for k, (label, colour) in enumerate([("held to be clean", GOOD), ("held to be wrong", BAD)]):
@@ -90,7 +92,7 @@ def draw_losses(axes: Axes, evidence: Evidence) -> None:
             density = np.exp(-((x - means[k]) ** 2) / (2 * variances[k])) / np.sqrt(2 * np.pi * variances[k])
             axes.plot(x, weights[k] * density, color=colour, label=f"{label}: {weights[k]:.0%}")
     axes.set(xlabel="loss against the given label, in 0–1", ylabel="density", title="losses and their mixture")
-    axes.set_ylim(0, 1.05 * np.histogram(evidence.loss, 60, (0, 1), density=True)[0].max())
+    axes.set_ylim(0, 1.05 * np.histogram(losses, 60, (0, 1), density=True)[0].max())
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, frameon=False)
     tidy(axes)

@@ -21,12 +21,15 @@ NEIGHBORS = 10  # whose given labels are compared with a sample's own
 
 
 @torch.no_grad()
-def collect_evidence(method: Method, data: TrainData, names: Sequence[str]) -> Evidence:
+def collect_evidence(
+    method: Method, data: TrainData, names: Sequence[str], unlabelled: Sequence[str] = ()
+) -> Evidence:
     """One full pass after training, judged against the given labels; the same for every method."""
     passes = [full_pass(network, data) for network in method.classifiers]
     probs = torch.stack([one.log_probs.exp() for one in passes]).mean(0)  # (N, C)
-    loss = sample_losses(probs.clamp_min(1e-12).log(), data.labels)
-    clean, mixture = clean_probability(loss)
+    known = data.labels >= 0
+    loss = sample_losses(probs.clamp_min(1e-12).log(), data.labels.clamp_min(0))
+    clean, mixture = clean_probability(loss, known)
     k = min(NEIGHBORS, len(data) - 1)
     near = nearest_neighbors(passes[0].features, k, rows=shard(len(data)), metric="cosine")
     targets = method.soft_targets()
@@ -37,10 +40,11 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str]) -> E
         given=numpy(data.labels),
         probs=numpy(probs),
         targets=numpy(probs if targets is None else targets),
-        loss=numpy(min_max(loss)),
-        clean_prob=numpy(clean),
+        loss=numpy(min_max(loss, known).where(known, torch.nan)),
+        clean_prob=numpy(clean.where(known, torch.nan)),
         mixture=fitted,
         neighbors=numpy(gather_rows(near)),
+        unlabelled=np.array(unlabelled, dtype=np.str_),
     )
 
 

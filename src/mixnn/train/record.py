@@ -8,22 +8,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixnn.data.train_data import as_input, inference_batch
+from mixnn.data.train_data import TrainData
 from mixnn.distributed import rank, shard, total, world_size
 from mixnn.methods.base import Method
 from mixnn.run import Row, RunDirectory
 
 
 @torch.no_grad()
-def accuracy(method: Method, images: Tensor, labels: Tensor) -> float:
-    """Share of `images` uint8 (N, 3, H, W) whose likeliest class is in `labels` (N,); each rank looks at its part."""
+def accuracy(method: Method, data: TrainData) -> float:
+    """Share of `data` whose likeliest class is its label; each rank looks at its part."""
     method.eval()
-    own = shard(len(labels))
+    labels = data.labels[shard(len(data))]
     right = torch.zeros(1, device=labels.device)
-    size = inference_batch(labels.device)
-    for x, y in zip(images[own].split(size), labels[own].split(size), strict=True):
-        right += (method.predict(as_input(x)).argmax(1) == y).sum()
-    return total(right).item() / len(labels)
+    done = 0
+    for x in data.full_batches():
+        right += (method.predict(x).argmax(1) == labels[done : done + len(x)]).sum()
+        done += len(x)
+    return total(right).item() / len(data)
 
 
 class Recorder:
@@ -32,7 +33,7 @@ class Recorder:
     Args:
         run: where to.
         method: whose figures.
-        heldout: images and labels for the accuracy, or None.
+        heldout: samples for the accuracy, or None.
         heldout_name: what they are called.
         true_labels: int64 (N,), where noise was added and so the truth is known.
         rows: those of the epochs already done, on resuming.
@@ -42,7 +43,7 @@ class Recorder:
         self,
         run: RunDirectory,
         method: Method,
-        heldout: tuple[Tensor, Tensor] | None,
+        heldout: TrainData | None,
         heldout_name: str,
         true_labels: Tensor | None = None,
         rows: Sequence[Row] = (),
@@ -59,13 +60,14 @@ class Recorder:
         row: dict[str, object] = {"epoch": epoch + 1, "train_loss": loss}
         start = time.perf_counter()
         if self.heldout is not None:
-            row |= {"heldout": self.heldout_name, "accuracy": accuracy(self.method, *self.heldout)}
+            row |= {"heldout": self.heldout_name, "accuracy": accuracy(self.method, self.heldout)}
         seconds = seconds | {"evaluate": time.perf_counter() - start}
         names = ("clean_share", "mixture_low", "mixture_high", "mixture_separation", "neighbor_agreement")
         figures = dict.fromkeys(names, "") | self.method.figures  # the same columns in every row
         targets = self.method.soft_targets()
         if self.true_labels is not None and targets is not None:
-            figures["right_targets"] = (targets.argmax(1) == self.true_labels).float().mean().item()
+            known = self.true_labels >= 0
+            figures["right_targets"] = (targets.argmax(1) == self.true_labels)[known].float().mean().item()
         phases = dict.fromkeys(("full_pass", "mixture", "neighbors"), 0.0) | seconds
         phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
         row |= figures | {f"seconds_{name}": value for name, value in phases.items()}

@@ -1,0 +1,96 @@
+"""Pixels by row, wherever they are, on the device that trains. Must not know: labels, epochs, files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from mixnn.data.augment import Augmentation, augment, augment_rows
+from mixnn.data.stream import Stream
+from mixnn.errors import InputError
+
+
+class Wanted(NamedTuple):
+    """Samples for one step.
+
+    Attributes:
+        rows: int64 (B,), on the CPU.
+        draws: float32 (B, number of draws), on the CPU, for augmentation; None for none.
+    """
+
+    rows: Tensor
+    draws: Tensor | None = None
+
+
+class Pixels(Protocol):
+    """N images, or embeddings."""
+
+    def __len__(self) -> int: ...
+
+    def get(self, plan: Sequence[Wanted], policy: Augmentation) -> Iterator[Tensor]:
+        """Each entry of `plan` in turn, augmented: uint8 (B, 3, size, size), or float32 (B, D)."""
+
+
+class TensorPixels:
+    """Pixels of a tensor: on the device, in memory, or in a file that is mapped into memory.
+
+    Args:
+        tensor: uint8 (M, 3, S, S), channels last in memory; or float32 (M, D), which is never augmented.
+        device: where they are wanted.
+        size: pixels wanted of the S.
+        rows: int64 (N,), which of the tensor; all where None.
+    """
+
+    def __init__(self, tensor: Tensor, device: torch.device, size: int, rows: Tensor | None = None) -> None:
+        self.tensor, self.device, self.size = tensor, device, size
+        self.rows = torch.arange(len(tensor)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def get(self, plan: Sequence[Wanted], policy: Augmentation) -> Iterator[Tensor]:
+        for rows, draws in plan:
+            place = self.rows[rows].to(self.tensor.device)
+            if self.tensor.dim() == 2:
+                yield self.tensor[place].to(self.device)
+            elif self.tensor.device == self.device:
+                there = None if draws is None else draws.to(self.device)
+                yield augment_rows(policy, self.tensor, place, there, self.size)
+            else:
+                picked = self.tensor[place].to(self.device, non_blocking=True)
+                yield augment(policy, picked, None if draws is None else draws.to(self.device), self.size)
+
+
+class StreamPixels:
+    """Pixels decoded at each use.
+
+    Args:
+        stream: decodes.
+        device: where they are wanted.
+        size: pixels wanted of what the stream gives.
+        rows: int64 (N,), which of the stream.
+        names: N, for messages.
+    """
+
+    def __init__(self, stream: Stream, device: torch.device, size: int, rows: Tensor, names: Sequence[str]) -> None:
+        self.stream, self.device, self.size, self.rows, self.names = stream, device, size, rows, names
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def get(self, plan: Sequence[Wanted], policy: Augmentation) -> Iterator[Tensor]:
+        """See `Pixels`.
+
+        Raises:
+            InputError: an image that could be read before training now cannot.
+        """
+        decoded = self.stream.batches([self.rows[rows].numpy() for rows, _ in plan])
+        for (rows, draws), (pixels, bad) in zip(plan, decoded, strict=True):
+            for place, reason in bad.items():
+                name = self.names[int(rows[place])]
+                raise InputError(f"image {name} could be read before, and now {reason}: restore it, then --resume")
+            there = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            yield augment(policy, there, None if draws is None else draws.to(self.device), self.size)

@@ -1,0 +1,221 @@
+"""Every image looked at once, before training: what cannot be read is found, what is decoded is kept.
+
+Where decoded images stay makes no difference to any result. Must not know: labels, epochs, methods.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mixnn.data.files import EncodedImages, Selection
+from mixnn.data.stream import Decoded, Stream
+from mixnn.errors import InputError
+from mixnn.run import replacing
+
+Store = Literal["memory", "cache", "nowhere"]
+Progress = Callable[[int, int], None]  # images done, images in all
+CHUNK = 64  # images in one piece of a process's work
+IN_MEMORY = 2 * 2**30  # bytes of pixels that "auto" keeps in memory
+COMMIT = 2**26  # bytes of pixels after which the disk is waited for
+VERSION = "1"  # of how images are decoded: another one, another cache
+SEEN = np.uint64(1 << 32)  # marks an image that could be read; the bits below are its checksum
+
+
+class Opened(NamedTuple):
+    """The images of a selection that can be read.
+
+    Attributes:
+        pixels: uint8 (M, S, S, 3) or float32 (M, D), these images and perhaps others; or a stream of them.
+        rows: int64 (n,), where each image is in `pixels`.
+        kept: int64 (n,), which of the selection they are.
+        checksums: uint32 (n,), CRC-32 of the pixels of each.
+        bad: row of the selection -> why it cannot be read.
+    """
+
+    pixels: Tensor | Stream
+    rows: NDArray[np.int64]
+    kept: NDArray[np.int64]
+    checksums: NDArray[np.uint32]
+    bad: dict[int, str]
+
+
+def open_images(
+    images: EncodedImages | NDArray[Any],
+    size: int,
+    *,
+    store: Store = "memory",
+    cache_dir: Path | None = None,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Opened:
+    """Decode `images` once at `size` pixels, or take up what an earlier run decoded.
+
+    Args:
+        images: encoded; or uint8 (N, H, W, 3), or float32 (N, D), which are taken as they are.
+        store: "memory"; "cache", a memory-mapped file; or "nowhere", decode again at each use.
+        cache_dir: holds the file, or for "nowhere" what is known of each image; the user's where None.
+        workers: processes that decode.
+        progress: called with (images done, images to do).
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    if isinstance(images, np.ndarray):
+        every = np.arange(len(images))
+        return Opened(torch.from_numpy(images), every, every, checksums(images), {})
+    chosen = images if isinstance(images, Selection) else images[:]
+    stream = Stream(chosen.base, size, workers)
+    kept: Memory | Cache = Memory(chosen.rows, size)
+    if store != "memory":
+        kept = Cache(cache_dir or default_cache_dir(), chosen, size, with_pixels=store == "cache")
+    bad: dict[int, str] = {}
+    with kept.alone() as state:
+        missing = np.flatnonzero(state == 0)
+        chunks = np.split(missing, range(CHUNK, len(missing), CHUNK)) if len(missing) else []
+        done = 0
+        for places, decoded in zip(chunks, stream.batches([chosen.rows[chunk] for chunk in chunks]), strict=True):
+            bad |= {int(places[i]): reason for i, reason in decoded.bad.items()}
+            kept.put(places, decoded, np.isin(np.arange(len(places)), list(decoded.bad), invert=True))
+            done += len(places)
+            if progress is not None:
+                progress(done, len(missing))
+    readable = np.flatnonzero(kept.state)
+    pixels = kept.pixels() if store != "nowhere" else stream
+    where = readable if store == "memory" else chosen.rows[readable]
+    return Opened(pixels, where, readable, kept.state[readable].astype(np.uint32), bad)
+
+
+def choose_store(images: int, size: int, cache_dir: Path | None) -> Store:
+    """Memory for up to 2 GiB of pixels; else a file, where the disk has room for it twice; else nowhere."""
+    needed = images * size * size * 3
+    if needed <= IN_MEMORY:
+        return "memory"
+    folder = (cache_dir or default_cache_dir()).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return "cache" if shutil.disk_usage(folder).free >= 2 * needed else "nowhere"
+
+
+def default_cache_dir() -> Path:
+    """`mixnn` in the user's folder for caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixnn"
+
+
+def checksums(images: NDArray[Any]) -> NDArray[np.uint32]:
+    """CRC-32 of each image (N, …): uint32 (N,)."""
+    return np.fromiter((zlib.crc32(np.ascontiguousarray(image).data) for image in images), np.uint32, len(images))
+
+
+class Memory:
+    """Decoded images of a selection, in memory.
+
+    Attributes:
+        state: uint64 (n,), 0, or SEEN and a checksum.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], size: int) -> None:
+        self.state = np.zeros(len(rows), np.uint64)
+        self.images = np.empty((len(rows), size, size, 3), np.uint8)
+
+    @contextmanager
+    def alone(self) -> Iterator[NDArray[np.uint64]]:
+        yield self.state
+
+    def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
+        images = decoded.pixels.numpy()
+        self.images[places] = images
+        self.state[places] = np.where(good, SEEN | checksums(images), 0)
+
+    def pixels(self) -> Tensor:
+        return torch.from_numpy(self.images)
+
+
+class Cache:
+    """Decoded images in a file that is mapped into memory, filled in any order, by one process at a time.
+
+    An image counts once its pixels are on disk: after a kill or a power cut the next process goes
+    on from there. The file has a place for every image of the source, and holes where nothing was
+    asked for, so that every selection shares it.
+
+    Args:
+        folder: holds a folder for each source and size, named by a hash of names, file sizes and times.
+        chosen: the images.
+        size: S, pixels.
+        with_pixels: keep them; otherwise only what was seen to be readable.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, chosen: Selection, size: int, *, with_pixels: bool) -> None:
+        self.rows, self.shape = chosen.rows, (len(chosen.base), size, size, 3)
+        kind = "pixels" if with_pixels else "seen"
+        key = hashlib.sha256(f"{VERSION} {kind} {size} {chosen.base.stamp()}".encode()).hexdigest()[:32]
+        self.folder, self.path, self.file = folder, folder / key, None
+        self.pending: list[tuple[NDArray[np.int64], NDArray[np.uint64]]] = []
+        self.waiting = 0  # bytes
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if with_pixels:
+                (self.path / "pixels").touch()
+                self.file = open(self.path / "pixels", "rb+", buffering=0)  # noqa: SIM115  # as long as the cache
+        except OSError as error:
+            raise self._error(error) from error
+
+    @contextmanager
+    def alone(self) -> Iterator[NDArray[np.uint64]]:
+        """The state of the selection, while no other process adds; a killed one lets go by itself."""
+        try:
+            with FileLock(self.path / "lock"):
+                states = self.path / "state"
+                if not states.exists():
+                    with replacing(states) as temporary:
+                        np.zeros(self.shape[0], np.uint64).tofile(temporary)
+                self.all_states = np.memmap(states, np.uint64, "r+", shape=self.shape[:1])
+                self.state = self.all_states[self.rows]
+                if self.file is not None:
+                    self.file.truncate(int(np.prod(self.shape)))
+                yield self.state
+                self._commit()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
+        images = decoded.pixels.numpy()
+        if self.file is not None:
+            for row, image in zip(self.rows[places].tolist(), images, strict=True):
+                self.file.seek(row * image.nbytes)
+                self.file.write(image)  # not through a map: a full disk would end the process there, without a word
+        self.pending.append((places, np.where(good, SEEN | checksums(images), 0)))
+        self.waiting += images.nbytes
+        if self.waiting >= COMMIT:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self.file is not None:
+            os.fsync(self.file.fileno())
+        for places, state in self.pending:  # last: what is marked is there
+            self.state[places] = self.all_states[self.rows[places]] = state
+        self.all_states.flush()
+        self.pending, self.waiting = [], 0
+
+    def pixels(self) -> Tensor:
+        return torch.from_numpy(np.memmap(self.path / "pixels", np.uint8, "c", shape=self.shape))
+
+    def _error(self, error: OSError) -> InputError:
+        return InputError(
+            f"--data.cache-dir {self.folder} cannot be written ({error.strerror}): give another, or --data.store nowhere"
+        )
