@@ -17,6 +17,7 @@ from mixnn.check.table import aligned, printable, report_lines, summary_lines
 from mixnn.data.dataset import Dataset, Part, Samples, Source, build_dataset
 from mixnn.data.decode import BadImage, decode
 from mixnn.data.files import ImageBytes, ImageFiles
+from mixnn.errors import InputError
 
 Rows = dict[str, list[tuple[str, str]]]  # part -> (file name, label) of each sample
 
@@ -64,8 +65,8 @@ def test_nothing_is_found_where_nothing_is():
 @pytest.mark.parametrize(
     ("counts", "options", "kind", "label", "detail"),
     [
-        ({"cat": 10, "dog": 1}, {}, "too few", "dog", "1"),
-        ({"cat": 10, "dog": 9}, {}, "few", "dog", "9"),
+        ({"cat": 10, "dog": 1}, {}, "class too small", "dog", "1"),
+        ({"cat": 10, "dog": 9}, {}, "small class", "dog", "9"),
         ({"cat": 10}, {}, "one class", "cat", ""),
         ({"cat": 10, "dog": 10, "?": 3}, {"unlabelled": "?"}, "unlabelled", "?", "3"),
     ],
@@ -77,12 +78,12 @@ def test_classes(counts, options, kind, label, detail):
 
 def test_a_class_of_the_test_part_alone_has_nothing_to_train_on():
     (finding,) = label_findings(labelled({"cat": 10, "dog": 10}, test=("cat", "dog", "owl")))
-    assert finding == Finding("too few", "train", label="owl", detail="0")
+    assert finding == Finding("class too small", "train", label="owl", detail="0")
 
 
 def test_a_class_that_is_not_measured():
     (finding,) = label_findings(labelled({"cat": 10, "dog": 10}, test=("cat",)))
-    assert finding == Finding("not measured", "test", label="dog")
+    assert finding == Finding("class not measured", "test", label="dog")
 
 
 @pytest.mark.parametrize(
@@ -283,6 +284,18 @@ def test_processes_say_the_same_in_the_same_order(tmp_path):
     alone = list(in_processes(iter(work), 1))
     assert [[look.width for look in looks] for looks in alone] == [[i + 1, 0, i + 1, 0] for i in range(12)]
     assert list(in_processes(iter(work), 2)) == alone
+
+
+class Deadly(BadImage):
+    """Ends the process that it is sent to, as the system does where memory is short."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (1,)
+
+
+def test_a_process_that_dies_is_no_traceback():
+    with pytest.raises(InputError, match="ended by the system: use fewer --workers"):
+        list(in_processes(iter([["gone.png"], [Deadly()], ["gone.png"]]), 2))
 
 
 PARTS = ("train", "test", "extra")

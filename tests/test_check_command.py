@@ -83,7 +83,7 @@ def test_a_table_with_all_options(photos, tmp_path):
     assert found == [
         ("leak", "val", "dog/3.png", "dog"),
         ("duplicate", "train", "cat/1.png", "?"),
-        ("not measured", "val", "", "cat"),
+        ("class not measured", "val", "", "cat"),
         ("unlabelled", "train", "", "?"),
     ]
 

@@ -24,7 +24,7 @@ from mixnn.data.decode import BadImage, reasons, to_square
 from mixnn.data.files import EncodedImages
 from mixnn.errors import InputError
 
-CHUNK, CHUNK_BYTES = 64, 8 << 20  # images that travel to a process together, and at most so many bytes of them
+CHUNK, CHUNK_BYTES = 64, 8 << 20  # images that travel to a process together; fewer where a table holds large ones
 WORTH_A_PROCESS = 500  # images: fewer are done before it has started
 
 Progress = Callable[[int, int], None]

@@ -25,12 +25,12 @@ KINDS = {
     "leak": (WRONG, "the same image in a part to train on and in one to measure on, or in two of these"),
     "unreadable": (WRONG, "images that cannot be read"),
     "similar labels": (WRONG, "labels that differ only by case, spaces or how Unicode writes them"),
-    "too few": (WRONG, f"classes with fewer than {TOO_FEW} training samples, which cannot be split"),
+    "class too small": (WRONG, f"classes with fewer than {TOO_FEW} training samples, which cannot be split"),
     "one class": (WRONG, "there is nothing to tell apart"),
     "duplicate": (NOTE, "the same image again, under the same label or where one is unlabelled"),
     "in two parts": (NOTE, "the same image in two parts of which none is measured on"),
-    "few": (NOTE, f"classes with fewer than {FEW} training samples"),
-    "not measured": (NOTE, "classes without samples in the part that accuracy is measured on"),
+    "small class": (NOTE, f"classes with fewer than {FEW} training samples"),
+    "class not measured": (NOTE, "classes without samples in the part that accuracy is measured on"),
     "unlabelled": (NOTE, "samples whose label says that nobody knows"),
 }
 
@@ -81,9 +81,14 @@ def class_findings(dataset: Dataset) -> Iterator[Finding]:
         yield Finding("one class", label="".join(dataset.classes))
     for word in dataset.classes:
         if train[word] < FEW:
-            yield Finding("too few" if train[word] < TOO_FEW else "few", "train", label=word, detail=str(train[word]))
+            yield Finding(
+                "class too small" if train[word] < TOO_FEW else "small class",
+                "train",
+                label=word,
+                detail=str(train[word]),
+            )
         if heldout is not None and not heldout[word]:
-            yield Finding("not measured", dataset.heldout_name, label=word)
+            yield Finding("class not measured", dataset.heldout_name, label=word)
     for name, count in counts.items():
         for word in dataset.unlabelled:
             if count[word]:
