@@ -108,7 +108,7 @@ def _load(path: str) -> dict[str, Any]:
         return {"train": content}
     splits: dict[str, Any] = {}
     for split, rows in content.items():
-        usual = SPLITS.get(split.lower(), split)
+        usual = SPLITS.get(str(split).lower(), str(split))
         splits[split if usual in content or usual in splits else usual] = rows
     return splits
 
