@@ -45,8 +45,13 @@ def read_folder(path: str, columns: Columns) -> Source:
         source = to_source(content, metadata, path)
         return _by_first_folder(source) if content.splits is None else source
     folders = _split_folders(path)
-    if not folders:
-        return Source({"train": _read_classes(path, "", {_identity(path)})})
+    if folders:
+        return Source(_read_parts(path, folders, columns))
+    return Source({"train": _read_classes(path, "", {_identity(path)})})
+
+
+def _read_parts(path: str, folders: dict[str, str], columns: Columns) -> dict[str, Part]:
+    """Each part from its folder in `path`, "train" first; names are relative to `path`."""
     seen = {_identity(path), *(_identity(os.path.join(path, folder)) for folder in folders.values())}
     parts: dict[str, Part] = {}
     for split, folder in folders.items():
@@ -61,7 +66,7 @@ def read_folder(path: str, columns: Columns) -> Source:
         if new:
             where = os.path.join(path, folder)
             raise InputError(f"{where} has class {new[0]!r}, which {folders['train']} has not: rename or remove it")
-    return Source(parts)
+    return parts
 
 
 def _read_classes(top: str, inner: str, seen: Seen) -> Part:
