@@ -1,0 +1,132 @@
+"""Images decoded ahead by other processes: the same pixels in the same order, whatever happens to the processes."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mixnn.data.decode import decode
+from mixnn.data.files import ImageBytes, ImageFiles
+from mixnn.data.stream import Stream
+from mixnn.errors import InputError
+
+SIZE = 8
+COUNT = 7
+
+
+@pytest.fixture
+def files(tmp_path):
+    random = np.random.RandomState(0)
+    names = [f"{i}.png" for i in range(COUNT)]
+    for name in names:
+        Image.fromarray(random.randint(256, size=(12, 10, 3), dtype=np.uint8)).save(tmp_path / name)
+    return ImageFiles(tmp_path, names)
+
+
+def batches(*rows: list[int]) -> list[np.ndarray]:
+    return [np.array(some, dtype=np.int64) for some in rows]
+
+
+def expected(files: ImageFiles, rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.stack([decode(files.source(row), SIZE) for row in rows.tolist()]))
+
+
+def check(stream: Stream, files: ImageFiles, plan: list[np.ndarray]) -> None:
+    for rows, (pixels, bad) in zip(plan, stream.batches(plan), strict=True):
+        assert torch.equal(pixels, expected(files, rows))
+        assert bad == {}
+
+
+PLAN = batches([3, 1], [0, 1, 2, 3, 4, 5, 6], [6], [2, 2, 2], [5, 0], [4], [1], [0], [3, 6])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_come_as_planned(files, workers):
+    stream = Stream(files, SIZE, workers)
+    assert len(stream) == COUNT
+    check(stream, files, PLAN)
+    check(stream, files, PLAN[::-1])  # another plan
+    check(stream, files, [])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_images_have_a_place_and_a_reason(files, workers):
+    Path(files.source(1)).write_bytes(b"<html>404</html>")
+    Path(files.source(4)).unlink()
+    pixels, bad = next(Stream(files, SIZE, workers).batches(batches([4, 0, 1, 4])))
+    assert bad == {0: "does not exist", 2: "is no image", 3: "does not exist"}
+    assert torch.equal(pixels[1:2], expected(files, np.array([0])))
+    assert not pixels[[0, 2, 3]].any()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_bytes_of_a_table(files, workers):
+    contents = [Path(files.source(row)).read_bytes() for row in range(3)]
+    [(pixels, bad)] = Stream(ImageBytes([*contents, None, b""], ""), SIZE, workers).batches(batches([2, 3, 0, 4]))
+    assert torch.equal(pixels[[0, 2]], expected(files, np.array([2, 0])))
+    assert bad == {1: "holds no image", 3: "is no image"}
+
+
+def test_processes_start_when_used_stay_and_end_with_the_stream(files):
+    stream = Stream(files, SIZE, 2)
+    check(stream, files, [])
+    assert multiprocessing.active_children() == []
+    check(stream, files, PLAN)
+    first = {process.pid for process in multiprocessing.active_children()}
+    check(stream, files, PLAN)
+    assert {process.pid for process in multiprocessing.active_children()} == first
+    assert len(first) == 2
+    del stream
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_use_that_is_left_does_not_disturb_the_next(files, workers):
+    stream = Stream(files, SIZE, workers)
+    left = stream.batches(PLAN)
+    next(left)
+    check(stream, files, PLAN[::-1])
+    left.close()
+    check(stream, files, PLAN)
+
+
+def test_a_use_that_another_one_overtook_is_never_wrong_in_silence(files):
+    """The processes serve one plan at a time."""
+    stream = Stream(files, SIZE, 1)
+    overtaken = stream.batches(PLAN)
+    next(overtaken)
+    check(stream, files, PLAN[::-1])
+    with pytest.raises(RuntimeError):
+        list(overtaken)
+
+
+class Deadly(ImageFiles):
+    """Image 1 ends the process that looks at it, as the kernel does where memory is short."""
+
+    def source(self, row: int) -> str:
+        if row == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().source(row)
+
+
+class Faulty(ImageFiles):
+    def source(self, row: int) -> str:
+        raise RuntimeError(f"a mistake of ours at {row}")
+
+
+def test_a_process_that_was_killed_is_one_line(files):
+    stream = Stream(Deadly(files.root, files.names), SIZE, 1)
+    with pytest.raises(InputError, match=r"memory may be short; use fewer --data\.workers, 0 for none") as raised:
+        list(stream.batches(batches([0], [1], [2])))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_mistakes_of_ours_are_not_blamed_on_the_memory(files, workers):
+    with pytest.raises(RuntimeError, match="a mistake of ours at 5"):
+        list(Stream(Faulty(files.root, files.names), SIZE, workers).batches(batches([5])))
