@@ -1,8 +1,8 @@
 """Strong augmentation: a table of operations on images. Must not know: labels, epochs, files.
 
-RandAugment (Cubuk et al., arXiv 1909.13719) with the operations and ranges of FixMatch (Sohn et al., arXiv 2001.07685,
-table 12), then Cutout (DeVries and Taylor, arXiv 1708.04552). Sums over an image are made of integers: a sum of floats
-would depend on how many images are in the batch.
+RandAugment (Cubuk et al., arXiv 1909.13719) with the operations and ranges of FixMatch (Sohn et al., arXiv 2001.07685),
+then Cutout (DeVries and Taylor, arXiv 1708.04552). Sums over an image are made of integers: a sum of floats would depend
+on how many images are in the batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixnn.data.crop import pick
+from mixnn.data.crop import CACHE, pick
 
 STRONG_DRAWS = 6
 GREY = 128  # what is not known
@@ -51,8 +51,10 @@ def cutout(images: Tensor, draws: Tensor) -> Tensor:
     for side, place in zip(images.shape[2:], draws.T, strict=True):
         offset = torch.arange(side, device=images.device) - (place * side).floor()[:, None]
         inside.append((offset >= -half) & (offset < half))
-    square = inside[0][:, :, None, None] & inside[1][:, None, :, None]
-    return images.permute(0, 2, 3, 1).masked_fill(square, GREY).permute(0, 3, 1, 2)
+    lines = images.permute(0, 2, 3, 1).flatten(2)  # (B, H, W·3)
+    outside = ~(inside[0][:, :, None] & inside[1].repeat_interleave(3, 1)[:, None])
+    # Bytes wrap around, so this gives back what is outside; `masked_fill` is slower.
+    return ((lines - GREY) * outside + GREY).unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
 
 
 # Operations: uint8 (n, 3, H, W) and strengths (n,) in 0–1 -> uint8 (n, 3, H, W)
@@ -60,10 +62,10 @@ def cutout(images: Tensor, draws: Tensor) -> Tensor:
 
 def autocontrast(images: Tensor) -> Tensor:
     """The darkest value of each channel becomes 0, the brightest 255."""
-    x = images.int()
-    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
-    stretched = (x - low) * 255 // (high - low).clamp_min(1)
-    return torch.where(high > low, stretched, x).byte()
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    flat = low == high  # these stay
+    low, high = low.masked_fill(flat, 0), high.masked_fill(flat, 255)
+    return ((images - low).float() * 255 / (high - low)).byte()
 
 
 def equalize(images: Tensor) -> Tensor:
@@ -91,10 +93,10 @@ def mean_grey(images: Tensor) -> Tensor:
 
 def smooth(images: Tensor) -> Tensor:
     """The mean of each pixel, five times, and its eight neighbours, once; the border stays."""
-    x = images.int()
+    x = images.float()
     columns = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
     total = columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:] + 4 * x[..., 1:-1, 1:-1]
-    x[..., 1:-1, 1:-1] = (total + 6) // 13
+    x[..., 1:-1, 1:-1] = ((total + 6) / 13).floor()
     return x
 
 
@@ -111,7 +113,8 @@ def posterize(images: Tensor, strength: Tensor) -> Tensor:
 
 def solarize(images: Tensor, strength: Tensor) -> Tensor:
     """Bright values inverted."""
-    return torch.where(images < 256 - _each((256 * strength).long()), images, 255 - images)
+    bright = images > _each(255 - (256 * strength).byte())
+    return images ^ -bright.byte()  # all bits of the bright ones: 255 - value
 
 
 def affine(images: Tensor, across: list[Tensor | float], down: list[Tensor | float]) -> Tensor:
@@ -137,11 +140,16 @@ def resample(images: Tensor, across: Tensor, down: Tensor, size: int, *, outside
         outside: what is beyond the image: "border", its last pixel, or "zeros", grey.
     """
     x = (2 * torch.arange(size, device=images.device) + 1) / size - 1
-    # Written out: a matrix product may round differently in batches of another size.
-    places = [a[:, 0, None, None] * x + a[:, 1, None, None] * x[:, None] + a[:, 2, None, None] for a in (across, down)]
-    centred = images.float() - GREY
-    sampled = F.grid_sample(centred, torch.stack(places, 3), padding_mode=outside, align_corners=False)
-    return (sampled + GREY).round().byte().contiguous(memory_format=torch.channels_last)
+    # Few images at a time stay in the cache of a CPU: 40 bytes for a pixel, its place and its value as floats.
+    chunk = max(1, CACHE // (40 * size**2)) if images.device.type == "cpu" else max(1, len(images))
+    parts = []
+    for pixels, *rows in zip(images.split(chunk), across.split(chunk), down.split(chunk), strict=True):
+        # Written out: a matrix product may round differently in batches of another size.
+        places = [a[:, 0, None, None] * x + a[:, 1, None, None] * x[:, None] + a[:, 2, None, None] for a in rows]
+        grid = torch.stack(places, 3)
+        sampled = F.grid_sample(pixels.float() - GREY, grid, padding_mode=outside, align_corners=False)
+        parts.append((sampled + (GREY + 0.5)).permute(0, 2, 3, 1).byte().contiguous())
+    return torch.cat(parts).permute(0, 3, 1, 2)
 
 
 def _each(values: Tensor) -> Tensor:
