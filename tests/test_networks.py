@@ -4,17 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from mixnn.bodies import BasicBlock, PreActBlock, Residual
 from mixnn.errors import InputError
 from mixnn.lookup import look_up
-from mixnn.networks import (
-    NETWORKS,
-    BasicBlock,
-    Classifier,
-    PreActBlock,
-    Residual,
-    build_network,
-    fused,
-)
+from mixnn.networks import NETWORKS, Classifier, build_network, fused
 
 MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.2])
 
@@ -119,6 +112,14 @@ def test_images_of_64_pixels_cost_what_32_do(name):
     assert last_map(64) == last_map(32)
 
 
+@pytest.mark.parametrize("name", ["cnn", "resnet18", "resnet34", "preactresnet18"])
+@pytest.mark.parametrize("size", [28, 32, 64, 96, 224])
+def test_sizes_that_data_sets_have(name, size):
+    network = build(name, size, classes=3)
+    network(images(2, size)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
 def test_residual():
     body = nn.Linear(3, 3)
     x = torch.randn(2, 3)
@@ -161,6 +162,45 @@ def test_a_network_of_your_own():
     network = build(f"{__name__}:tiny", 32)
     assert isinstance(network.features[0], nn.AdaptiveAvgPool2d)
     assert network(images(2, 32)).shape == (2, 10)
+
+
+def made_for_other_pixels(size: int) -> tuple[nn.Module, int]:
+    body, width = tiny(size)
+    body.pixel_mean, body.pixel_std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.1)
+    return body, width
+
+
+def without_spread(size: int) -> tuple[nn.Module, int]:
+    body, width = tiny(size)
+    body.pixel_std = (0.2, 0, 0.2)
+    return body, width
+
+
+def test_a_body_that_brings_its_pixel_statistics():
+    network = build(f"{__name__}:made_for_other_pixels", 4)
+    x = images(2, 4)
+    expected = (x.mean((2, 3)) - torch.tensor([0.5, 0.4, 0.3])) / torch.tensor([0.25, 0.2, 0.1])
+    torch.testing.assert_close(network.features_and_logits(x)[0], expected)
+    assert torch.equal(build(f"{__name__}:tiny", 4).mean, MEAN)
+
+
+def test_pixel_statistics_that_cannot_be():
+    with pytest.raises(InputError, match=r"pixel_std is \(0\.2, 0, 0\.2\): give three numbers of 0\.001 to 1"):
+        build(f"{__name__}:without_spread", 4)
+
+
+# The head's first weight, which is drawn last: as it was before bodies moved to a module of their own.
+@pytest.mark.parametrize(
+    ("name", "drawn_last"),
+    [
+        ("cnn", -0.00571014313),
+        ("resnet18", 0.00101480121),
+        ("resnet34", -0.0402444638),
+        ("preactresnet18", 0.0150218215),
+    ],
+)
+def test_a_seed_draws_the_same_weights_as_ever(name, drawn_last):
+    assert build(name, 32).head.weight[0, 0].item() == pytest.approx(drawn_last, rel=1e-6)
 
 
 @pytest.mark.parametrize(
