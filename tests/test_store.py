@@ -1,0 +1,450 @@
+"""Decoded images kept: the same ones wherever they are, decoded once, and whole after whatever happened."""
+
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mixnn.data import store as store_module
+from mixnn.data.decode import decode
+from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles
+from mixnn.data.store import Opened, checksums, choose_store, default_cache_dir, open_images
+from mixnn.data.stream import Stream
+from mixnn.errors import InputError
+
+SIZE = 8
+COUNT = 10
+BYTES = SIZE * SIZE * 3  # of an image
+
+
+class Counted(ImageFiles):
+    """Files that note who is looked at, in a file, as several processes do it."""
+
+    @property
+    def log(self) -> Path:
+        return Path(f"{self.root}.log")
+
+    def source(self, row: int) -> str:
+        with open(self.log, "a") as file:
+            file.write(f"{row}\n")
+        return super().source(row)
+
+    def looked_at(self) -> list[int]:
+        """Rows, sorted, since the last time."""
+        rows = sorted(map(int, self.log.read_text().split())) if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return rows
+
+
+@pytest.fixture
+def files(tmp_path):
+    random = np.random.RandomState(0)
+    names = [f"{i}.png" for i in range(COUNT)]
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        Image.fromarray(random.randint(256, size=(10, 12, 3), dtype=np.uint8)).save(tmp_path / "photos" / name)
+    return Counted(tmp_path / "photos", names)
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """open_images with a cache, or nowhere, in a folder that does not exist yet."""
+    monkeypatch.setattr(store_module, "CHUNK", 2)
+
+    def call(images: EncodedImages, store: str = "cache", **options: object) -> Opened:
+        return open_images(images, SIZE, store=store, cache_dir=tmp_path / "new" / "cache", **options)
+
+    return call
+
+
+class Seen(NamedTuple):
+    """All that an Opened says."""
+
+    pixels: np.ndarray
+    kept: list[int]
+    checksums: list[int]
+    bad: dict[int, str]
+
+
+def seen(opened: Opened) -> Seen:
+    pixels = opened.pixels
+    if isinstance(pixels, Stream):
+        images = next(pixels.batches([opened.rows])).pixels
+    else:
+        images = pixels[torch.from_numpy(opened.rows)]
+    assert opened.checksums.dtype == np.uint32
+    assert np.array_equal(checksums(images.numpy()), opened.checksums)
+    return Seen(images.numpy(), opened.kept.tolist(), opened.checksums.tolist(), opened.bad)
+
+
+def assert_same(some: Seen, other: Seen) -> None:
+    assert np.array_equal(some.pixels, other.pixels)
+    assert some[1:] == other[1:]
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """`work` in a process of its own; its exit code."""
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode
+
+
+# Unreadable images
+
+
+def too_large() -> bytes:
+    """The beginning of a PNG of 20 000 × 20 000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
+
+    header = struct.pack(">LLBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "page": lambda path: path.write_bytes(b"<html>404</html>"),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    "header": lambda path: path.write_bytes(path.read_bytes()[:33] + b"\0" * 200),
+    "bomb": lambda path: path.write_bytes(too_large()),
+    "float": lambda path: Image.new("F", (9, 9), 0.5).save(path, "TIFF"),
+    "gone": lambda path: path.unlink(),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+    "loop": lambda path: (path.unlink(), path.symlink_to(path)),
+}
+REASONS = ["is no image"] * 2 + [
+    "truncated",
+    "",
+    "exceeds limit",
+    "floating-point",
+    "does not exist",
+    "directory",
+    "symbolic",
+]
+
+
+@pytest.fixture
+def partly_bad(files):
+    """Good images with bad ones between them; each kind of damage, a name that leads out, and an impossible one."""
+    names = [name for pair in zip(files.names, [f"bad {kind}.png" for kind in DAMAGE], strict=False) for name in pair]
+    for kind, damage in DAMAGE.items():
+        path = Path(files.root, f"bad {kind}.png")
+        shutil.copy(files.source(0), path)
+        damage(path)
+    files.looked_at()
+    return Counted(files.root, [*names, "../out.png", "zero\0byte.png", files.names[-1]])
+
+
+def test_unreadable_images_have_a_reason_and_no_row(partly_bad):
+    opened = open_images(partly_bad, SIZE)
+    good = [row for row, name in enumerate(partly_bad.names) if name[0].isdigit()]
+    assert opened.kept.tolist() == good
+    assert sorted([*opened.kept, *opened.bad]) == list(range(len(partly_bad)))
+    for (row, reason), part in zip(opened.bad.items(), [*REASONS, "lies outside", "null byte"], strict=True):
+        assert part in reason, partly_bad.names[row]
+        assert reason
+        assert "\n" not in reason
+    expected = [decode(partly_bad.source(row), SIZE) for row in good]
+    assert np.array_equal(seen(opened).pixels, expected)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("store", ["memory", "cache", "nowhere"])
+def test_where_images_stay_makes_no_difference(partly_bad, cached, store, workers):
+    reference = seen(open_images(partly_bad, SIZE))
+    first = cached(partly_bad, store, workers=workers)
+    assert_same(seen(first), reference)
+    assert_same(seen(cached(partly_bad, store, workers=workers)), reference)  # as found there
+    assert isinstance(first.pixels, Stream) == (store == "nowhere")
+
+
+def test_images_in_bytes_and_selections_of_them(files, cached):
+    contents = [None, *(Path(files.source(row)).read_bytes() for row in range(4)), b"no image"]
+    some = ImageBytes(contents, "a table")[np.array([5, 4, 0, 1, 4])]
+    reference = seen(open_images(some, SIZE))
+    assert reference.kept == [1, 3, 4]
+    assert reference.bad == {0: "is no image", 2: "holds no image"}
+    for store in ("cache", "nowhere"):
+        assert_same(seen(cached(some, store)), reference)
+
+
+# Arrays
+
+
+@pytest.mark.parametrize("images", [np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3), np.eye(3, 5, dtype=np.float32)])
+@pytest.mark.parametrize("store", ["memory", "cache", "nowhere"])
+def test_arrays_are_taken_as_they_are(images, cached, store, tmp_path):
+    opened = cached(images, store, workers=2)
+    assert np.shares_memory(opened.pixels.numpy(), images)
+    assert opened.rows.tolist() == opened.kept.tolist() == list(range(len(images)))
+    assert opened.checksums.tolist() == [zlib.crc32(image.tobytes()) for image in images]
+    assert opened.bad == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_array_that_cannot_be_written(files):
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images.flags.writeable = False
+    assert not open_images(images, SIZE).pixels.any()
+
+
+# Decoded once
+
+
+@pytest.mark.parametrize(("store", "workers"), [("cache", 0), ("cache", 2), ("nowhere", 0)])
+def test_a_second_opening_decodes_nothing(files, cached, store, workers):
+    told: list[tuple[int, int]] = []
+    first = seen(cached(files, store, workers=workers, progress=lambda *counts: told.append(counts)))
+    assert told == [(done, COUNT) for done in range(2, COUNT + 1, 2)]
+    assert sorted(set(files.looked_at())) == list(range(COUNT))
+    told.clear()
+    opened = cached(files, store, workers=workers, progress=lambda *counts: told.append(counts))
+    assert (told, files.looked_at()) == ([], [])
+    assert_same(seen(opened), first)
+
+
+def test_only_bad_images_are_looked_at_again(partly_bad, cached):
+    bad = sorted(cached(partly_bad).bad)
+    partly_bad.looked_at()
+    cached(partly_bad)
+    assert partly_bad.looked_at() == bad
+
+
+def test_a_changed_file_makes_a_new_cache(files, cached):
+    before = seen(cached(files))
+    Image.new("RGB", (9, 9), "red").save(files.source(3))
+    os.utime(files.source(3), ns=(0, 0))
+    files.looked_at()
+    after = seen(cached(files))
+    assert files.looked_at() == list(range(COUNT))
+    assert np.array_equal(np.delete(after.pixels, 3, 0), np.delete(before.pixels, 3, 0))
+    assert (after.pixels[3] == (255, 0, 0)).all()
+
+
+def test_selections_share_a_cache(files, cached):
+    cached(files[np.array([5, 0, 5, 8])])
+    assert sorted(set(files.looked_at())) == [0, 5, 8]
+    some = seen(cached(files[np.array([8, 7, 5, 6])]))
+    assert files.looked_at() == [6, 7]
+    assert np.array_equal(some.pixels, seen(open_images(files, SIZE)).pixels[[8, 7, 5, 6]])
+    files.looked_at()
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+    assert files.looked_at()[: COUNT + 1].count(0) == 1  # by memory alone
+
+
+def test_every_size_and_store_has_a_cache_of_its_own(files, cached, tmp_path):
+    cached(files)
+    open_images(files, 2 * SIZE, store="cache", cache_dir=tmp_path / "new" / "cache")
+    cached(files, "nowhere")
+    folders = list((tmp_path / "new" / "cache").iterdir())
+    assert sorted(folder.joinpath("pixels").exists() for folder in folders) == [False, True, True]
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+
+
+def test_no_image(tmp_path, cached):
+    for store in ("memory", "cache", "nowhere"):
+        opened = cached(ImageFiles(tmp_path, []), store)
+        assert (len(opened.rows), opened.bad) == (0, {})
+
+
+# Other processes
+
+
+def test_two_processes_fill_one_cache(files, cached, monkeypatch):
+    monkeypatch.setattr(store_module, "COMMIT", 1)
+    together = multiprocessing.get_context("fork").Barrier(2)
+
+    def work(rows: np.ndarray) -> None:
+        together.wait()
+        opened = cached(files[rows], progress=lambda *counts: time.sleep(0.01))
+        assert opened.kept.tolist() == list(range(len(rows)))
+
+    order = np.arange(COUNT)
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=work, args=(rows,)) for rows in (order[:8], order[::-1])]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    assert files.looked_at() == list(range(COUNT))
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+
+
+def kill_at(images: int) -> Callable[[int, int], None]:
+    def progress(done: int, _: int) -> None:
+        if done == images:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return progress
+
+
+@pytest.mark.parametrize("store", ["cache", "nowhere"])
+@pytest.mark.parametrize(("commit", "lost"), [(1, 4), (4 * BYTES, 6), (2**26, COUNT)])
+def test_a_killed_process_leaves_what_it_committed(files, cached, monkeypatch, store, commit, lost):
+    monkeypatch.setattr(store_module, "COMMIT", commit)
+    assert in_child(lambda: cached(files, store, progress=kill_at(6))) == -signal.SIGKILL
+    assert files.looked_at() == list(range(6))
+    opened = cached(files, store)
+    assert files.looked_at() == list(range(COUNT - lost, COUNT))
+    assert_same(seen(opened), seen(open_images(files, SIZE)))
+
+
+def test_pixels_that_were_not_committed_count_for_nothing(files, cached, tmp_path):
+    """As after a power cut: the file has its length, and anything in it."""
+    assert in_child(lambda: cached(files, progress=kill_at(6))) == -signal.SIGKILL
+    [path] = (tmp_path / "new").glob("cache/*/pixels")
+    path.write_bytes(b"\x55" * (COUNT * BYTES))
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+
+
+def test_an_interrupted_process_leaves_what_it_committed(files, cached, monkeypatch):
+    monkeypatch.setattr(store_module, "COMMIT", 1)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(files, progress=interrupt)
+    files.looked_at()
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+    assert files.looked_at().count(0) == 1  # by memory alone
+
+
+# Disks
+
+
+def with_file_limit(limit: int, work: Callable[[], object], answer: Path) -> None:
+    """In a child: `work` where no file may be longer than `limit`; what it was answered goes through a pipe."""
+    reader, writer = os.pipe()
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            work()
+            os.write(writer, b"no error")
+        except InputError as error:
+            os.write(writer, str(error).encode())
+
+    assert in_child(limited) == 0
+    os.close(writer)
+    with open(reader) as file:
+        answer.write_text(file.read())
+
+
+LIMITS = {"state": 20, "pixels": 8 * COUNT + 1}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_a_full_disk_is_one_line(files, cached, tmp_path, limit):
+    with_file_limit(limit, lambda: cached(files), tmp_path / "answer")
+    answer = (tmp_path / "answer").read_text()
+    assert answer == (
+        f"--data.cache-dir {tmp_path}/new/cache cannot be written (File too large): give another, "
+        "or --data.store nowhere"
+    )
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))  # once there is room
+
+
+@pytest.mark.parametrize("room", [0, 1, 2 * BYTES, 2 * BYTES + 1, 5 * BYTES - 1])
+def test_an_image_that_fits_in_part_is_no_image(files, cached, tmp_path, room):
+    """The disk is full after so many bytes of the last five images."""
+    first = cached(files[:5])
+    with_file_limit(5 * BYTES + room, lambda: cached(files), tmp_path / "answer")
+    assert "cannot be written (File too large)" in (tmp_path / "answer").read_text()
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+    assert_same(seen(first), seen(open_images(files[:5], SIZE)))
+
+
+@pytest.mark.parametrize("store", ["cache", "nowhere"])
+@pytest.mark.parametrize("place", ["file", "file/deeper"])
+def test_a_folder_that_cannot_be_is_one_line(files, tmp_path, store, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=rf"--data\.cache-dir .*{place} cannot be written \((File|Not)[ \w]+\): give"):
+        open_images(files, SIZE, store=store, cache_dir=tmp_path / place)
+
+
+def test_other_troubles_are_not_blamed_on_the_disk(files, cached):
+    """Such as a terminal that was closed."""
+
+    def closed(done: int, total: int) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        cached(files, progress=closed)
+
+
+def test_a_cache_may_be_larger_than_the_memory(files, tmp_path):
+    """A file with holes, of which one image is filled."""
+    size = 2048
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    many = ImageFiles(files.root, [files.names[0]] * (2 * memory // (size * size * 3)))
+    opened = open_images(many[-1:], size, store="cache", cache_dir=tmp_path)
+    assert opened.pixels.nbytes > memory
+    assert checksums(opened.pixels[opened.rows].numpy()) == opened.checksums
+
+
+# Which store
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """Says what is free, and notes where it was asked."""
+    asked: list[Path] = []
+    free = {"bytes": 0}
+    usage = type(shutil.disk_usage("/"))
+
+    def disk_usage(path: Path) -> tuple[int, int, int]:
+        asked.append(path)
+        return usage(2**60, 0, free["bytes"])
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    return free, asked
+
+
+def test_what_fits_stays_in_memory(tmp_path, disk):
+    most = 2 * 2**30 // (64 * 64 * 3)
+    assert choose_store(most, 64, tmp_path) == "memory"
+    assert choose_store(most + 1, 64, tmp_path) == "nowhere"
+    assert choose_store(0, 64, None) == "memory"
+
+
+def test_a_cache_needs_twice_its_room(tmp_path, disk):
+    free, asked = disk
+    for space, expected in ((2 * 1_000_000 * 96 * 96 * 3, "cache"), (2 * 1_000_000 * 96 * 96 * 3 - 1, "nowhere")):
+        free["bytes"] = space
+        assert choose_store(1_000_000, 96, tmp_path / "not" / "there") == expected
+    assert set(asked) == {tmp_path}  # the disk that it would be on
+
+
+def test_the_real_disk_is_asked(tmp_path, monkeypatch):
+    assert choose_store(10**12, 1024, tmp_path) == "nowhere"
+    monkeypatch.chdir(tmp_path)
+    assert choose_store(10**12, 1024, Path("relative")) == "nowhere"
+
+
+def test_the_cache_of_the_user(tmp_path, monkeypatch, files):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for value in ("", None):
+        monkeypatch.setenv("XDG_CACHE_HOME", value) if value is not None else monkeypatch.delenv("XDG_CACHE_HOME")
+        assert default_cache_dir() == tmp_path / "home" / ".cache" / "mixnn"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache_dir() == tmp_path / "xdg" / "mixnn"
+    open_images(files, SIZE, store="cache")
+    assert len(list((tmp_path / "xdg" / "mixnn").glob("*/pixels"))) == 1
