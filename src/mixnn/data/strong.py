@@ -1,8 +1,8 @@
 """Strong augmentation: a table of operations on images. Must not know: labels, epochs, files.
 
-RandAugment (Cubuk et al., arXiv 1909.13719) with the operations and ranges of FixMatch (Sohn et al., arXiv 2001.07685),
-then Cutout (DeVries and Taylor, arXiv 1708.04552). Sums over an image are made of integers: a sum of floats would depend
-on how many images are in the batch.
+RandAugment (Cubuk et al., arXiv 1909.13719) with the operations and ranges of FixMatch (Sohn et al., arXiv
+2001.07685), then Cutout (DeVries and Taylor, arXiv 1708.04552). Sums over an image are made of integers: a sum of
+floats would depend on how many images are in the batch.
 """
 
 from __future__ import annotations
