@@ -1,107 +1,21 @@
-"""Decoded images kept: the same ones wherever they are, decoded once, and whole after whatever happened."""
+"""Decoded images kept: the same ones wherever they are, each decoded once, none that is bad."""
 
-import multiprocessing
 import os
-import resource
 import shutil
-import signal
 import struct
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
+from photos import COUNT, SIZE, Counted, assert_same, seen
 from PIL import Image
 
-from mixnn.data import store as store_module
 from mixnn.data.decode import decode
-from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles
-from mixnn.data.store import Opened, checksums, choose_store, default_cache_dir, open_images
+from mixnn.data.files import ImageBytes, ImageFiles
+from mixnn.data.store import choose_store, default_cache_dir, open_images
 from mixnn.data.stream import Stream
-from mixnn.errors import InputError
-
-SIZE = 8
-COUNT = 10
-BYTES = SIZE * SIZE * 3  # of an image
-
-
-class Counted(ImageFiles):
-    """Files that note who is looked at, in a file, as several processes do it."""
-
-    @property
-    def log(self) -> Path:
-        return Path(f"{self.root}.log")
-
-    def source(self, row: int) -> str:
-        with open(self.log, "a") as file:
-            file.write(f"{row}\n")
-        return super().source(row)
-
-    def looked_at(self) -> list[int]:
-        """Rows, sorted, since the last time."""
-        rows = sorted(map(int, self.log.read_text().split())) if self.log.exists() else []
-        self.log.unlink(missing_ok=True)
-        return rows
-
-
-@pytest.fixture
-def files(tmp_path):
-    random = np.random.RandomState(0)
-    names = [f"{i}.png" for i in range(COUNT)]
-    (tmp_path / "photos").mkdir()
-    for name in names:
-        Image.fromarray(random.randint(256, size=(10, 12, 3), dtype=np.uint8)).save(tmp_path / "photos" / name)
-    return Counted(tmp_path / "photos", names)
-
-
-@pytest.fixture
-def cached(tmp_path, monkeypatch):
-    """open_images with a cache, or nowhere, in a folder that does not exist yet."""
-    monkeypatch.setattr(store_module, "CHUNK", 2)
-
-    def call(images: EncodedImages, store: str = "cache", **options: object) -> Opened:
-        return open_images(images, SIZE, store=store, cache_dir=tmp_path / "new" / "cache", **options)
-
-    return call
-
-
-class Seen(NamedTuple):
-    """All that an Opened says."""
-
-    pixels: np.ndarray
-    kept: list[int]
-    checksums: list[int]
-    bad: dict[int, str]
-
-
-def seen(opened: Opened) -> Seen:
-    pixels = opened.pixels
-    if isinstance(pixels, Stream):
-        images = next(pixels.batches([opened.rows])).pixels
-    else:
-        images = pixels[torch.from_numpy(opened.rows)]
-    assert opened.checksums.dtype == np.uint32
-    assert np.array_equal(checksums(images.numpy()), opened.checksums)
-    return Seen(images.numpy(), opened.kept.tolist(), opened.checksums.tolist(), opened.bad)
-
-
-def assert_same(some: Seen, other: Seen) -> None:
-    assert np.array_equal(some.pixels, other.pixels)
-    assert some[1:] == other[1:]
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """`work` in a process of its own; its exit code."""
-    child = multiprocessing.get_context("fork").Process(target=work)
-    child.start()
-    child.join()
-    assert child.exitcode is not None
-    return child.exitcode
-
 
 # Unreadable images
 
@@ -260,144 +174,6 @@ def test_no_image(tmp_path, cached):
     for store in ("memory", "cache", "nowhere"):
         opened = cached(ImageFiles(tmp_path, []), store)
         assert (len(opened.rows), opened.bad) == (0, {})
-
-
-# Other processes
-
-
-def test_two_processes_fill_one_cache(files, cached, monkeypatch):
-    monkeypatch.setattr(store_module, "COMMIT", 1)
-    together = multiprocessing.get_context("fork").Barrier(2)
-
-    def work(rows: np.ndarray) -> None:
-        together.wait()
-        opened = cached(files[rows], progress=lambda *counts: time.sleep(0.01))
-        assert opened.kept.tolist() == list(range(len(rows)))
-
-    order = np.arange(COUNT)
-    context = multiprocessing.get_context("fork")
-    children = [context.Process(target=work, args=(rows,)) for rows in (order[:8], order[::-1])]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    assert [child.exitcode for child in children] == [0, 0]
-    assert files.looked_at() == list(range(COUNT))
-    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
-
-
-def kill_at(images: int) -> Callable[[int, int], None]:
-    def progress(done: int, _: int) -> None:
-        if done == images:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return progress
-
-
-@pytest.mark.parametrize("store", ["cache", "nowhere"])
-@pytest.mark.parametrize(("commit", "lost"), [(1, 4), (4 * BYTES, 6), (2**26, COUNT)])
-def test_a_killed_process_leaves_what_it_committed(files, cached, monkeypatch, store, commit, lost):
-    monkeypatch.setattr(store_module, "COMMIT", commit)
-    assert in_child(lambda: cached(files, store, progress=kill_at(6))) == -signal.SIGKILL
-    assert files.looked_at() == list(range(6))
-    opened = cached(files, store)
-    assert files.looked_at() == list(range(COUNT - lost, COUNT))
-    assert_same(seen(opened), seen(open_images(files, SIZE)))
-
-
-def test_pixels_that_were_not_committed_count_for_nothing(files, cached, tmp_path):
-    """As after a power cut: the file has its length, and anything in it."""
-    assert in_child(lambda: cached(files, progress=kill_at(6))) == -signal.SIGKILL
-    [path] = (tmp_path / "new").glob("cache/*/pixels")
-    path.write_bytes(b"\x55" * (COUNT * BYTES))
-    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
-
-
-def test_an_interrupted_process_leaves_what_it_committed(files, cached, monkeypatch):
-    monkeypatch.setattr(store_module, "COMMIT", 1)
-
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cached(files, progress=interrupt)
-    files.looked_at()
-    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
-    assert files.looked_at().count(0) == 1  # by memory alone
-
-
-# Disks
-
-
-def with_file_limit(limit: int, work: Callable[[], object], answer: Path) -> None:
-    """In a child: `work` where no file may be longer than `limit`; what it was answered goes through a pipe."""
-    reader, writer = os.pipe()
-
-    def limited() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        try:
-            work()
-            os.write(writer, b"no error")
-        except InputError as error:
-            os.write(writer, str(error).encode())
-
-    assert in_child(limited) == 0
-    os.close(writer)
-    with open(reader) as file:
-        answer.write_text(file.read())
-
-
-LIMITS = {"state": 20, "pixels": 8 * COUNT + 1}
-
-
-@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
-def test_a_full_disk_is_one_line(files, cached, tmp_path, limit):
-    with_file_limit(limit, lambda: cached(files), tmp_path / "answer")
-    answer = (tmp_path / "answer").read_text()
-    assert answer == (
-        f"--data.cache-dir {tmp_path}/new/cache cannot be written (File too large): give another, "
-        "or --data.store nowhere"
-    )
-    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))  # once there is room
-
-
-@pytest.mark.parametrize("room", [0, 1, 2 * BYTES, 2 * BYTES + 1, 5 * BYTES - 1])
-def test_an_image_that_fits_in_part_is_no_image(files, cached, tmp_path, room):
-    """The disk is full after so many bytes of the last five images."""
-    first = cached(files[:5])
-    with_file_limit(5 * BYTES + room, lambda: cached(files), tmp_path / "answer")
-    assert "cannot be written (File too large)" in (tmp_path / "answer").read_text()
-    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
-    assert_same(seen(first), seen(open_images(files[:5], SIZE)))
-
-
-@pytest.mark.parametrize("store", ["cache", "nowhere"])
-@pytest.mark.parametrize("place", ["file", "file/deeper"])
-def test_a_folder_that_cannot_be_is_one_line(files, tmp_path, store, place):
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=rf"--data\.cache-dir .*{place} cannot be written \((File|Not)[ \w]+\): give"):
-        open_images(files, SIZE, store=store, cache_dir=tmp_path / place)
-
-
-def test_other_troubles_are_not_blamed_on_the_disk(files, cached):
-    """Such as a terminal that was closed."""
-
-    def closed(done: int, total: int) -> None:
-        raise BrokenPipeError(32, "Broken pipe")
-
-    with pytest.raises(BrokenPipeError):
-        cached(files, progress=closed)
-
-
-def test_a_cache_may_be_larger_than_the_memory(files, tmp_path):
-    """A file with holes, of which one image is filled."""
-    size = 2048
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    many = ImageFiles(files.root, [files.names[0]] * (2 * memory // (size * size * 3)))
-    opened = open_images(many[-1:], size, store="cache", cache_dir=tmp_path)
-    assert opened.pixels.nbytes > memory
-    assert checksums(opened.pixels[opened.rows].numpy()) == opened.checksums
 
 
 # Which store

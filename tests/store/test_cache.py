@@ -1,0 +1,164 @@
+"""A cache that several processes fill, that are killed, on disks that are full: what it gives is whole."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from photos import BYTES, COUNT, SIZE, assert_same, seen
+
+from mixnn.data import store as store_module
+from mixnn.data.files import ImageFiles
+from mixnn.data.store import checksums, open_images
+from mixnn.errors import InputError
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """`work` in a process of its own; its exit code."""
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join(60)
+    code = child.exitcode
+    child.kill()
+    assert code is not None, "it hangs"
+    return code
+
+
+# Other processes
+
+
+def test_two_processes_fill_one_cache(files, cached, monkeypatch):
+    monkeypatch.setattr(store_module, "COMMIT", 1)
+    together = multiprocessing.get_context("fork").Barrier(2)
+
+    def work(rows: np.ndarray) -> None:
+        together.wait()
+        opened = cached(files[rows], progress=lambda *counts: time.sleep(0.01))
+        assert opened.kept.tolist() == list(range(len(rows)))
+
+    order = np.arange(COUNT)
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=work, args=(rows,)) for rows in (order[:8], order[::-1])]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    assert files.looked_at() == list(range(COUNT))
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+
+
+def kill_at(images: int) -> Callable[[int, int], None]:
+    def progress(done: int, _: int) -> None:
+        if done == images:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return progress
+
+
+@pytest.mark.parametrize("store", ["cache", "nowhere"])
+@pytest.mark.parametrize(("commit", "lost"), [(1, 4), (4 * BYTES, 6), (2**26, COUNT)])
+def test_a_killed_process_leaves_what_it_committed(files, cached, monkeypatch, store, commit, lost):
+    monkeypatch.setattr(store_module, "COMMIT", commit)
+    assert in_child(lambda: cached(files, store, progress=kill_at(6))) == -signal.SIGKILL
+    assert files.looked_at() == list(range(6))
+    opened = cached(files, store)
+    assert files.looked_at() == list(range(COUNT - lost, COUNT))
+    assert_same(seen(opened), seen(open_images(files, SIZE)))
+
+
+def test_pixels_that_were_not_committed_count_for_nothing(files, cached, tmp_path):
+    """As after a power cut: the file has its length, and anything in it."""
+    assert in_child(lambda: cached(files, progress=kill_at(6))) == -signal.SIGKILL
+    [path] = (tmp_path / "new").glob("cache/*/pixels")
+    path.write_bytes(b"\x55" * (COUNT * BYTES))
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+
+
+def test_an_interrupted_process_leaves_what_it_committed(files, cached, monkeypatch):
+    monkeypatch.setattr(store_module, "COMMIT", 1)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(files, progress=interrupt)
+    files.looked_at()
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+    assert files.looked_at().count(0) == 1  # by memory alone
+
+
+# Disks
+
+
+def with_file_limit(limit: int, work: Callable[[], object]) -> list[str]:
+    """In a child where no file may be longer than `limit`: what `work` is answered, twice."""
+    reader, writer = os.pipe()
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        for _ in range(2):
+            try:
+                work()
+                os.write(writer, b"no error\n")
+            except InputError as error:
+                os.write(writer, f"{error}\n".encode())
+
+    assert in_child(limited) == 0
+    os.close(writer)
+    with open(reader) as file:
+        return file.read().splitlines()
+
+
+LIMITS = {"state": 20, "pixels": 8 * COUNT + 1}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_a_full_disk_is_one_line(files, cached, tmp_path, limit):
+    reason = f"--data.cache-dir {tmp_path}/new/cache cannot be written (File too large)"
+    answer = f"{reason}: give another, or --data.store nowhere"
+    assert with_file_limit(limit, lambda: cached(files)) == [answer, answer]
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))  # once there is room
+
+
+@pytest.mark.parametrize("room", [0, 1, 2 * BYTES, 2 * BYTES + 1, 5 * BYTES - 1])
+def test_an_image_that_fits_in_part_is_no_image(files, cached, room):
+    """The disk is full after so many bytes of the last five images."""
+    first = cached(files[:5])
+    for answer in with_file_limit(5 * BYTES + room, lambda: cached(files)):
+        assert "cannot be written (File too large)" in answer
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+    assert_same(seen(first), seen(open_images(files[:5], SIZE)))
+
+
+@pytest.mark.parametrize("store", ["cache", "nowhere"])
+@pytest.mark.parametrize("place", ["file", "file/deeper"])
+def test_a_folder_that_cannot_be_is_one_line(files, tmp_path, store, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=rf"--data\.cache-dir .*{place} cannot be written \((File|Not)[ \w]+\): give"):
+        open_images(files, SIZE, store=store, cache_dir=tmp_path / place)
+
+
+def test_other_troubles_are_not_blamed_on_the_disk(files, cached):
+    """Such as a terminal that was closed."""
+
+    def closed(done: int, total: int) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        cached(files, progress=closed)
+
+
+def test_a_cache_may_be_larger_than_the_memory(files, tmp_path):
+    """A file with holes, of which one image is filled."""
+    size = 2048
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    many = ImageFiles(files.root, [files.names[0]] * (2 * memory // (size * size * 3)))
+    opened = open_images(many[-1:], size, store="cache", cache_dir=tmp_path)
+    assert opened.pixels.nbytes > memory
+    assert checksums(opened.pixels[opened.rows].numpy()) == opened.checksums
