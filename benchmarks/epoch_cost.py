@@ -12,10 +12,10 @@ import json
 import statistics
 from pathlib import Path
 
-from mixnn.assemble import build_data, build_method, build_optimizer, pick_device
+from mixnn.assemble import build_method, build_optimizer, pick_device
 from mixnn.config import RunConfig, TrainOptions
-from mixnn.data.dataset import prepare
 from mixnn.data.readers import read_source
+from mixnn.loading import load
 from mixnn.run import environment
 from mixnn.train.loop import fit
 
@@ -39,11 +39,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     device = pick_device("auto")
-    dataset = prepare(read_source(given.source), limit=given.limit, noise="symmetric:0.5")
+    dataset = read_source(given.source)
     runs = {}
     for name, own in {"ce": {}, "mixnn": {"warmup": 0, "correct_from": 0, "mixup_until": 0}}.items():
-        options = TrainOptions(method=name, network=given.network, epochs=given.rounds + 1)
-        data = build_data(dataset, options, device)
+        options = TrainOptions(
+            method=name, network=given.network, epochs=given.rounds + 1, limit=given.limit, noise="symmetric:0.5"
+        )
+        data = load(dataset, options, device).train
         method = build_method(RunConfig(given.source, options, own), data, len(dataset.classes), device)
         runs[name] = (method, data, *build_optimizer(method, options))
     clock, seconds = Clock(), {name: [] for name in runs}

@@ -83,7 +83,8 @@ class ImageFiles:
         return path
 
     def stamp(self) -> str:
-        digest = hashlib.sha256(os.path.abspath(self.root).encode("utf-8", "surrogateescape"))
+        about = f"{self.keep_inside} {os.path.abspath(self.root)}"
+        digest = hashlib.sha256(about.encode("utf-8", "surrogateescape"))
         for name in self.names:
             try:
                 status = os.stat(os.path.join(self.root, name))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mixnn.data.augment import Augmentation, augment, augment_rows
+from mixnn.data.crop import pick
 from mixnn.data.stream import Stream
 from mixnn.errors import InputError
 
@@ -60,7 +61,7 @@ class TensorPixels:
                 there = None if draws is None else draws.to(self.device)
                 yield augment_rows(policy, self.tensor, place, there, self.size)
             else:
-                picked = self.tensor[place].to(self.device, non_blocking=True)
+                picked = pick(self.tensor, place).to(self.device, non_blocking=True)
                 yield augment(policy, picked, None if draws is None else draws.to(self.device), self.size)
 
 

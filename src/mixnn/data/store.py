@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -75,11 +75,12 @@ def open_images(
     """
     if isinstance(images, np.ndarray):
         every = np.arange(len(images))
-        return Opened(torch.from_numpy(images), every, every, checksums(images), {})
+        writable = images if images.flags.writeable else images.copy()  # torch knows no other
+        return Opened(torch.from_numpy(writable), every, every, checksums(images), {})
     chosen = images if isinstance(images, Selection) else images[:]
     stream = Stream(chosen.base, size, workers)
     kept: Memory | Cache = Memory(chosen.rows, size)
-    if store != "memory":
+    if store != "memory" and len(chosen.base):
         kept = Cache(cache_dir or default_cache_dir(), chosen, size, with_pixels=store == "cache")
     bad: dict[int, str] = {}
     with kept.alone() as state:
@@ -156,66 +157,79 @@ class Cache:
         size: S, pixels.
         with_pixels: keep them; otherwise only what was seen to be readable.
 
-    Raises:
-        InputError: the folder cannot be written.
+    Every method raises InputError where the folder cannot be written.
     """
 
     def __init__(self, folder: Path, chosen: Selection, size: int, *, with_pixels: bool) -> None:
         self.rows, self.shape = chosen.rows, (len(chosen.base), size, size, 3)
         kind = "pixels" if with_pixels else "seen"
         key = hashlib.sha256(f"{VERSION} {kind} {size} {chosen.base.stamp()}".encode()).hexdigest()[:32]
-        self.folder, self.path, self.file = folder, folder / key, None
+        self.folder, self.path, self.with_pixels = folder, folder / key, with_pixels
+        self.file: BinaryIO | None = None
         self.pending: list[tuple[NDArray[np.int64], NDArray[np.uint64]]] = []
         self.waiting = 0  # bytes
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if with_pixels:
-                (self.path / "pixels").touch()
-                self.file = open(self.path / "pixels", "rb+", buffering=0)  # noqa: SIM115  # as long as the cache
-        except OSError as error:
-            raise self._error(error) from error
 
     @contextmanager
     def alone(self) -> Iterator[NDArray[np.uint64]]:
         """The state of the selection, while no other process adds; a killed one lets go by itself."""
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / "lock")
+            lock.acquire()
         try:
-            with FileLock(self.path / "lock"):
-                states = self.path / "state"
-                if not states.exists():
-                    with replacing(states) as temporary:
-                        np.zeros(self.shape[0], np.uint64).tofile(temporary)
-                self.all_states = np.memmap(states, np.uint64, "r+", shape=self.shape[:1])
+            with self._writing():
+                self.all_states = self._states()
                 self.state = self.all_states[self.rows]
-                if self.file is not None:
+                if self.with_pixels:
+                    (self.path / "pixels").touch()
+                    self.file = open(self.path / "pixels", "rb+")  # noqa: SIM115  # closed below
                     self.file.truncate(int(np.prod(self.shape)))
-                yield self.state
-                self._commit()
-        except OSError as error:
-            raise self._error(error) from error
+            yield self.state
+            self._commit()
+        finally:
+            if self.file is not None:
+                with self._writing():
+                    self.file.close()
+            lock.release()
 
     def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
         images = decoded.pixels.numpy()
         if self.file is not None:
-            for row, image in zip(self.rows[places].tolist(), images, strict=True):
-                self.file.seek(row * image.nbytes)
-                self.file.write(image)  # not through a map: a full disk would end the process there, without a word
+            with self._writing():
+                for row, image in zip(self.rows[places].tolist(), images, strict=True):
+                    self.file.seek(row * image.nbytes)
+                    self.file.write(image)  # not through a map: a full disk would end the process without a word
         self.pending.append((places, np.where(good, SEEN | checksums(images), 0)))
         self.waiting += images.nbytes
         if self.waiting >= COMMIT:
             self._commit()
 
+    def pixels(self) -> Tensor:
+        return torch.from_numpy(np.memmap(self.path / "pixels", np.uint8, "r+", shape=self.shape))
+
+    def _states(self) -> NDArray[np.uint64]:
+        path = self.path / "state"
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_bytes(bytes(8 * self.shape[0]))
+        return np.memmap(path, np.uint64, "r+", shape=self.shape[:1])
+
     def _commit(self) -> None:
-        if self.file is not None:
-            os.fsync(self.file.fileno())
+        with self._writing():
+            if self.file is not None:
+                self.file.flush()
+                os.fsync(self.file.fileno())
         for places, state in self.pending:  # last: what is marked is there
             self.state[places] = self.all_states[self.rows[places]] = state
-        self.all_states.flush()
         self.pending, self.waiting = [], 0
 
-    def pixels(self) -> Tensor:
-        return torch.from_numpy(np.memmap(self.path / "pixels", np.uint8, "c", shape=self.shape))
-
-    def _error(self, error: OSError) -> InputError:
-        return InputError(
-            f"--data.cache-dir {self.folder} cannot be written ({error.strerror}): give another, or --data.store nowhere"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Errors of the disk in the user's words."""
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"--data.cache-dir {self.folder} cannot be written ({error.strerror or error}): give another, "
+                "or --data.store nowhere"
+            ) from error

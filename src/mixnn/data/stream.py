@@ -65,9 +65,12 @@ class Stream:
             return
         self.plan.batches = plan
         try:
-            yield from self.loader
+            for decoded in self.loader:
+                # The processes do one plan at a time, and torch would mix up two without a word.
+                assert self.plan.batches is plan, "a stream is asked for other batches before it gave all"
+                yield decoded
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if not any(sign in str(error) for sign in ("exited unexpectedly", "killed by signal")):
                 raise
             raise InputError(
                 f"a process that decodes images ended ({' '.join(str(error).split())}): memory may be short; use fewer "

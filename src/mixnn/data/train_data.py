@@ -127,15 +127,15 @@ class TrainData:
         return order.repeat(-(-wanted // len(order)))[:wanted]
 
     def _balanced_rows(self, wanted: int, random: torch.Generator) -> Tensor:
-        """Equally many rows of every class, each used once before any comes again."""
+        """Equally many rows of every class, up to one; each is used once before any comes again."""
         labels = self.labels.cpu()
         classes = labels[self.labelled].unique()
-        quota = -(-wanted // len(classes))
         chosen = []
-        for label in classes:
-            own = (labels == label).nonzero()[:, 0]
+        for place, kind in enumerate(torch.randperm(len(classes), generator=random).tolist()):
+            own = (labels == classes[kind]).nonzero()[:, 0]
+            quota = wanted // len(classes) + (place < wanted % len(classes))
             shuffled = [own[torch.randperm(len(own), generator=random)] for _ in range(-(-quota // len(own)))]
-            chosen.append(torch.cat(shuffled)[:quota])
+            chosen.append(torch.cat([own[:0], *shuffled])[:quota])
         return torch.cat(chosen)
 
     def _own_share(self, batch: Tensor) -> Tensor:

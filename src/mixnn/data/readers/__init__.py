@@ -33,6 +33,7 @@ READERS = {
     "csv": "table:read_table",
     "tsv": "table:read_table",
     "parquet": "table:read_table",
+    "jsonl": "table:read_table",
     "npz": "arrays:read_arrays",
     "hf": "hub:read_hub",
     "cifar10": "cifar:read_cifar10",
@@ -44,6 +45,7 @@ READERS = {
     "food101n": "food101n:read_food101n",
     "demo": "clothing:read_clothing",
 }
+WITH_COLUMNS = {"folder", "csv", "tsv", "parquet", "jsonl", "npz", "hf"}
 
 
 def read_source(
@@ -60,9 +62,12 @@ def read_source(
         InputError: the source is unknown, missing or damaged.
     """
     kind, path = split_source(source)
+    columns = columns or Columns()
+    if kind not in WITH_COLUMNS and columns != Columns():
+        raise InputError(f"--data.…-column and --data.root do not go with {kind}, which has no table: leave them away")
     module, function = READERS[kind].split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
-    content: Source = read(path, columns or Columns())
+    content: Source = read(path, columns)
     return build_dataset(content, unlabelled=unlabelled, heldout=heldout)
 
 
@@ -76,7 +81,7 @@ def split_source(source: str) -> tuple[str, str]:
     if colon and kind in READERS and not Path(source).exists():
         return kind, path
     ending = Path(source).suffix.lower().removeprefix(".")
-    if not Path(source).is_dir() and ending in ("csv", "tsv", "parquet", "npz"):
+    if not Path(source).is_dir() and ending in ("csv", "tsv", "parquet", "jsonl", "npz"):
         return ending, source
     if not colon or Path(source).exists():
         return "folder", source

@@ -1,0 +1,160 @@
+"""Images a second: training beside the bare loop that decodes and resizes, on the same cores.
+
+    python benchmarks/throughput.py IMAGES --out FILE [--size 96] [--workers 2] [--repeat 4] [--rounds 5]
+
+IMAGES is a folder of image files, listed --repeat times. Taken in turn, the median counts:
+* bare: Pillow opens, resizes (short side, centre) and hands out an array; --workers processes do nothing else.
+* nowhere, cache: an epoch of cross-entropy on a network too small to matter, images decoded by --workers
+  processes at each use, or taken from the memory-mapped cache.
+* MixNN with the cache, each sample with one neighbour, beside cross-entropy, with the small network of the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from mixnn.assemble import build_optimizer
+from mixnn.config import DataOptions, TrainOptions
+from mixnn.data.dataset import Samples
+from mixnn.data.files import ImageFiles
+from mixnn.data.store import open_images
+from mixnn.data.train_data import TrainData
+from mixnn.loading import train_data
+from mixnn.methods.base import Method
+from mixnn.methods.ce import CrossEntropy
+from mixnn.methods.mixnn import MixNN
+from mixnn.networks import Classifier, build_network
+from mixnn.run import environment
+from mixnn.train.loop import fit
+
+CLASSES = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    names = sorted(os.listdir(given.images)) * given.repeat
+    labels = np.random.RandomState(0).randint(CLASSES, size=len(names))
+    samples = Samples(ImageFiles(given.images, names), labels, names)
+    options = TrainOptions(data=DataOptions(workers=given.workers))
+    device = torch.device("cpu")
+
+    with tempfile.TemporaryDirectory() as folder:
+        sets = {}
+        for store in ("nowhere", "cache"):
+            opened = open_images(samples.images, given.size, store=store, cache_dir=Path(folder), workers=given.workers)
+            sets[store] = train_data(samples, opened, given.size, options, device)
+        measures: dict[str, Callable[[], float]] = {
+            "bare": lambda: bare(given.images, names, given.size, given.workers),
+            "nowhere": trained(CrossEntropy(tiny(), sets["nowhere"].labels, CLASSES), sets["nowhere"], options),
+            "cache": trained(CrossEntropy(tiny(), sets["cache"].labels, CLASSES), sets["cache"], options),
+            "ce, default network": trained(
+                CrossEntropy(default(given.size), sets["cache"].labels, CLASSES), sets["cache"], options
+            ),
+            "mixnn, default network": trained(
+                MixNN(default(given.size), sets["cache"].labels, CLASSES, warmup=0, mixup_until=0, correct_from=0),
+                sets["cache"],
+                options,
+            ),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in measures}
+        for round in range(given.rounds + 1):
+            for name, measure in measures.items():
+                seconds = measure()
+                if round:  # the first fills caches and starts processes
+                    rates[name].append(len(names) / seconds)
+            print({name: round_to(values[-1:]) for name, values in rates.items()}, flush=True)
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    ratios = {
+        "nowhere / bare": median["nowhere"] / median["bare"],
+        "cache / bare": median["cache"] / median["bare"],
+        "mixnn epoch / ce epoch": median["ce, default network"] / median["mixnn, default network"],
+    }
+    result = {
+        "images": len(names),
+        "size": given.size,
+        "workers": given.workers,
+        "images_per_second": rates,
+        "median": median,
+        "ratios": ratios,
+        "environment": environment(0, "cpu", "bfloat16"),
+    }
+    given.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps({"median": median, "ratios": ratios}, indent=2))
+
+
+def round_to(values: list[float]) -> list[int]:
+    return [round(value) for value in values]
+
+
+def bare(folder: Path, names: list[str], size: int, workers: int) -> float:
+    """Seconds to decode and resize every image in `workers` processes that are there already."""
+    parts = [names[i::workers] for i in range(workers)]
+    with multiprocessing.Pool(workers) as pool:
+        pool.starmap(decode_all, [(folder, part[:10], size) for part in parts])
+        began = time.perf_counter()
+        pool.starmap(decode_all, [(folder, part, size) for part in parts], chunksize=1)
+        return time.perf_counter() - began
+
+
+def decode_all(folder: Path, names: list[str], size: int) -> None:
+    for name in names:
+        with Image.open(os.path.join(folder, name)) as image:
+            width, height = image.size
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            box = (left, top, left + side, top + side)
+            pixels: NDArray[np.uint8] = np.asarray(
+                image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=box)
+            )
+            assert pixels.shape == (size, size, 3)
+
+
+def trained(method: Method, data: TrainData, options: TrainOptions) -> Callable[[], float]:
+    """A function that trains `method` for its next epoch and gives the seconds."""
+    optimizer, scheduler = build_optimizer(method, options)
+    epoch = -1
+
+    def one_epoch() -> float:
+        nonlocal epoch
+        epoch += 1
+        began = time.perf_counter()
+        fit(method, data, optimizer, scheduler, epochs=epoch + 1, start=epoch)
+        return time.perf_counter() - began
+
+    return one_epoch
+
+
+def tiny() -> Classifier:
+    """One convolution of 16-pixel patches."""
+    body = nn.Sequential(nn.Conv2d(3, 8, 16, 16), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return Classifier(body, 8, CLASSES, torch.full((3,), 0.5), torch.full((3,), 0.25), bf16=True)
+
+
+def default(size: int) -> Classifier:
+    mean, std = torch.full((3,), 0.5), torch.full((3,), 0.25)
+    return build_network("cnn", size, CLASSES, mean, std, bf16=True)
+
+
+if __name__ == "__main__":
+    main()
