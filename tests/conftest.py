@@ -34,4 +34,5 @@ def evidence() -> Evidence:
         clean_prob=np.array([0.99, 0.1, 0.75, 0.01], dtype=np.float32),
         mixture=np.array([[0.1, 0.8], [0.01, 0.02], [0.5, 0.5]]),
         neighbors=np.array([[2, 1], [3, 0], [1, 3], [1, 0]]),
+        unlabelled=np.array([], dtype=np.str_),
     )

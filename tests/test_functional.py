@@ -17,6 +17,7 @@ from mixnn.functional import (
     neighbor_agreement,
     sample_losses,
     soft_cross_entropy,
+    soft_labels,
 )
 
 # Losses as a training gives them, with ties now and then.
@@ -43,6 +44,41 @@ def test_min_max_reaches_from_zero_to_one_and_keeps_the_order(x):
     assert y.min() == 0
     assert y.max() == 1
     assert (y[x.argsort()].diff() >= 0).all()
+
+
+partly_known = unequal.flatmap(  # losses, and which of them count: at least two different ones
+    lambda x: st.tuples(st.just(x), st.lists(st.booleans(), min_size=len(x), max_size=len(x)).map(torch.tensor))
+).filter(lambda pair: len(pair[0][pair[1]].unique()) > 1)
+
+
+@given(partly_known)
+def test_min_max_of_the_known_cuts_the_others(pair):
+    x, known = pair
+    y = min_max(x, known)
+    assert torch.equal(y[known], min_max(x[known]))
+    assert ((y >= 0) & (y <= 1)).all()
+    assert (y[x.argsort()].diff() >= 0).all()
+
+
+@given(partly_known)
+def test_clean_probability_of_the_known_does_not_see_the_others(pair):
+    x, known = pair
+    (w, mixture), (alone, expected) = clean_probability(x, known), clean_probability(x[known])
+    assert torch.equal(w[known], alone)
+    assert all(torch.equal(*both) for both in zip(mixture[:3], expected[:3], strict=True))
+    assert (w[x.argsort()].diff() <= 1e-7).all()  # the others are judged by the same curve
+
+
+def test_nothing_speaks_against_a_label_where_only_the_unknown_differ():
+    w, mixture = clean_probability(torch.tensor([1.0, 1.0, 7.0]), torch.tensor([True, True, False]))
+    assert torch.equal(w, torch.ones(3))
+    assert mixture is None
+
+
+def test_a_label_nobody_knows_is_every_label():
+    rows = soft_labels(torch.tensor([2, -1, 0, -2]), 4)
+    expected = [[0.0, 0.0, 1.0, 0.0], [0.25] * 4, [1.0, 0.0, 0.0, 0.0], [0.25] * 4]
+    assert torch.equal(rows, torch.tensor(expected))
 
 
 @given(losses)

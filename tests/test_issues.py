@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mixnn.issues import issue_lines, judge, label_rows, neighbor_agreement, summary_figures, write_labels
-from mixnn.run import RunDirectory
+from mixnn.run import Evidence, RunDirectory
 
 
 def test_quality_is_the_mean_of_target_prediction_and_neighbors_at_the_given_label(evidence):
@@ -35,7 +35,8 @@ def test_worst_first_has_the_issues_before_the_rest_each_by_quality(evidence):
 
 
 def test_equal_suspects_stay_in_order(evidence):
-    same = {name: np.repeat(values[1:2], 4, axis=0) for name, values in vars(evidence).items() if name != "mixture"}
+    of_samples = {name: values for name, values in vars(evidence).items() if len(values) == len(evidence.names)}
+    same = {name: np.repeat(values[1:2], 4, axis=0) for name, values in of_samples.items()}
     assert judge(replace(evidence, **same)).order.tolist() == [0, 1, 2, 3]
 
 
@@ -44,7 +45,7 @@ def test_neighbor_agreement(evidence):
 
 
 def test_rows_of_the_list(evidence, classes):
-    rows = label_rows(evidence, classes)
+    rows = list(label_rows(evidence, classes))
     assert [row["file_name"] for row in rows] == ["a.png", "sub/b.png", "ü.png", 'c, "d".png']
     assert rows[3] == {
         "file_name": 'c, "d".png',
@@ -73,6 +74,41 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]
     assert rows[3]["file_name"] == 'c, "d".png'
     assert float(rows[1]["label_quality"]) == pytest.approx(1.1 / 3, rel=1e-5)
+
+
+@pytest.fixture
+def partly_labelled(evidence) -> Evidence:
+    """The same four; of sample 3 nobody knew the label, of sample 0 either, who wrote another word."""
+    return replace(
+        evidence,
+        given=np.array([-2, 1, 0, -1]),
+        loss=np.array([np.nan, 0.7, 0.3, np.nan], dtype=np.float32),
+        clean_prob=np.array([np.nan, 0.1, 0.75, np.nan], dtype=np.float32),
+        unlabelled=np.array(["Not sure", "Skip, please"]),
+    )
+
+
+def test_a_sample_without_a_label_gets_a_suggestion_and_is_no_issue(partly_labelled, evidence):
+    verdicts, before = judge(partly_labelled), judge(evidence)
+    assert verdicts.issue.tolist() == [False, True, False, False]
+    assert np.isnan(verdicts.quality).tolist() == [True, False, False, True]
+    assert verdicts.suggested.tolist() == before.suggested.tolist()
+    assert verdicts.confidence.tolist() == before.confidence.tolist()
+    assert verdicts.order.tolist() == [1, 2, 0, 3]  # nothing to doubt: last
+    np.testing.assert_equal(neighbor_agreement(partly_labelled), [np.nan, 0.0, 0.0, np.nan])
+
+
+def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_labelled, classes):
+    run = RunDirectory(tmp_path)
+    run.write_evidence(partly_labelled)
+    run.write_json(run.classes, classes)
+    write_labels(run)
+    rows = run.read_table(run.labels)
+    assert [row["given_label"] for row in rows] == ["Skip, please", "dog", "cat", "Not sure"]
+    assert [row["suggested_label"] for row in rows] == ["cat", "cat", "dog", "dog"]
+    assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "False"]
+    for column in ("label_quality", "clean_prob", "neighbor_agreement"):
+        assert [row[column] == "" for row in rows] == [True, False, False, True]
 
 
 def test_lines_for_a_terminal(evidence, classes):

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -78,9 +78,16 @@ def test_tables_come_back_as_text(run):
     assert run.read_table(run.labels) == [
         {"name": 'a, "b"\nc', "share": "0.123457", "done": "True", "count": "", "empty": ""},
         {"name": "ü", "share": "1e-08", "done": "False", "count": "3", "empty": ""},
-        {"name": "", "share": "nan", "done": "", "count": "", "empty": ""},
+        {"name": "", "share": "", "done": "", "count": "", "empty": ""},  # not a number is nothing
     ]
     assert b"\r" not in run.labels.read_bytes()
+
+
+def test_columns_that_are_given_stand_even_without_rows(run):
+    run.write_table(run.labels, iter([{"b": 1, "a": 2}]), ("a", "b"))
+    assert run.labels.read_text() == "a,b\n2,1\n"
+    run.write_table(run.labels, iter([]), ("a", "b"))
+    assert run.labels.read_text() == "a,b\n"
 
 
 def test_names_that_are_no_utf8(run):
@@ -97,7 +104,9 @@ def test_a_table_read_and_written_again_is_the_same_file(run):
     assert run.metrics.read_bytes() == first
 
 
-def test_evidence_round_trip(run, evidence):
+@pytest.mark.parametrize("unlabelled", [[], ["Not sure", ""]])
+def test_evidence_round_trip(run, evidence, unlabelled):
+    evidence = replace(evidence, unlabelled=np.array(unlabelled, dtype=np.str_))
     run.write_evidence(evidence)
     read = run.read_evidence()
     for field in fields(Evidence):
@@ -108,7 +117,7 @@ def test_evidence_round_trip(run, evidence):
 
 
 def test_evidence_without_a_mixture(run, evidence):
-    run.write_evidence(Evidence(**{**vars(evidence), "mixture": np.full((3, 2), np.nan)}))
+    run.write_evidence(replace(evidence, mixture=np.full((3, 2), np.nan)))
     assert np.isnan(run.read_evidence().mixture).all()
 
 

@@ -32,16 +32,21 @@ class Case:
     Attributes:
         local: what a rank computes depends on its part of the batch or its own random numbers, so that two ranks
             agree with each other, but not with one process.
+        unlabelled: samples besides the others whose label nobody knows.
     """
 
     name: str
     kind: Callable[..., Method]
     options: Mapping[str, Any] = field(default_factory=dict)
     local: bool = False
+    unlabelled: int = 0
+
+    def data(self, count: int = 47, **options: Any) -> TrainData:
+        return make_data(count, unlabelled=self.unlabelled, **options)
 
 
-def variant(name: str, *, local: bool = False, **options: Any) -> Case:
-    return Case(f"mixnn-{name}", MixNN, SHORT["mixnn"] | options, local)
+def variant(name: str, *, local: bool = False, unlabelled: int = 0, **options: Any) -> Case:
+    return Case(f"mixnn-{name}", MixNN, SHORT["mixnn"] | options, local, unlabelled)
 
 
 def method_case(name: str, **options: Any) -> Case:
@@ -59,17 +64,24 @@ CASES = [
     variant("no-neighbors", neighbors=0),
     variant("three-neighbors", neighbors=3, metric="cosine"),
     variant("window", loss_window=3),
+    variant("unlabelled", unlabelled=7),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),
 ]
 
 
-def make_data(count: int = 47, *, batch_size: int = 16, augment: Any = "crop-flip") -> TrainData:
-    """Noise that is brighter in the channel of its class, every fifth label wrong; 47 leaves uneven batches."""
+def make_data(count: int = 47, *, batch_size: int = 16, augment: Any = "crop-flip", unlabelled: int = 0) -> TrainData:
+    """Noise that is brighter in the channel of its class, every fifth label wrong; 47 leaves uneven batches.
+
+    Those without a label come on top of `count`, and lie among the others.
+    """
     random = torch.Generator().manual_seed(3)
-    labels = torch.arange(count) % CLASSES
-    images = torch.randint(0, 180, (count, 3, 8, 8), generator=random)
+    samples = count + unlabelled
+    labels = torch.arange(samples) % CLASSES
+    images = torch.randint(0, 180, (samples, 3, 8, 8), generator=random)
     images += 75 * nn.functional.one_hot(labels, CLASSES)[:, :, None, None]
     labels[::5] = (labels[::5] + 1) % CLASSES
+    unknown = torch.randperm(samples, generator=random)[:unlabelled]
+    labels[unknown] = -1 - unknown % 2  # two words for it
     return TrainData(images.byte(), labels, batch_size=batch_size, seed=7, augment=augment)
 
 

@@ -10,12 +10,17 @@ from examples.own_loop import train
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from mixnn import METHODS, Batch, Method, fit
+from mixnn import METHODS, Batch, Method, MixNN, TrainData, fit
 from mixnn.functional import soft_cross_entropy
 
 
+def inputs(data: TrainData) -> Tensor:
+    """Every sample as the network sees it without augmentation."""
+    return torch.cat(list(data.full_batches()))
+
+
 def test_losses_are_finite_scalars_that_reach_every_parameter(case: Case) -> None:
-    data = make_data()
+    data = case.data()
     method, optimizer, scheduler = build(case, data)
     assert list(method.parameters())
     for epoch in range(EPOCHS):  # every stage of the method
@@ -41,18 +46,18 @@ def test_losses_are_finite_scalars_that_reach_every_parameter(case: Case) -> Non
 
 @pytest.mark.parametrize(("count", "batch_size"), [(47, 16), (33, 16), (17, 16), (10, 64)])
 def test_batches_of_any_size_train(case: Case, count: int, batch_size: int) -> None:
-    data = make_data(count, batch_size=batch_size)
+    data = case.data(count, batch_size=batch_size)
     method, optimizer, scheduler = build(case, data)
     fit(method, data, optimizer, scheduler, epochs=3)
     assert all(value.isfinite().all() for value in method.parameters())
 
 
 def test_beliefs_are_probabilities(case: Case) -> None:
-    data = make_data()
+    data = case.data()
     method, optimizer, scheduler = build(case, data)
     fit(method, data, optimizer, scheduler, epochs=3)
     method.eval()
-    beliefs = [method.predict(data.images.float() / 255), method.soft_targets()]
+    beliefs = [method.predict(inputs(data)), method.soft_targets()]
     for belief in beliefs:
         if belief is not None:
             assert belief.shape == (len(data), CLASSES)
@@ -61,12 +66,12 @@ def test_beliefs_are_probabilities(case: Case) -> None:
 
 
 def test_the_state_dict_is_all_there_is_to_a_method(case: Case, tmp_path: Path) -> None:
-    data = make_data()
+    data = case.data()
     method, optimizer, scheduler = build(case, data)
     fit(method, data, optimizer, scheduler, epochs=3)
     torch.save(method.state_dict(), tmp_path / "method.pt")
     other, _, _ = build(case, data, seed=1)
-    x = data.images.float() / 255
+    x = inputs(data)
     assert not torch.equal(other.eval().predict(x), method.eval().predict(x))
     other.load_state_dict(torch.load(tmp_path / "method.pt", weights_only=True))
     assert_same(other.predict(x), method.predict(x))
@@ -74,7 +79,7 @@ def test_the_state_dict_is_all_there_is_to_a_method(case: Case, tmp_path: Path) 
 
 
 def test_the_loop_of_the_example_is_fit(case: Case) -> None:
-    data = make_data()
+    data = case.data()
     method, optimizer, scheduler = build(case, data)
     fit(method, data, optimizer, scheduler, epochs=EPOCHS, seed=data.seed)
     other, optimizer, scheduler = build(case, data)
@@ -83,7 +88,7 @@ def test_the_loop_of_the_example_is_fit(case: Case) -> None:
 
 
 def test_the_seed_decides(case: Case) -> None:
-    data = make_data()
+    data = case.data()
     states = []
     for seed in (0, 0, 1):
         method, optimizer, scheduler = build(case, data, seed=seed)
@@ -120,3 +125,22 @@ def test_mixnn_without_neighbors_and_correction_is_plain_training() -> None:
         fit(method, data, optimizer, scheduler, epochs=EPOCHS)
         states.append(method.networks.state_dict())
     assert_same(*states)
+
+
+def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
+    """Such a sample is nobody's batch and lends nobody its target, until the network has an opinion of it."""
+    data = make_data(unlabelled=7)
+    unknown = data.labels < 0
+    method, *_ = build(variant("unlabelled", warmup=1, correct_from=2), data)
+    assert isinstance(method, MixNN)
+    uniform = torch.full((7, CLASSES), 1 / CLASSES)
+    for epoch in range(3):
+        method.begin_epoch(epoch, data)
+        drawn = torch.cat([batch.index for batch in method.batches(epoch, data)])
+        assert sorted(drawn.tolist()) == (~unknown).nonzero()[:, 0].tolist()
+        assert_same(method.targets.rows[unknown], uniform)  # corrected in the third epoch, which has to end first
+        assert epoch == 0 or (method.clean[unknown] == 0).all()
+        method.end_epoch()
+    assert (method.targets.rows[unknown] != uniform).any(1).all()
+    method.begin_epoch(3, data)
+    assert (method.clean[unknown] > 0).any()

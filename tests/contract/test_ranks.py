@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from contract.cases import CASES, EPOCHS, STOP, Case, assert_same, build, make_data, tables
+from contract.cases import CASES, EPOCHS, STOP, Case, assert_same, build, tables
 from torch import multiprocessing
 
 from mixnn import TrainData, fit
@@ -23,9 +23,9 @@ State = Mapping[str, Any]
 PLAIN: dict[str, Any] = {"norm": False, "dropout": 0.0}
 
 
-def even_data() -> TrainData:
+def even_data(case: Case) -> TrainData:
     """Batches that all ranks share without a rest."""
-    return make_data(48, batch_size=12, augment="none")
+    return case.data(48, batch_size=12, augment="none")
 
 
 def trained(case: Case, data: TrainData, **network: Any) -> State:
@@ -63,9 +63,9 @@ def work(rank: int, folder: str) -> None:
     result = {}
     for case in CASES:
         path = Path(folder, f"{case.name}.pt")
-        result[case.name, "uneven"] = attempt(partial(trained, case, make_data()))
-        result[case.name, "resumed"] = attempt(partial(resumed, case, make_data(), path))
-        result[case.name, "even"] = attempt(partial(trained, case, even_data(), **PLAIN))
+        result[case.name, "uneven"] = attempt(partial(trained, case, case.data()))
+        result[case.name, "resumed"] = attempt(partial(resumed, case, case.data(), path))
+        result[case.name, "even"] = attempt(partial(trained, case, even_data(case), **PLAIN))
     torch.save(result, Path(folder, f"rank{rank}.pt"))
     dist.barrier()
     os._exit(0)  # as `mixnn.cli.entry` does: gloo's threads can abort a process that ends the usual way
@@ -99,5 +99,5 @@ def test_ranks_that_were_stopped_end_as_if_they_had_not_been(case: Case, ended: 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.local], ids=lambda case: case.name)
 def test_two_processes_compute_what_one_does(case: Case, ended: Ended) -> None:
-    one = trained(case, even_data(), **PLAIN)
+    one = trained(case, even_data(case), **PLAIN)
     torch.testing.assert_close(ended(case, "even", 0), one, rtol=1e-5, atol=1e-5, equal_nan=True)

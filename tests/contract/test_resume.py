@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract.cases import EPOCHS, STOP, Case, assert_same, build, make_data, tables
+from contract.cases import EPOCHS, STOP, Case, assert_same, build, tables
 from contract.command import SHORT, SMALL, assert_same_outcome, call, figures, start, succeed, write_folder
 
 from mixnn import fit
@@ -18,7 +18,7 @@ LONG, KILL_AFTER = 20, 4  # epochs: enough of them left for the kill to come in 
 
 
 def test_fresh_objects_go_on_to_the_last_bit(case: Case, tmp_path: Path) -> None:
-    data = make_data()
+    data = case.data()
     method, optimizer, scheduler = build(case, data)
     before = tables(method)
     stop = Checkpoint(tmp_path / "last.pt", method, optimizer, scheduler, "these data")
