@@ -14,6 +14,7 @@ from mixnn.errors import InputError
 Backend = Literal["auto", "exact", "bfloat16", "hnsw"]
 Metric = Literal["l2", "cosine"]
 
+SCORES = 2**27  # held at a time
 BLOCK = 64  # scores read at once by a maximum
 SPARE = 4  # candidates beyond k that bfloat16 proposes: recall 0.999 and more on CIFAR-10 features
 
@@ -40,7 +41,7 @@ def nearest_neighbors(
     rows: slice = slice(None),
     metric: Metric = "l2",
     backend: Backend = "auto",
-    chunk: int = 1024,
+    chunk: int | None = None,
 ) -> Tensor:
     """The `k` nearest other samples, nearest first.
 
@@ -53,7 +54,7 @@ def nearest_neighbors(
             bfloat16, float32 ranks them: on CIFAR-10 features recall 0.999, less where clusters are
             very tight); "hnsw" (approximate, the paper's; needs the extra `ann`). "auto" is
             "bfloat16" where the hardware multiplies it, else "exact".
-        chunk: rows searched at a time; memory is chunk × N.
+        chunk: rows searched at a time; memory is chunk × N. Where None, 1024, or fewer for a very large N.
 
     Returns:
         int64 (number of rows, k). A sample is never its own neighbour, also where others equal it.
@@ -68,6 +69,7 @@ def nearest_neighbors(
     # Distances do not change with the origin, and rounding is least around the mean.
     points = normalize(points) if metric == "cosine" else points
     points = points - points.mean(0)
+    chunk = chunk or max(64, min(1024, SCORES // n))
     own = torch.arange(n, device=features.device)[rows]
     if k == 0:
         return own.new_empty(len(own), 0)

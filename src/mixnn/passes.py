@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows
+from mixnn.distributed import gather_rows, shard
 from mixnn.networks import Classifier, fused
 
 
@@ -23,9 +23,13 @@ class Pass(NamedTuple):
 def full_pass(network: Classifier, data: TrainData) -> Pass:
     """Features and log-probabilities of every training sample: no augmentation, no dropout, no statistics updated."""
     looking = fused(network)
-    features, log_probs = [], []
+    rows, done = len(range(len(data))[shard(len(data))]), 0
+    features, log_probs = torch.empty(0), torch.empty(0)
     for x in data.full_batches():
         z, logits = looking.features_and_logits(x)
-        features.append(z)
-        log_probs.append(logits.log_softmax(1))
-    return Pass(gather_rows(torch.cat(features)), gather_rows(torch.cat(log_probs)))
+        if done == 0:  # filled in place: a list of parts, and then all of them, is twice the memory
+            features, log_probs = z.new_empty(rows, z.shape[1]), logits.new_empty(rows, logits.shape[1])
+        features[done : done + len(z)] = z
+        log_probs[done : done + len(z)] = logits.log_softmax(1)
+        done += len(z)
+    return Pass(gather_rows(features), gather_rows(log_probs))

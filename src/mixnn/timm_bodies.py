@@ -102,17 +102,15 @@ def fetch(name: str) -> Path:
         if isinstance(cached := hub.try_to_load_from_cache(config.hf_hub_id, file), str):
             return Path(cached)
     try:
-        # Asked once before, as the download itself tries again and again for most of a minute.
-        hub.get_session().head(hub.constants.ENDPOINT, timeout=PATIENCE)
-        file = next(file for file in files if hub.file_exists(config.hf_hub_id, file))
-        return Path(hub.hf_hub_download(config.hf_hub_id, file))
-    except StopIteration:
-        raise InputError(
-            f"network {name!r}: {config.hf_hub_id} on the hub holds no {' or '.join(files)}: {fix}"
-        ) from None
+        for file in files:
+            # Asked first and once, as the download itself tries again and again for most of a minute.
+            answer = hub.get_session().head(hub.hf_hub_url(config.hf_hub_id, file), timeout=PATIENCE)
+            if answer.status_code != 404:
+                return Path(hub.hf_hub_download(config.hf_hub_id, file))
     except Exception as error:  # the client's errors have no common class, and change from release to release
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"weights of {name!r} cannot be fetched from the hub ({reason}): {fix}") from error
+    raise InputError(f"weights of {name!r}: {config.hf_hub_id} on the hub has no {' or '.join(files)}: {fix}")
 
 
 def converted(tensors: Mapping[str, Tensor], body: nn.Module) -> Mapping[str, Tensor]:

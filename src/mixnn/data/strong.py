@@ -54,7 +54,8 @@ def cutout(images: Tensor, draws: Tensor) -> Tensor:
     lines = images.permute(0, 2, 3, 1).flatten(2)  # (B, H, W·3)
     outside = ~(inside[0][:, :, None] & inside[1].repeat_interleave(3, 1)[:, None])
     # Bytes wrap around, so this gives back what is outside; `masked_fill` is slower.
-    return ((lines - GREY) * outside + GREY).unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
+    kept: Tensor = (lines - GREY) * outside + GREY
+    return kept.unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
 
 
 # Operations: uint8 (n, 3, H, W) and strengths (n,) in 0–1 -> uint8 (n, 3, H, W)
@@ -82,7 +83,8 @@ def equalize(images: Tensor) -> Tensor:
 def grey(images: Tensor) -> Tensor:
     """Luma, rounded: int32 (n, 1, H, W)."""
     red, green, blue = images.int().split(1, 1)
-    return (19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16
+    luma: Tensor = (19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16
+    return luma
 
 
 def mean_grey(images: Tensor) -> Tensor:
