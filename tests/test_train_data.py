@@ -1,14 +1,16 @@
-"""Batches, their order, augmentation, and the random numbers behind both."""
+"""Batches, their order, and their augmentation."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from mixnn.data import train_data
-from mixnn.data.augment import crop_flip
-from mixnn.data.random import derived_seed, generator
+from mixnn.data.batch import Batch
+from mixnn.data.files import ImageFiles
+from mixnn.data.pixels import StreamPixels, TensorPixels
+from mixnn.data.stream import Stream
 from mixnn.data.train_data import TrainData, as_input, channel_statistics
 
 
@@ -85,6 +87,63 @@ def test_ranks_share_every_batch(monkeypatch, ranks):
         assert len({len(share[place]) for share in shares}) == 1
 
 
+@pytest.mark.parametrize("options", [{}, {"balanced": True}, {"steps_per_epoch": 5}], ids=str)
+def test_samples_without_a_label_are_never_drawn_and_always_looked_at(options):
+    labels = torch.tensor([0, -1, 1, -2, 0, -1, 1])
+    data = TrainData(images(7), labels, batch_size=3, **options)
+    for shuffle in (True, False):
+        batches = list(data.train_batches(0, shuffle=shuffle, partners=torch.arange(7)[:, None]))
+        assert {i for batch in batches for i in batch.index.tolist()} == {0, 2, 4, 6}
+        assert all((batch.y >= 0).all() for batch in batches)
+    assert len(data) == 7
+    assert torch.equal(torch.cat(list(data.full_batches())), images(7) / 255)
+
+
+def test_samples_without_a_label_are_partners():
+    data = TrainData(images(3), torch.tensor([0, -1, 1]), batch_size=2, augment="none")
+    [batch] = data.train_batches(0, partners=torch.ones(3, 1, dtype=torch.int64))
+    assert batch.partners.y.tolist() == [[-1], [-1]]
+    assert torch.equal(batch.partners.x[:, 0], as_input(images(3))[[1, 1]])
+
+
+@given(
+    st.lists(st.integers(-1, 3), min_size=1, max_size=40).filter(lambda labels: max(labels) >= 0),
+    st.integers(1, 20),
+    st.none() | st.integers(1, 8),
+    st.booleans(),
+)
+def test_balanced_epochs(labels, batch_size, steps, shuffle):
+    """Classes equally often, and each sample once before any of its class comes again."""
+    data = TrainData(
+        images(len(labels)), torch.tensor(labels), batch_size=batch_size, balanced=True, steps_per_epoch=steps
+    )
+    drawn = [i for batch in data.train_batches(3, shuffle=shuffle) for i in batch.index.tolist()]
+    assert len(drawn) == data.samples_per_epoch
+    of_class = [sum(labels[i] == kind for i in drawn) for kind in set(labels) - {-1}]
+    assert max(of_class) - min(of_class) <= 1
+    for kind in set(labels) - {-1}:
+        of_sample = [drawn.count(i) for i, label in enumerate(labels) if label == kind]
+        assert max(of_sample) - min(of_sample) <= 1
+
+
+def test_balanced_epochs_differ():
+    data = numbered(20, batch_size=5, balanced=True, steps_per_epoch=2)
+    assert order(data, 0) == order(data, 0)
+    assert set(order(data, 0)) != set(order(data, 1))
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.integers(1, 9), st.booleans())
+def test_steps_per_epoch(n, batch_size, steps, shuffle):
+    data = numbered(n, batch_size=batch_size, steps_per_epoch=steps)
+    batches = list(data.train_batches(2, shuffle=shuffle))
+    drawn = [i for batch in batches for i in batch.index.tolist()]
+    assert [len(batch.index) for batch in batches] == [batch_size] * steps
+    assert (data.num_batches, data.samples_per_epoch, data.smallest_batch) == (steps, steps * batch_size, batch_size)
+    counts = [drawn.count(i) for i in range(n)]
+    assert max(counts) - min(counts) <= 1
+    assert sorted(drawn[:n]) == sorted(set(drawn))  # each once before any comes again
+
+
 def test_full_batches_are_the_data_in_order_and_unaugmented():
     data = TrainData(images(11), torch.zeros(11, dtype=torch.int64))
     parts = list(data.full_batches(batch_size=4))
@@ -133,74 +192,95 @@ def test_no_augmentation_where_none_is_asked_for():
         assert torch.equal(batch.x, as_input(images(9))[batch.index])
 
 
-@given(st.integers(2, 20), st.integers(2, 20))
-def test_draws_in_the_middle_are_identity_and_mirror(height, width):
-    x, rows = images(4, height, width), torch.tensor([3, 0])
-    assert torch.equal(crop_flip(x, rows, torch.tensor([[0.5, 0.5, 0.49]]).expand(2, 3)), x[rows])
-    assert torch.equal(crop_flip(x, rows, torch.tensor([[0.5, 0.5, 0.5]]).expand(2, 3)), x[rows].flip(3))
+def test_repeats_in_an_epoch_are_augmented_differently():
+    data = TrainData(images(3), torch.zeros(3, dtype=torch.int64), batch_size=30, augment="strong", steps_per_epoch=1)
+    [batch] = data.train_batches(0, partners=torch.arange(3)[:, None])
+    for own in (batch.index == row for row in range(3)):
+        assert own.sum() == 10
+        assert len(batch.x[own].unique(dim=0)) > 5  # of ten; some draw the same window
+        assert len(batch.partners.x[own].unique(dim=0)) > 5
 
 
-@given(
-    st.integers(2, 20),
-    st.integers(2, 20),
-    st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=3, max_size=3),
-)
-def test_crop_flip_is_a_window_of_the_reflected_image(height, width, draws):
-    x = images(1, height, width)
-    pads = [max(1, size // 8) for size in (height, width)]
-    pixels = x[0].numpy() if draws[2] < 0.5 else x[0].numpy()[:, :, ::-1]
-    padded = np.pad(pixels, [(0, 0), (pads[0],) * 2, (pads[1],) * 2], mode="reflect")
-    top, left = (int(np.float32(draw) * (2 * pad + 1)) for draw, pad in zip(draws[:2], pads, strict=True))
-    expected = padded[:, top : top + height, left : left + width]
-    assert np.array_equal(crop_flip(x, torch.tensor([0]), torch.tensor([draws]))[0].numpy(), expected)
+@pytest.mark.parametrize("options", [{"balanced": True}, {"steps_per_epoch": 9}], ids=str)
+def test_augmentation_of_repeats_does_not_depend_on_the_batch_size(options):
+    """Samples and draws by their place in the epoch, in batches of 2 and of 3."""
+    epochs = []
+    for batch_size in (2, 3):
+        steps = {key: 18 // batch_size if key == "steps_per_epoch" else value for key, value in options.items()}
+        data = TrainData(images(6), torch.tensor([0, 1, 0, 0, 0, 0]), batch_size=batch_size, seed=2, **steps)
+        epochs.append(torch.cat([batch.x for batch in data.train_batches(1)]))
+    assert torch.equal(*epochs)
 
 
-# Inputs and random numbers
+def test_crops():
+    """The network sees a part of what is stored: somewhere while training, else the middle."""
+    pixels = TensorPixels(images(20, 12, 12), torch.device("cpu"), 8)
+    data = TrainData(pixels, torch.zeros(20, dtype=torch.int64), batch_size=20)
+    [batch] = data.train_batches(0, partners=torch.zeros(20, 2, dtype=torch.int64))
+    assert (batch.x.shape, batch.partners.x.shape) == ((20, 3, 8, 8), (20, 2, 3, 8, 8))
+    middle = as_input(images(20, 12, 12)[:, :, 2:10, 2:10])
+    [plain] = data.train_batches(0, augment=False)
+    assert torch.equal(plain.x, middle[plain.index])
+    assert not torch.equal(batch.x, middle[batch.index])
+    assert torch.equal(torch.cat(list(data.full_batches(7))), middle)
+
+
+@pytest.mark.parametrize("with_partners", [False, True])
+@pytest.mark.parametrize("augment", ["crop-flip", "strong"])
+def test_a_stream_gives_the_batches_of_a_tensor(tmp_path, augment, with_partners):
+    names = [f"{i}.png" for i in range(12)]
+    for name, image in zip(names, images(12).permute(0, 2, 3, 1).numpy(), strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    stream, rows = Stream(ImageFiles(tmp_path, names), 8, workers=2), torch.arange(12)[::3]
+    streamed = StreamPixels(stream, torch.device("cpu"), 8, rows, names)
+    options = {"batch_size": 3, "augment": augment, "steps_per_epoch": 4}
+    labels = torch.tensor([0, 1, 0, -1])
+    partners = torch.tensor([[1, 3], [0, 0], [2, 1], [1, 2]]) if with_partners else None
+    data, reference = TrainData(streamed, labels, **options), TrainData(images(12)[rows], labels, **options)
+    for epoch in range(2):
+        batches = zip(*(some.train_batches(epoch, partners=partners) for some in (data, reference)), strict=True)
+        for batch, expected in batches:
+            assert_equal(batch, expected)
+        assert torch.equal(torch.cat(list(data.full_batches(3))), as_input(images(12)[rows]))
+    assert all(map(torch.equal, channel_statistics(data), channel_statistics(reference)))
+
+
+def assert_equal(batch: Batch, expected: Batch) -> None:
+    assert torch.equal(batch.index, expected.index)
+    assert torch.equal(batch.x, expected.x)
+    assert torch.equal(batch.y, expected.y)
+    assert (batch.partners is None) == (expected.partners is None)
+    if batch.partners is not None:
+        assert_equal(batch.partners, expected.partners)
+
+
+# Inputs
 
 
 def test_inputs_are_pixels_in_zero_to_one():
     assert as_input(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == pytest.approx([0, 0.2, 1])
 
 
+def unlabelled(x: torch.Tensor) -> TrainData:
+    """These count like others."""
+    return TrainData(x, torch.full((len(x),), -1))
+
+
 def test_channel_statistics():
     x = images(20)
-    mean, std = channel_statistics(x)
+    mean, std = channel_statistics(unlabelled(x))
     for channel in range(3):
         values = x[:, channel].numpy() / 255
         assert mean[channel].item() == pytest.approx(values.mean(), rel=1e-5)
-        assert std[channel].item() == pytest.approx(values.std(ddof=1), rel=1e-5)
-    assert channel_statistics(torch.zeros(4, 3, 2, 2, dtype=torch.uint8))[1].min() > 0  # something to divide by
+        assert std[channel].item() == pytest.approx(values.std(), rel=1e-5)
+    assert (
+        channel_statistics(unlabelled(torch.zeros(4, 3, 2, 2, dtype=torch.uint8)))[1].min() > 0
+    )  # something to divide by
     embeddings = torch.randn(50, 5)
-    torch.testing.assert_close(channel_statistics(embeddings)[0], embeddings.mean(0))
+    torch.testing.assert_close(channel_statistics(unlabelled(embeddings))[0], embeddings.mean(0))
 
 
 def test_channel_statistics_look_at_ten_thousand_samples_at_most():
     x = torch.zeros(19_999, 3, 1, 1, dtype=torch.uint8)
     x[1::2] = 255  # samples that every second one leaves out
-    assert channel_statistics(x)[0].tolist() == [0, 0, 0]
-
-
-def test_golden_seeds():
-    """Other numbers here mean that no run can be repeated."""
-    assert derived_seed(0) == 3717377837946358015
-    assert derived_seed(1, 2, 3) == 6530208866956668065
-    assert derived_seed(3, 2, 1) == 1464443633431822560
-
-
-keys = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4)
-
-
-@given(keys)
-def test_a_generator_starts_the_same_every_time(some):
-    assert 0 <= derived_seed(*some) < 2**63
-    assert torch.equal(torch.rand(3, generator=generator(*some)), torch.rand(3, generator=generator(*some)))
-
-
-@given(keys, keys)
-def test_other_keys_of_the_same_number_give_another_seed(some, others):
-    if len(some) == len(others):
-        assert (derived_seed(*some) == derived_seed(*others)) == (some == others)
-
-
-def test_more_keys_give_another_seed():
-    assert derived_seed(7, 3) != derived_seed(7, 3, 0)
+    assert channel_statistics(unlabelled(x))[0].tolist() == [0, 0, 0]
