@@ -154,11 +154,31 @@ def test_other_troubles_are_not_blamed_on_the_disk(files, cached):
         cached(files, progress=closed)
 
 
-def test_a_cache_may_be_larger_than_the_memory(files, tmp_path):
-    """A file with holes, of which one image is filled."""
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: os.truncate(path, BYTES)])
+def test_pixels_that_somebody_removed_are_decoded_again(files, cached, tmp_path, damage):
+    cached(files)
+    [path] = (tmp_path / "new").glob("cache/*/pixels")
+    damage(path)
+    assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_cache_may_be_larger_than_the_memory(files, tmp_path, monkeypatch):
+    """A file with holes, of which two images are filled, since all would take long."""
+
+    def stop(done: int, total: int) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(store_module, "CHUNK", 2)
     size = 2048
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     many = ImageFiles(files.root, [files.names[0]] * (2 * memory // (size * size * 3)))
+    for store in ("cache", "nowhere"):
+        with pytest.raises(Stopped):
+            open_images(many, size, store=store, cache_dir=tmp_path, progress=stop)
     opened = open_images(many[-1:], size, store="cache", cache_dir=tmp_path)
     assert opened.pixels.nbytes > memory
     assert checksums(opened.pixels[opened.rows].numpy()) == opened.checksums
