@@ -32,11 +32,10 @@ from contract.command import (
 )
 from PIL import Image
 
-from mixnn import METHODS
-from mixnn.assemble import build_data, build_method, build_optimizer, load_model
+from mixnn import METHODS, TrainData
+from mixnn.assemble import build_method, build_optimizer, load_model
 from mixnn.cli import COMMANDS
 from mixnn.commands.train import parse
-from mixnn.data.dataset import Dataset, Samples
 
 LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
 LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement"]
@@ -227,9 +226,8 @@ def test_dashes_are_underscores(photos: Path) -> None:
 def test_presets_build_and_train(preset: str, photos: Path, tmp_path: Path) -> None:
     config, _, _ = parse(["--preset", preset, "cifar10:x", "--out", "x"])
     assert (config.options.network, config.options.epochs, config.options.weight_decay) == ("resnet34", 300, 1e-3)
-    labels = np.arange(4) % 2
-    dataset = Dataset(["a", "b"], Samples(np.zeros((4, 32, 32, 3), np.uint8), labels, list("abcd")))
-    method = build_method(config, build_data(dataset, config.options, torch.device("cpu")), 2, torch.device("cpu"))
+    data = TrainData(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4) % 2)
+    method = build_method(config, data, 2, torch.device("cpu"))
     optimizer, scheduler = build_optimizer(method, config.options)
     assert sum(p.numel() for p in method.parameters()) > 20_000_000
     assert (method.scope, method.correct_every) == {"paper": ("dataset", 1), "public-code": ("batch", 10)}[preset]
