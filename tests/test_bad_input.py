@@ -7,26 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from contract.command import SMALL, Result, call, succeed, write_folder
+from contract.command import SMALL, Result, call, read_csv, succeed, write_cifar10, write_folder
 from contract.spoil import BAD_FOLDERS, BAD_IMAGES, DAMAGE
 
 from mixnn.run import RunDirectory
 
-FAST = [
-    *SMALL,
-    "--epochs",
-    "1",
-    "--mixnn.warmup",
-    "0",
-    "--mixnn.mixup-until",
-    "0",
-]  # FAST[2:] leaves out the image size
-TRAINED_ON = 9  # three classes of four images, one of each held out
+FAST = [*SMALL, *"--epochs 1 --mixnn.warmup 0 --mixnn.mixup-until 0".split()]  # FAST[2:] leaves out the image size
+PER_CLASS = 11  # one of them held out: enough for no class to be called small
+TRAINED_ON = 3 * (PER_CLASS - 1)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("bad") / "photos", per_class=4)
+    return write_folder(tmp_path_factory.mktemp("bad") / "photos", per_class=PER_CLASS)
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +34,21 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished, tmp_path / "run")
 
 
-def assert_refused(result: Result, *named: object) -> None:
+def assert_refused(result: Result, *named: object, findings: int = 0) -> None:
+    """One line; before it, so many about the labels, which `train` looks at first."""
     assert result.code == 2, result
-    assert result.err.startswith("mixnn: ")
-    assert result.err.count("\n") == 1, result.err
+    *before, line = result.err.splitlines()
+    assert len(before) == findings, result.err
+    assert all(finding.startswith("mixnn: wrong: ") for finding in before)
+    assert line.startswith("mixnn: ")
     for thing in named:
-        assert str(thing) in result.err
-    assert len(result.err) < 600
+        assert str(thing) in line
+    assert len(line) < 600
 
 
-def refuse_to_train(out: Path, *words: object, named: tuple[object, ...]) -> Result:
+def refuse_to_train(out: Path, *words: object, named: tuple[object, ...], findings: int = 0) -> Result:
     result = call("train", *words, "--out", out)
-    assert_refused(result, *named)
+    assert_refused(result, *named, findings=findings)
     RunDirectory(out).check_free()  # raises where the next try would be turned away
     return result
 
@@ -67,6 +63,8 @@ VALUES = {
     "--restart-every": "0",
     "--seed": "-1 99999999999 lucky",
     "--schedule": "step",
+    "--steps-per-epoch": "0 -1 many",
+    "--balanced": "perhaps",
     "--augment": "blur",
     "--precision": "float16",
     "--device": "nonsense",
@@ -74,6 +72,13 @@ VALUES = {
     "--limit": "0 1 -3 2 few",  # among the first two images, a class has none
     "--data.holdout": "1 -0.1 some",
     "--data.image-size": "0 100000 big",
+    "--data.crop-size": "0 17 big",
+    "--data.workers": "-1 257 few",
+    "--data.store": "tape",
+    "--data.on-bad-image": "ignore",
+    "--data.heldout": "nosuch",
+    "--data.unlabelled": "nosuch",
+    "--data.labels": "none.csv",
     "--noise": "0.5 salt:0.5 symmetric symmetric:much symmetric:1.5 symmetric:-0.1 symmetric:nan",
     "--method": "nosuch no.such:Thing json:JSONDecoder",
     "--network": "nosuch no.such:factory mlp",  # mlp: for embeddings; these are pictures
@@ -110,10 +115,13 @@ def test_values(option: str, value: str, photos: Path, tmp_path: Path) -> None:
         ("--ce.neighbors 2", ["ce.neighbors"]),
         ("--method nosuch", ["mixnn", "ce"]),
         ("--network nosuch", ["cnn", "resnet18"]),
-        ("--preset nosuch", ["paper", "public-code"]),
+        ("--preset nosuch", ["clothing1m", "mini-webvision", "paper", "public-code"]),
         ("--noise salt:0.5", ["salt", "symmetric", "pairflip"]),
         ("--noise asymmetric:0.4", ["noise", "asymmetric"]),  # these classes have no such confusions
         ("--momentum 0", ["momentum", "nesterov"]),
+        ("--schedule steps", ["milestones", "[10, 20]"]),
+        ("--schedule steps --milestones [0]", ["milestones", "[0]"]),
+        ("--milestones 10", ["milestones", "10"]),
         (f"--mixnn.neighbors {TRAINED_ON}", ["neighbors", TRAINED_ON, TRAINED_ON - 1]),
         ("--mixnn.scope batch --mixnn.neighbors 5 --batch-size 4", ["neighbors", 5, "batch"]),
     ],
@@ -165,7 +173,33 @@ def test_commands(words: list[str], named: list[str], tmp_path: Path, monkeypatc
 def test_image_folders(kind: str, photos: Path, tmp_path: Path) -> None:
     root = shutil.copytree(photos, tmp_path / "photos")
     named = BAD_FOLDERS[kind](root)
-    refuse_to_train(tmp_path / "run", root, *FAST, named=tuple(named))
+    findings = 1 if kind in ("one image", "one class") else 0
+    refuse_to_train(tmp_path / "run", root, *FAST, named=tuple(named), findings=findings)
+
+
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_images(kind: str, photos: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(photos, tmp_path / "photos")
+    (bad,) = BAD_IMAGES[kind](root)
+    name = str(Path(str(bad)).relative_to(root))
+    refuse_to_train(tmp_path / "run", root, *FAST, "--data.on-bad-image", "fail", named=(name, "set-aside"))
+    result = succeed("train", root, *FAST, "--out", tmp_path / "run")
+    (row,) = read_csv(tmp_path / "run/unreadable.csv")
+    assert (row["file_name"], row["part"]) == (name, "train")
+    assert f"1 of {3 * PER_CLASS} images cannot be read" in result.err
+    assert f"{name} ({row['reason']})" in result.err
+    assert "set aside: 1 image" in result.out
+    names = [row["file_name"] for row in read_csv(tmp_path / "run/labels.csv")]
+    assert len(names) == TRAINED_ON - 1
+    assert name not in names
+
+
+def test_no_image_that_can_be_read(photos: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(photos, tmp_path / "photos")
+    for file in root.rglob("*.png"):
+        file.write_text("hello")
+    named = (f"none of the {3 * PER_CLASS} images can be read", "blue/", "is no image")
+    refuse_to_train(tmp_path / "run", root, *FAST, named=named)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +208,9 @@ def test_image_folders(kind: str, photos: Path, tmp_path: Path) -> None:
         (None, "list.csv"),
         ("", "list.csv"),
         ("file_name,label\n", "list.csv"),
-        ("file_name,class\na.png,red\n", "label"),
+        ("file_name,colour\na.png,red\n", "label"),
         ("file_name,label\na.png,red\nb.png\n", "line 3"),
-        ("file_name,label\nnowhere.png,red\nnowhere.png,blue\n", "nowhere.png"),
+        ("file_name,label\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(20)), "0.png (does not exist)"),
     ],
 )
 def test_csv_lists(content: str | None, named: str, tmp_path: Path) -> None:
@@ -192,10 +226,11 @@ def test_sources(source: str, named: str, tmp_path: Path) -> None:
     refuse_to_train(tmp_path / "run", source.format(tmp_path), *FAST[2:], named=(named.format(tmp_path),))
 
 
-def test_a_pickle_that_would_run_code(tmp_path: Path) -> None:
-    (tmp_path / "data_batch_1").touch()
-    (tmp_path / "batches.meta").write_bytes(pickle.dumps({b"label_names": print}))
-    refuse_to_train(tmp_path / "run", f"cifar10:{tmp_path}", *FAST[2:], named=("batches.meta",))
+@pytest.mark.parametrize("file", ["data_batch_3", "batches.meta"])
+def test_a_pickle_that_would_run_code(file: str, tmp_path: Path) -> None:
+    root = write_cifar10(tmp_path / "batches")
+    (root / file).write_bytes(pickle.dumps({b"label_names": print}))
+    refuse_to_train(tmp_path / "run", f"cifar10:{root}", *FAST[2:], named=(file, "run", "print"))
 
 
 def test_an_out_that_is_taken(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -216,7 +251,7 @@ def test_a_damaged_checkpoint(damage: str, run: Path, photos: Path) -> None:
 
 
 def test_a_checkpoint_of_other_data(run: Path, photos: Path, tmp_path: Path) -> None:
-    more = write_folder(tmp_path / "more", per_class=5)
+    more = write_folder(tmp_path / "more", per_class=PER_CLASS + 1)
     succeed("train", more, *FAST, "--out", tmp_path / "other")
     shutil.copy(tmp_path / "other/checkpoints/last.pt", run / "checkpoints/last.pt")
     result = call("train", photos, *FAST, "--out", run, "--resume")

@@ -55,7 +55,7 @@ def a_file(root: Path) -> list[object]:
     return [root]
 
 
-BAD_FOLDERS = BAD_IMAGES | {
+BAD_FOLDERS = {
     "one image": keep_images(1),
     "no image": keep_images(0),
     "one class": keep_classes(1),
