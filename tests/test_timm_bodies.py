@@ -129,10 +129,16 @@ def test_weights_of_another_model(timm, tmp_path):
 @pytest.fixture
 def hub(timm, monkeypatch, tmp_path):
     """The hub's client with an empty folder of its own, and nobody at the other end of the line."""
-    constants = importlib.import_module("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    move_hub(monkeypatch, "http://127.0.0.1:9")
     return tmp_path / "hub"
+
+
+def move_hub(monkeypatch, address: str) -> None:
+    """As the variable HF_ENDPOINT does, which is read when the client is imported."""
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 def test_without_a_connection(hub, capfd):
@@ -165,8 +171,10 @@ def test_fetched_now(timm, hub, monkeypatch, tmp_path):
     original = timm.create_model("resnet18")
     save_file(original.state_dict(), tmp_path / "a.safetensors")
     with serving("/timm/resnet18.a1_in1k/resolve/main/model.safetensors", tmp_path / "a.safetensors") as address:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        move_hub(monkeypatch, address)
         network = build("timm:resnet18", 32, weights="hub")
+        with pytest.raises(InputError, match=r"timm/resnet34\S+ on the hub has no model.safetensors or pytorch_model"):
+            build("timm:resnet34", 32, weights="hub")
     assert torch.equal(network.features.conv1.weight, original.conv1.weight)
     assert list(hub.glob("models--timm--resnet18.a1_in1k/snapshots/*/model.safetensors"))
 
