@@ -73,9 +73,7 @@ def build_method(config: RunConfig, data: TrainData, num_classes: int, device: t
     bf16 = pick_bf16(options.precision, device)
     torch.manual_seed(derived_seed(options.seed, WEIGHTS))
     networks = [
-        build_network(
-            options.network, example.shape[-1], num_classes, mean, std, bf16=bf16, weights=options.weights
-        )
+        build_network(options.network, example.shape[-1], num_classes, mean, std, bf16=bf16, weights=options.weights)
         for _ in range(kind.network_count)
     ]
     for network in networks:
@@ -98,6 +96,7 @@ def probe(network: Classifier, x: Tensor, name: str) -> None:
         shape = tuple(x.shape[1:])
         raise InputError(
             f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"
+            + (", such as --network mlp" if len(shape) == 1 else "")
         ) from error
 
 

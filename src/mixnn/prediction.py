@@ -63,4 +63,3 @@ def batches(model: Predictor, samples: Samples, data: DataOptions) -> Iterator[t
     workers = default_workers() if data.workers is None else data.workers
     stream = Stream(samples.images, model.image_size, workers)
     yield from stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH)))
-

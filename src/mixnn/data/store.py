@@ -10,9 +10,9 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -79,8 +79,10 @@ def open_images(
         return Opened(torch.from_numpy(writable), every, every, checksums(images), {})
     chosen = images if isinstance(images, Selection) else images[:]
     stream = Stream(chosen.base, size, workers)
-    kept: Memory | Cache = Memory(chosen.rows, size)
-    if store != "memory" and len(chosen.base):
+    kept: Memory | Cache
+    if store == "memory" or len(chosen.base) == 0:
+        kept = Memory(chosen.rows, size)
+    else:
         kept = Cache(cache_dir or default_cache_dir(), chosen, size, with_pixels=store == "cache")
     bad: dict[int, str] = {}
     with kept.alone() as state:
@@ -125,11 +127,19 @@ class Memory:
 
     Attributes:
         state: uint64 (n,), 0, or SEEN and a checksum.
+
+    Raises:
+        InputError: they do not fit.
     """
 
     def __init__(self, rows: NDArray[np.int64], size: int) -> None:
         self.state = np.zeros(len(rows), np.uint64)
-        self.images = np.empty((len(rows), size, size, 3), np.uint8)
+        try:
+            self.images = np.empty((len(rows), size, size, 3), np.uint8)
+        except MemoryError as error:
+            raise InputError(
+                f"{len(rows):,} images of {size} px do not fit into memory: use --data.store cache"
+            ) from error
 
     @contextmanager
     def alone(self) -> Iterator[NDArray[np.uint64]]:
@@ -165,40 +175,36 @@ class Cache:
         kind = "pixels" if with_pixels else "seen"
         key = hashlib.sha256(f"{VERSION} {kind} {size} {chosen.base.stamp()}".encode()).hexdigest()[:32]
         self.folder, self.path, self.with_pixels = folder, folder / key, with_pixels
-        self.file: BinaryIO | None = None
         self.pending: list[tuple[NDArray[np.int64], NDArray[np.uint64]]] = []
         self.waiting = 0  # bytes
 
     @contextmanager
     def alone(self) -> Iterator[NDArray[np.uint64]]:
         """The state of the selection, while no other process adds; a killed one lets go by itself."""
-        with self._writing():
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "lock")
-            lock.acquire()
-        try:
+        with ExitStack() as stack:
             with self._writing():
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(self.path / "lock"))
+                whole = int(np.prod(self.shape)) if self.with_pixels else 0
+                (self.path / "pixels").touch()
+                self.file = stack.enter_context(open(self.path / "pixels", "rb+", buffering=0))
                 self.all_states = self._states()
+                if self.file.seek(0, os.SEEK_END) != whole:  # new, or somebody has freed space
+                    self.all_states[:] = 0
+                    self.file.truncate(whole)
                 self.state = self.all_states[self.rows]
-                if self.with_pixels:
-                    (self.path / "pixels").touch()
-                    self.file = open(self.path / "pixels", "rb+")  # noqa: SIM115  # closed below
-                    self.file.truncate(int(np.prod(self.shape)))
             yield self.state
             self._commit()
-        finally:
-            if self.file is not None:
-                with self._writing():
-                    self.file.close()
-            lock.release()
 
     def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
         images = decoded.pixels.numpy()
-        if self.file is not None:
+        if self.with_pixels:
             with self._writing():
                 for row, image in zip(self.rows[places].tolist(), images, strict=True):
                     self.file.seek(row * image.nbytes)
-                    self.file.write(image)  # not through a map: a full disk would end the process without a word
+                    rest = memoryview(image).cast("B")
+                    while rest:  # not through a map: a full disk would end the process without a word
+                        rest = rest[self.file.write(rest) :]
         self.pending.append((places, np.where(good, SEEN | checksums(images), 0)))
         self.waiting += images.nbytes
         if self.waiting >= COMMIT:
@@ -216,9 +222,7 @@ class Cache:
 
     def _commit(self) -> None:
         with self._writing():
-            if self.file is not None:
-                self.file.flush()
-                os.fsync(self.file.fileno())
+            os.fsync(self.file.fileno())
         for places, state in self.pending:  # last: what is marked is there
             self.state[places] = self.all_states[self.rows[places]] = state
         self.pending, self.waiting = [], 0

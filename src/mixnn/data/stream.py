@@ -66,9 +66,9 @@ class Stream:
         self.plan.batches = plan
         try:
             for decoded in self.loader:
-                # The processes do one plan at a time, and torch would mix up two without a word.
-                assert self.plan.batches is plan, "a stream is asked for other batches before it gave all"
+                self._check_not_overtaken(plan)
                 yield decoded
+            self._check_not_overtaken(plan)
         except RuntimeError as error:
             if not any(sign in str(error) for sign in ("exited unexpectedly", "killed by signal")):
                 raise
@@ -76,6 +76,10 @@ class Stream:
                 f"a process that decodes images ended ({' '.join(str(error).split())}): memory may be short; use fewer "
                 "--data.workers, 0 for none"
             ) from error
+
+    def _check_not_overtaken(self, plan: Sequence[NDArray[np.int64]]) -> None:
+        # The processes follow one plan at a time, and torch would mix up two without a word.
+        assert self.plan.batches is plan, "a stream was asked for other batches before it gave all"
 
 
 class _Plan:

@@ -54,8 +54,8 @@ def cutout(images: Tensor, draws: Tensor) -> Tensor:
     lines = images.permute(0, 2, 3, 1).flatten(2)  # (B, H, W·3)
     outside = ~(inside[0][:, :, None] & inside[1].repeat_interleave(3, 1)[:, None])
     # Bytes wrap around, so this gives back what is outside; `masked_fill` is slower.
-    kept: Tensor = (lines - GREY) * outside + GREY
-    return kept.unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
+    kept: Tensor = ((lines - GREY) * outside + GREY).unflatten(2, (-1, 3))
+    return kept.permute(0, 3, 1, 2)
 
 
 # Operations: uint8 (n, 3, H, W) and strengths (n,) in 0–1 -> uint8 (n, 3, H, W)

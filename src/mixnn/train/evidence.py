@@ -21,9 +21,7 @@ NEIGHBORS = 10  # whose given labels are compared with a sample's own
 
 
 @torch.no_grad()
-def collect_evidence(
-    method: Method, data: TrainData, names: Sequence[str], unlabelled: Sequence[str] = ()
-) -> Evidence:
+def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unlabelled: Sequence[str] = ()) -> Evidence:
     """One full pass after training, judged against the given labels; the same for every method."""
     passes = [full_pass(network, data) for network in method.classifiers]
     probs = torch.stack([one.log_probs.exp() for one in passes]).mean(0)  # (N, C)
