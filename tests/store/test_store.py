@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photos import COUNT, SIZE, Counted, assert_same, seen
+from photos import BYTES, COUNT, SIZE, Counted, assert_same, seen
 from PIL import Image
 
 from mixnn.data.decode import decode
@@ -165,8 +165,8 @@ def test_every_size_and_store_has_a_cache_of_its_own(files, cached, tmp_path):
     cached(files)
     open_images(files, 2 * SIZE, store="cache", cache_dir=tmp_path / "new" / "cache")
     cached(files, "nowhere")
-    folders = list((tmp_path / "new" / "cache").iterdir())
-    assert sorted(folder.joinpath("pixels").exists() for folder in folders) == [False, True, True]
+    lengths = [path.stat().st_size for path in (tmp_path / "new" / "cache").glob("*/pixels")]
+    assert sorted(lengths) == [0, COUNT * BYTES, 4 * COUNT * BYTES]  # nothing is kept for "nowhere"
     assert_same(seen(cached(files)), seen(open_images(files, SIZE)))
 
 
