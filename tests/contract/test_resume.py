@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from contract.cases import EPOCHS, STOP, Case, assert_same, build, tables
-from contract.command import SHORT, SMALL, assert_same_outcome, call, figures, start, succeed, write_folder
+from contract.command import SHORT, SMALL, assert_same_outcome, call, figures, read_csv, start, succeed, write_folder
 
 from mixnn import fit
 from mixnn.train.checkpoint import Checkpoint
@@ -79,10 +79,8 @@ def test_a_killed_process_loses_nothing(photos: Path, tmp_path: Path) -> None:
     assert_same_outcome(killed, alone)
 
 
-@pytest.mark.parametrize("saved", [0, 2])
-def test_a_row_without_its_checkpoint_is_written_again(
-    saved: int, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def interrupt(monkeypatch: pytest.MonkeyPatch, saved: int, *words: object) -> None:
+    """Call with these words, and stop where a further checkpoint would be written."""
     save = Checkpoint.save
 
     def interrupted(self: Checkpoint, epochs_done: int) -> None:
@@ -90,15 +88,44 @@ def test_a_row_without_its_checkpoint_is_written_again(
             raise KeyboardInterrupt
         save(self, epochs_done)
 
-    words = ["train", photos, "--out", tmp_path / "run", *SMALL, *SHORT]
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", interrupted)
         result = call(*words)
     assert result.code == 130
     assert "--resume" in result.err
+
+
+@pytest.mark.parametrize("saved", [0, 2])
+def test_a_row_without_its_checkpoint_is_written_again(
+    saved: int, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", photos, "--out", tmp_path / "run", *SMALL, *SHORT]
+    interrupt(monkeypatch, saved, *words)
     assert len(figures(tmp_path / "run")) == saved + 1
     succeed(*words, "--resume")
     assert_same_outcome(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("store", ["cache", "nowhere"])
+def test_a_run_goes_on_wherever_its_images_are_kept(
+    store: str, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", photos, "--out", tmp_path / "run", *SMALL, *SHORT]
+    interrupt(monkeypatch, 2, *words)
+    elsewhere = ["--data.store", store, "--data.cache-dir", tmp_path / "cache", "--data.workers", "2"]
+    succeed(*words, "--resume", *elsewhere)
+    assert_same_outcome(tmp_path / "run", whole)
+
+
+def test_balance_and_steps_go_on(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train", photos, *SMALL, *SHORT, "--balanced", "true", "--steps-per-epoch", "5", "--limit", "40"]
+    words += ["--schedule", "steps", "--milestones", "[1,3]"]
+    succeed(*words, "--out", tmp_path / "alone")
+    for row in read_csv(tmp_path / "alone/metrics.csv"):
+        assert float(row["images_per_second"]) * float(row["seconds_train"]) == pytest.approx(5 * 16, rel=1e-4)
+    interrupt(monkeypatch, 2, *words, "--out", tmp_path / "run")
+    succeed(*words, "--out", tmp_path / "run", "--resume")
+    assert_same_outcome(tmp_path / "run", tmp_path / "alone")
 
 
 def test_a_run_that_was_stopped_before_its_first_file(
