@@ -16,6 +16,7 @@ from mixnn.data.decode import decode
 from mixnn.data.files import ImageBytes, ImageFiles
 from mixnn.data.store import choose_store, default_cache_dir, open_images
 from mixnn.data.stream import Stream
+from mixnn.errors import InputError
 
 # Unreadable images
 
@@ -95,6 +96,12 @@ def test_images_in_bytes_and_selections_of_them(files, cached):
     assert reference.bad == {0: "is no image", 2: "holds no image"}
     for store in ("cache", "nowhere"):
         assert_same(seen(cached(some, store)), reference)
+
+
+def test_images_that_no_memory_holds_are_one_line(tmp_path):
+    many = ImageFiles(tmp_path, ["0.png"] * 100)
+    with pytest.raises(InputError, match="100 images of 1000000 px do not fit into memory: use --data.store cache"):
+        open_images(many, 10**6)
 
 
 # Arrays
