@@ -26,7 +26,7 @@ RULES = {
     "lookup": {"errors"},
     "bodies": set(),
     "timm_bodies": {"errors"},
-    "weights": {"errors"},
+    "weights": {"errors", "timm_bodies"},
     "networks": {"bodies", "errors", "lookup", "timm_bodies", "weights"},
     "passes": {"data.train_data", "distributed", "networks"},
     "run": {"errors"},

@@ -91,8 +91,8 @@ def probe(network: Classifier, x: Tensor, name: str) -> None:
     """Raise InputError unless `network` takes such inputs (2, …)."""
     try:
         network.to(x.device).eval()(x)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         shape = tuple(x.shape[1:])
         raise InputError(
             f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"

@@ -220,7 +220,7 @@ def environment(seed: int, device: str, precision: str) -> dict[str, object]:
         device: what it is computed on, by name.
         precision: of the networks' arithmetic.
     """
-    packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib")
+    packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib", "timm", "torchvision")
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,

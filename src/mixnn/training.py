@@ -67,6 +67,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         if loaded.train.smallest_batch < 2:
             raise InputError(f"--batch-size {options.batch_size} gives a process one sample a step: use a larger one")
         if rank() == 0:
+            if method.network.pretrained is not None:
+                print(f"mixnn: {options.weights}: {method.network.pretrained}", file=sys.stderr)
             write_beginning(run, config, loaded, method)
             warn_if_short(method, options)
         try:
