@@ -3,16 +3,19 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from contract.cases import build, make_data, method_case
-from contract.command import SHORT, SMALL, call, figures, succeed, write_folder
-from torch import Tensor
+from contract.command import COLOURS, SHORT, SMALL, assert_same_outcome, call, figures, read_csv, succeed, write_folder
+from PIL import Image
+from torch import Tensor, nn
 
 from mixnn import InputError, MixNN, fit, training
-from mixnn.assemble import load_model
+from mixnn.assemble import build_optimizer, load_model
 from mixnn.commands.train import parse
+from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.batch import Batch
 from mixnn.functional import clean_probability
 from mixnn.methods.ce import CrossEntropy
@@ -131,3 +134,89 @@ def test_nobody_reading_the_epoch_lines_stops_nothing(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.stderr", Closed())
     with TrainingScreen(epochs=2, start=0, samples=8, ranks=1, rows=[{"images_per_second": 1.0}]) as screen:
         screen.epoch_done(0, 1.0, {})
+
+
+@pytest.fixture(scope="module")
+def jpegs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """labels.csv and the photos it names, none a square; one ends too early, and of some nobody knew the label."""
+    root, random = tmp_path_factory.mktemp("jpegs"), np.random.RandomState(0)
+    lines = ["file_name,label"]
+    for i in range(45):
+        word = sorted(COLOURS)[i % 3]
+        pixels = random.randint(0, 150, (20 + i % 7, 24, 3)) + 100 * np.array(COLOURS[word])
+        Image.fromarray(pixels.astype(np.uint8)).save(root / f"photo {i}.jpg")
+        lines.append(f"photo {i}.jpg,{'Not sure' if i % 10 == 4 else word}")
+    (root / "photo 7.jpg").write_bytes((root / "photo 7.jpg").read_bytes()[:300])
+    (root / "labels.csv").write_text("\n".join(lines))
+    return root
+
+
+def run_config(jpegs: Path, **data: object) -> RunConfig:
+    options = DataOptions(**{"image_size": 16, "crop_size": 12, "workers": 0, "unlabelled": "Not sure"} | data)
+    return RunConfig(
+        f"csv:{jpegs / 'labels.csv'}",
+        TrainOptions(epochs=3, batch_size=8, device="cpu", precision="float32", data=options),
+        {"warmup": 1, "mixup_until": 0, "correct_from": 1},
+    )
+
+
+def test_a_run_is_the_same_wherever_its_images_are_kept(jpegs: Path, tmp_path: Path) -> None:
+    for store, workers in {"memory": 0, "cache": None, "nowhere": 1}.items():
+        config = run_config(jpegs, store=store, workers=workers, cache_dir=str(tmp_path / "cached"))
+        training.train(config, tmp_path / store)
+        (row,) = read_csv(tmp_path / store / "unreadable.csv")
+        assert (row["file_name"], row["part"]) == ("photo 7.jpg", "train")
+        assert row["reason"]
+        assert len(read_csv(tmp_path / store / "labels.csv")) == 45 - 3 - 1  # one of each class is held out
+    for store in ("cache", "nowhere"):
+        assert_same_outcome(tmp_path / store, tmp_path / "memory")
+
+
+def test_an_unreadable_image_stops_a_run_that_wants_it_so(jpegs: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"^image photo 7\.jpg \(.+\) cannot be read: .* --data.on-bad-image set-aside$"
+    ):
+        training.train(run_config(jpegs, on_bad_image="fail"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words", [SHORT, ["--epochs", "2", "--method", "ce"], [*SHORT, "--noise", "symmetric:0.3"]])
+def test_a_label_nobody_knew_is_suggested(words: list[str], jpegs: Path, tmp_path: Path) -> None:
+    data = [f"csv:{jpegs / 'labels.csv'}", *SMALL, "--data.unlabelled", "Not sure"]
+    result = succeed("train", *data, *words, "--out", tmp_path / "run")
+    rows = read_csv(tmp_path / "run/labels.csv")
+    unknown = [row for row in rows if row["given_label"] == "Not sure"]
+    assert {row["file_name"] for row in unknown} == {f"photo {i}.jpg" for i in range(4, 45, 10)}
+    assert f"without a label: {len(unknown)}, each with a suggestion" in result.out
+    assert f"of {len(rows) - len(unknown)} (" in result.out  # issues are counted among the labels there are
+    for row in rows:
+        assert row["suggested_label"] in COLOURS
+        assert 1 / 3 < float(row["suggested_confidence"]) <= 1
+    for row in unknown:
+        assert row["is_label_issue"] == "False"
+        assert (row["label_quality"], row["clean_prob"], row["neighbor_agreement"]) == ("", "", "")
+    evaluated = succeed("evaluate", tmp_path / "run", *data[:1], "--data.unlabelled", "Not sure", "--data.workers", "0")
+    assert evaluated.out.splitlines()[-1].startswith(f"(all),{45 - len(unknown) - 1},")
+
+
+def test_embeddings_train(tmp_path: Path) -> None:
+    x = np.random.RandomState(0).standard_normal((60, 5)).astype(np.float32)
+    x[:, 0] += 8 * (np.arange(60) % 2)
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(60) % 2)
+    succeed("train", tmp_path / "data.npz", *SMALL[2:], *SHORT, "--network", "mlp", "--out", tmp_path / "run")
+    assert float(figures(tmp_path / "run")[-1]["accuracy"]) == 1
+    assert not (tmp_path / "run/thumbnails.npz").exists()  # nothing to see
+    assert (tmp_path / "run/overview.png").exists()
+    evaluated = succeed("evaluate", tmp_path / "run", tmp_path / "data.npz")
+    assert evaluated.out.splitlines()[-1] == "(all),60,1.0000"
+
+
+def test_steps_of_the_learning_rate() -> None:
+    layer = nn.Linear(1, 1)
+    optimizer, scheduler = build_optimizer(layer, TrainOptions(lr=0.5, schedule="steps", milestones=[2, 3]))
+    rates = []
+    for _ in range(5):
+        rates += scheduler.get_last_lr()
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([0.5, 0.5, 0.05, 0.005, 0.005])
