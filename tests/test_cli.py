@@ -240,6 +240,25 @@ def test_presets_build_and_train(preset: str, photos: Path, tmp_path: Path) -> N
     assert stored["mixnn"]["scope"] == method.scope
 
 
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [  # network, weights, epochs, batch, weight decay, falls of lr, balanced, steps an epoch, crop, E_s (SPEC.md: SELC)
+        ("clothing1m", ("timm:resnet50", "hub", 40, 64, 1e-3, [10, 20], True, 2000, 224, 5)),
+        ("mini-webvision", ("timm:inception_resnet_v2", None, 100, 32, 5e-4, [40, 80], False, None, 227, 40)),
+    ],
+)
+def test_presets_of_the_big_sets(preset: str, expected: tuple[object, ...], photos: Path, tmp_path: Path) -> None:
+    config, _, _ = parse(["--preset", preset, f"{preset}:x", "--out", "x"])
+    o = config.options
+    given = (o.network, o.weights, o.epochs, o.batch_size, o.weight_decay, o.milestones, o.balanced, o.steps_per_epoch)
+    assert (*given, o.data.crop_size, config.method_options["correct_from"]) == expected
+    assert (o.lr, o.momentum, o.nesterov, o.schedule, o.data.image_size) == (0.01, 0.9, False, "steps", 256)
+    smaller = ["--network", "cnn", "--weights", "null", "--steps-per-epoch", "3", "--data.crop-size", "12"]
+    succeed("train", photos, "--out", tmp_path / "run", f"--preset={preset}", *SMALL, *SHORT, *smaller)
+    stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert (stored["milestones"], stored["balanced"], stored["weights"]) == (o.milestones, o.balanced, None)
+
+
 @pytest.mark.parametrize("launcher", ["module", "script"])
 def test_a_method_of_ones_own(launcher: str, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "ours.py").write_text((ROOT / "examples/new_method.py").read_text())

@@ -232,8 +232,8 @@ class Cache:
         """Errors of the disk in the user's words."""
         try:
             yield
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
             raise InputError(
-                f"--data.cache-dir {self.folder} cannot be written ({error.strerror or error}): give another, "
+                f"--data.cache-dir {self.folder} cannot be written ({getattr(error, 'strerror', None) or error}): give another, "
                 "or --data.store nowhere"
             ) from error

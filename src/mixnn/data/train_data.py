@@ -166,7 +166,7 @@ def inference_batch(device: torch.device) -> int:
 
 def as_input(x: Tensor) -> Tensor:
     """uint8 pixels as float32 in 0–1; embeddings as they are."""
-    return x.float() / 255 if x.dtype == torch.uint8 else x
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
 def channel_statistics(data: TrainData) -> tuple[Tensor, Tensor]:
