@@ -36,9 +36,8 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 def assert_refused(result: Result, *named: object, findings: int = 0) -> None:
     """One line; before it, so many about the labels, which `train` looks at first."""
-    assert result.code == 2, result
     *before, line = result.err.splitlines()
-    assert len(before) == findings, result.err
+    assert (result.code, len(before)) == (2, findings), result
     assert all(finding.startswith("mixnn: wrong: ") for finding in before)
     assert line.startswith("mixnn: ")
     for thing in named:
@@ -284,6 +283,11 @@ def test_evaluate_on_a_label_the_run_does_not_know(finished: Path, photos: Path,
     result = call("evaluate", finished, root)
     assert_refused(result, "rose", "red")
     assert result.out == ""
+
+
+def test_evaluate_where_no_label_is_known(finished: Path, photos: Path) -> None:
+    words = ["--data.unlabelled", "blue,green,red", "--data.workers", "0"]
+    assert_refused(call("evaluate", finished, photos, *words), photos, "no label")
 
 
 @pytest.mark.parametrize("kind", BAD_IMAGES)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +93,7 @@ def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loade
     parts = {"train": dataset.train}
     if dataset.heldout is not None:
         parts[dataset.heldout_name] = dataset.heldout
+    check_shapes(parts)
     store = pick_store(parts.values(), size or 0, data)
     opened = {name: open_part(name, samples, size or 0, store, data) for name, samples in parts.items()}
     unreadable = [row for name, samples in parts.items() for row in unreadable_rows(name, samples, opened[name])]
@@ -135,6 +136,17 @@ def image_size(samples: Samples, data: DataOptions) -> int | None:
     if data.image_size not in (None, width):
         raise InputError(f"--data.image-size is {data.image_size}, but the images are {width} pixels: leave it away")
     return int(width)
+
+
+def check_shapes(parts: Mapping[str, Samples]) -> None:
+    """Raise InputError where a part has inputs of another shape than the training part."""
+    shapes = {name: " × ".join(map(str, getattr(part.images, "shape", ())[1:])) for name, part in parts.items()}
+    for name, shape in shapes.items():
+        if shape != shapes["train"]:
+            raise InputError(
+                f"part {name!r} has inputs of shape {shape or 'any'}, 'train' of {shapes['train'] or 'any'}: "
+                "bring them to one size"
+            )
 
 
 def crop_size(size: int | None, data: DataOptions) -> int | None:

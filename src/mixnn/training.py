@@ -134,6 +134,7 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     run.write_json(run.classes, dataset.classes)
     if loaded.noise_record is not None:
         run.write_json(run.noise_record, loaded.noise_record)
+    run.unreadable.unlink(missing_ok=True)  # a start that was stopped may have written one
     if loaded.unreadable:
         run.write_table(run.unreadable, loaded.unreadable)
     if dataset.original is not None:

@@ -142,6 +142,20 @@ def test_a_run_that_was_stopped_before_its_first_file(
     assert_same_outcome(tmp_path / "run", whole)
 
 
+def test_a_run_that_was_stopped_to_repair_an_image(
+    photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, run = photos / "red/07.png", tmp_path / "run"
+    good = image.read_bytes()
+    image.write_bytes(b"hello")
+    interrupt(monkeypatch, 0, "train", photos, "--out", run, *SMALL, *SHORT)
+    image.write_bytes(good)
+    assert len(read_csv(run / "unreadable.csv")) == 1
+    assert "set aside" not in succeed("train", photos, "--out", run, *SMALL, *SHORT, "--resume").out
+    assert not (run / "unreadable.csv").exists()
+    assert_same_outcome(run, whole)
+
+
 def test_resume_starts_a_run_that_is_not_there(photos: Path, whole: Path, tmp_path: Path) -> None:
     succeed("train", photos, "--out", tmp_path / "new", *SMALL, *SHORT, "--resume")
     assert_same_outcome(tmp_path / "new", whole)

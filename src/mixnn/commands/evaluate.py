@@ -33,6 +33,10 @@ def run(words: Sequence[str]) -> int:
     dataset = read(given.source, data_options(given))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
     samples = samples[np.flatnonzero(samples.labels >= 0)]
+    if len(samples) == 0:
+        raise InputError(
+            f"{given.source} has no label to compare with: give other data, or leave --data.unlabelled away"
+        )
     labels = translated(samples, dataset, classes)
     probs, bad = predict_samples(model, samples, data_options(given))
     for row, reason in bad.items():
