@@ -280,7 +280,8 @@ def test_bfloat16_trains(photos: Path, tmp_path: Path) -> None:
 
 def test_two_processes_write_one_run(photos: Path, tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    process = start("train", photos, "--out", tmp_path / "run", *SMALL, *SHORT, launcher=launcher)
+    cache = ["--data.store", "cache", "--data.cache-dir", tmp_path / "cache"]  # where the one waits for the other
+    process = start("train", photos, "--out", tmp_path / "run", *SMALL, *SHORT, *cache, launcher=launcher)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert out.count("label issues") == 1
