@@ -98,7 +98,7 @@ def test_a_table_with_all_options(photos, tmp_path):
         (["--out", "photo.csv"], r"photo\.png already holds something else"),
         (["--out", "labels.csv/out.csv"], r"cannot be written \((File exists|Not a directory)\): choose another"),
         (["--data.unlabelled", "owl"], "no label is 'owl'"),
-        (["--data.heldout", "test"], "no such part"),
+        (["--data.heldout", "test"], "is no part"),
         (["--epochs", "3"], "--epochs"),
     ],
 )

@@ -64,7 +64,13 @@ def read(source: str, data: DataOptions) -> Dataset:
         InputError: the source or an option is wrong.
     """
     columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
-    dataset = read_source(source, columns=columns, unlabelled=data.unlabelled, heldout=data.heldout)
+    dataset = read_source(
+        source,
+        columns=columns,
+        unlabelled=data.unlabelled,
+        heldout=data.heldout,
+        relabelled=data.labels is not None,
+    )
     if data.labels is not None:
         words = [*dataset.classes, *dataset.unlabelled]
         labels = read_label_file(data.labels, dataset.train.names, words, "--data.labels")

@@ -66,9 +66,8 @@ class Classifier(nn.Module):
             return torch.addcmul(shift, x, scale)
         width = x.shape[3]
         lines = x.permute(0, 2, 3, 1).flatten(2)  # (B, H, W·3): whole lines at once are five times as fast
-        return (
-            torch.addcmul(shift.repeat(width), lines, scale.repeat(width)).unflatten(2, (width, -1)).permute(0, 3, 1, 2)
-        )
+        done = torch.addcmul(shift.repeat(width), lines, scale.repeat(width))
+        return done.view(*done.shape[:2], width, -1).permute(0, 3, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features_and_logits(x)[1]

@@ -91,11 +91,14 @@ class Dataset:
         return [words[label] for label in labels.tolist()]
 
 
-def build_dataset(source: Source, *, unlabelled: str | None = None, heldout: str | None = None) -> Dataset:
+def build_dataset(
+    source: Source, *, unlabelled: str | None = None, heldout: str | None = None, relabelled: bool = False
+) -> Dataset:
     """A source with its labels as numbers.
 
     Args:
         unlabelled: words that mean "don't know", with commas between them (a CSV line).
+        relabelled: other labels will take the place of these, so that a word of `unlabelled` need not occur yet.
         heldout: the part that accuracy is measured on; "test", or else "val", where not said.
 
     Raises:
@@ -108,7 +111,7 @@ def build_dataset(source: Source, *, unlabelled: str | None = None, heldout: str
         if not isinstance(part.labels, np.ndarray):
             words.update(part.labels)
     for word in unknown:
-        if word not in words:
+        if word not in words and not relabelled:
             some = ", ".join(map(repr, sort_words(words)[:20]))
             raise InputError(f"--data.unlabelled: no label is {word!r}: correct it; the labels are {some}")
     if "" in words and "" not in unknown:
@@ -119,8 +122,8 @@ def build_dataset(source: Source, *, unlabelled: str | None = None, heldout: str
     parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
     train = parts.pop("train")
     if heldout is not None and heldout not in parts:
-        found = f"it has {', '.join(['train', *parts])}"
-        raise InputError(f"--data.heldout {heldout!r}: the data has no such part ({found}): name one of these")
+        others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
+        raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
     measured = heldout or next((name for name in HELDOUT if name in parts), None)
     if measured is None:
         return Dataset(kept, train, unlabelled=unknown, others=parts)

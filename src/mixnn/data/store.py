@@ -233,7 +233,7 @@ class Cache:
         try:
             yield
         except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"--data.cache-dir {self.folder} cannot be written ({getattr(error, 'strerror', None) or error}): give another, "
-                "or --data.store nowhere"
+                f"--data.cache-dir {self.folder} cannot be written ({reason}): give another, or --data.store nowhere"
             ) from error

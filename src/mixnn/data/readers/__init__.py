@@ -49,14 +49,19 @@ WITH_COLUMNS = {"folder", "csv", "tsv", "parquet", "jsonl", "npz", "hf"}
 
 
 def read_source(
-    source: str, *, columns: Columns | None = None, unlabelled: str | None = None, heldout: str | None = None
+    source: str,
+    *,
+    columns: Columns | None = None,
+    unlabelled: str | None = None,
+    heldout: str | None = None,
+    relabelled: bool = False,
 ) -> Dataset:
     """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
     Args:
         source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
         columns: of tables.
-        unlabelled, heldout: see `build_dataset`.
+        unlabelled, heldout, relabelled: see `build_dataset`.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
@@ -68,7 +73,7 @@ def read_source(
     module, function = READERS[kind].split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
-    return build_dataset(content, unlabelled=unlabelled, heldout=heldout)
+    return build_dataset(content, unlabelled=unlabelled, heldout=heldout, relabelled=relabelled)
 
 
 def split_source(source: str) -> tuple[str, str]:

@@ -45,6 +45,8 @@ def read_folder(path: str, columns: Columns) -> Source:
         source = to_source(content, metadata, path)
         return _by_first_folder(source) if content.splits is None else source
     folders = _split_folders(path)
+    if columns != Columns() and not any(_metadata(os.path.join(path, folder)) for folder in folders.values()):
+        raise InputError(f"--data.…-column does not go with {path}, which has no metadata file: leave it away")
     if folders:
         return Source(_read_parts(path, folders, columns))
     return Source({"train": _read_classes(path, "", {_identity(path)})})
