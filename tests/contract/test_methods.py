@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 
 from mixnn import METHODS, Batch, Method, MixNN, TrainData, fit
 from mixnn.functional import soft_cross_entropy
+from mixnn.train.evidence import collect_evidence
 
 
 def inputs(data: TrainData) -> Tensor:
@@ -144,3 +145,21 @@ def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
     assert (method.targets.rows[unknown] != uniform).any(1).all()
     method.begin_epoch(3, data)
     assert (method.clean[unknown] > 0).any()
+
+
+def test_what_nobody_labelled_says_nothing_of_other_labels() -> None:
+    """Losses are stretched, and the mixture fitted, as if the unlabelled were not there."""
+    mixed = make_data(unlabelled=7)
+    known = mixed.labels >= 0
+    images = (255 * inputs(mixed)).round().byte()
+    images[~known] = 255 * (images[~known] > 128).byte()  # so glaring that their losses are the extremes
+    found = []
+    for rows in (known, torch.ones_like(known)):
+        data = TrainData(images[rows], mixed.labels[rows])
+        method, *_ = build(variant("unlabelled"), data)
+        assert isinstance(method, MixNN)
+        method.eval().begin_epoch(1, data)
+        evidence = collect_evidence(method, data, [str(i) for i in range(len(data))])
+        kept = known[rows]
+        found.append([method.clean[kept], method.history[-1][kept], evidence.clean_prob[kept], evidence.loss[kept]])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
