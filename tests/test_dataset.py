@@ -139,7 +139,11 @@ def test_nobody_can_be_right_about_unlabelled_samples():
         (Source({"train": part(["a", "b"])}), {"unlabelled": "c"}, r"unlabelled: no label is 'c': .* are 'a', 'b'"),
         (Source({"train": part(["a", "b"])}), {"unlabelled": ""}, "unlabelled: no label is ''"),
         (Source({"train": part(["a", "b"])}), {"heldout": "test"}, "heldout 'test' is no part .* name none"),
-        (Source({"train": part(["a", "b"]), "val": part(["a"])}), {"heldout": "train"}, "'train' is no part .* one of val$"),
+        (
+            Source({"train": part(["a", "b"]), "val": part(["a"])}),
+            {"heldout": "train"},
+            "'train' is no part .* one of val$",
+        ),
         (Source({"train": part([0, 2])}, ["a", "b"]), {}, "part 'train' has label 2, but 2 classes"),
         (Source({"train": part([0, 1]), "x": part([-1])}, ["a", "b"]), {}, "part 'x' has label -1, but 2 classes"),
         (Source({"train": part(["a", "c"])}, ["a", "b"]), {}, "label 'c' of part 'train' is no class"),

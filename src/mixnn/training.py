@@ -24,6 +24,7 @@ from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.errors import InputError
 from mixnn.issues import judge, write_labels
 from mixnn.loading import Loaded, load, read
+from mixnn.memory import keep_freed_memory
 from mixnn.methods.base import Method
 from mixnn.networks import network_factory
 from mixnn.report.overview import draw_overview
@@ -56,6 +57,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         check_noise(options.noise)
     run = RunDirectory(out)
     device = pick_device(options.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     with process_group(device):
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mixnn.check.findings import as_keys, content_digest
-from mixnn.data.decode import BadImage, reasons, to_square
+from mixnn.data.decode import DAMAGE, BadImage, no_warnings, reason, to_square
 from mixnn.data.files import EncodedImages
 from mixnn.errors import InputError
 
@@ -148,23 +148,23 @@ def without_interrupt() -> Iterator[None]:
 
 
 def look_at_all(sources: list[Source]) -> list[Look]:
-    return [look_at(source) for source in sources]
+    with no_warnings():
+        return [look_at(source) for source in sources]
 
 
 def look_at(source: Source) -> Look:
     """One image; a file is decoded to the end, by the steps of `mixnn.data.decode.decode`."""
     if isinstance(source, np.ndarray):
         return _look_at_array(source)
+    if isinstance(source, BadImage):
+        return Look(reason=str(source))
     try:
-        if isinstance(source, BadImage):
-            raise source
-        with reasons(source):
-            content = source if isinstance(source, bytes) else Path(source).read_bytes()
-            with Image.open(io.BytesIO(content)) as image:
-                (width, height), mode = image.size, image.mode
-                to_square(image, 1)  # so small that a JPEG decodes at an eighth of its size
-    except BadImage as error:
-        return Look(reason=str(error))
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            (width, height), mode = image.size, image.mode
+            to_square(image, 1)  # so small that a JPEG decodes at an eighth of its size
+    except DAMAGE as error:
+        return Look(reason=reason(error, source))
     return Look(content_digest(content), width, height, mode)
 
 

@@ -6,10 +6,9 @@ Must not know: labels, layouts, torch.
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,11 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# What Pillow makes of damaged files.
+DAMAGE = (
+    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error),
+    *(EOFError, MemoryError, OverflowError, Image.DecompressionBombError),
+)
 
 
 class BadImage(Exception):
@@ -46,33 +50,38 @@ def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
         BadImage: the file is missing, is no image, is too large (Pillow's guard against
             decompression bombs, 179 million pixels), or ends too early.
     """
-    with reasons(source), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-        return to_square(image, size)
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return to_square(image, size)
+    except DAMAGE as error:
+        raise BadImage(reason(error, source)) from error
 
 
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """`decode`, of an image that has just been opened; inside `reasons`."""
-    image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
+    """`decode`, of an image that has just been opened."""
+    if min(image.size) >= 4 * size:
+        image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a half, a quarter or an eighth of its size
     return np.asarray(square(as_rgb(upright(image)), size))
 
 
-@contextmanager
-def reasons(source: str | bytes) -> Iterator[None]:
-    """Whatever a bad image makes go wrong in here, as BadImage."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd EXIF, large pictures: they decode all the same
-            yield
-    except FileNotFoundError:
-        raise BadImage("does not exist") from None
-    except UnidentifiedImageError:
-        raise BadImage("is no image") from None
-    except OSError as error:
-        raise BadImage(error.strerror or plain(error, source)) from error
-    except (ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error) as error:
-        raise BadImage(plain(error, source)) from error
-    except (EOFError, MemoryError, OverflowError, Image.DecompressionBombError) as error:
-        raise BadImage(plain(error, source)) from error
+def no_warnings() -> warnings.catch_warnings[None]:
+    """For what decodes many images: odd EXIF, large pictures and the like decode all the same."""
+    return warnings.catch_warnings(action="ignore")
+
+
+def reason(error: Exception, source: str | bytes) -> str:
+    """Why an image is bad, of an error out of `DAMAGE`."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, UnidentifiedImageError):
+        return "is empty" if is_empty(source) else "is no image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return plain(error, source)
+
+
+def is_empty(source: str | bytes) -> bool:
+    return not source if isinstance(source, bytes) else os.path.getsize(source) == 0
 
 
 def plain(error: Exception, source: str | bytes) -> str:
@@ -128,6 +137,7 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
         InputError: it is missing, is no image, or ends too early.
     """
     try:
-        return decode(str(path), size)
+        with no_warnings():
+            return decode(str(path), size)
     except BadImage as error:
         raise InputError(f"image {path} cannot be read ({error}): repair it, or leave it away") from error

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mixnn.data.decode import BadImage, decode
+from mixnn.data.decode import BadImage, decode, no_warnings
 from mixnn.data.files import EncodedImages
 from mixnn.errors import InputError
+from mixnn.memory import keep_freed_memory
 
-AHEAD = 3  # batches that each process decodes before they are asked for
+PIECE = 2**22  # bytes of pixels that a process decodes in one go
+AHEAD = 3  # pieces that each process decodes before they are asked for
 
 
 class Decoded(NamedTuple):
@@ -33,6 +35,9 @@ class Decoded(NamedTuple):
 class Stream:
     """Decodes `images` at `size` pixels, batch by batch; the processes stay until the stream is dropped.
 
+    They write into memory that all share and that is used again and again: to be given new memory
+    costs a good part of what decoding a small photo does.
+
     Args:
         images: N, encoded.
         size: S, pixels.
@@ -41,15 +46,20 @@ class Stream:
 
     def __init__(self, images: EncodedImages, size: int, workers: int) -> None:
         self.images, self.size = images, size
+        self.piece = max(1, PIECE // (3 * size * size))  # images
+        # A process has AHEAD pieces done or under way, and one more is being read.
+        self.ring = torch.empty(workers, AHEAD + 1, self.piece, size, size, 3, dtype=torch.uint8).share_memory_()
+        self.buffer = torch.empty(0, size, size, 3, dtype=torch.uint8)
         self.plan = _Plan()
-        self.loader: DataLoader[Decoded] = DataLoader(
-            _Decoding(images, size),
-            sampler=self.plan,  # whole batches of rows, which torch passes on as they are
+        self.loader: DataLoader[_Done] = DataLoader(
+            _Decoding(images, self.ring),
+            sampler=self.plan,  # whole pieces of rows, which torch passes on as they are
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=workers,
             persistent_workers=workers > 0,
             prefetch_factor=AHEAD if workers else None,
+            worker_init_fn=_begin,
         )
 
     def __len__(self) -> int:
@@ -58,17 +68,22 @@ class Stream:
     def batches(self, plan: Sequence[NDArray[np.int64]]) -> Iterator[Decoded]:
         """The images of each entry of `plan`, rows int64 (n,), in order.
 
+        The next batch takes the memory of this one: copy what is to be kept.
+
         Raises:
             InputError: a decoding process ended by itself.
         """
         if not plan:  # no processes for nothing
             return
-        self.plan.batches = plan
+        if len(self.buffer) < (largest := max(map(len, plan))):
+            self.buffer = self.buffer.new_empty(largest, *self.buffer.shape[1:])
+        if len(self.ring) == 0:
+            yield from (self._decoded_here(rows) for rows in plan)
+            return
+        pieces = [rows[start : start + self.piece] for rows in plan for start in range(0, len(rows), self.piece)]
+        self.plan.pieces = pieces
         try:
-            for decoded in self.loader:
-                self._check_not_overtaken(plan)
-                yield decoded
-            self._check_not_overtaken(plan)
+            yield from self._joined([len(rows) for rows in plan], iter(self.loader))
         except RuntimeError as error:
             if not any(sign in str(error) for sign in ("exited unexpectedly", "killed by signal")):
                 raise
@@ -76,40 +91,80 @@ class Stream:
                 f"a process that decodes images ended ({' '.join(str(error).split())}): memory may be short; use fewer "
                 "--data.workers, 0 for none"
             ) from error
-
-    def _check_not_overtaken(self, plan: Sequence[NDArray[np.int64]]) -> None:
         # The processes follow one plan at a time, and torch would mix up two without a word.
-        assert self.plan.batches is plan, "a stream was asked for other batches before it gave all"
+        assert self.plan.pieces is pieces, "a stream was asked for other batches before it gave all"
+
+    def _joined(self, lengths: list[int], done: Iterator[_Done]) -> Iterator[Decoded]:
+        """Batches of these lengths, put together of pieces; one that is a single piece stays where it is."""
+        pieces = self.plan.pieces
+        for length in lengths:
+            worker, slot, filled, bad = next(done)
+            pixels = self.ring[worker, slot, :filled]
+            if filled < length:
+                self.buffer[:filled] = pixels
+                pixels = self.buffer[:length]
+            while filled < length:
+                worker, slot, count, reasons = next(done)
+                pixels[filled : filled + count] = self.ring[worker, slot, :count]
+                bad |= {filled + place: reason for place, reason in reasons.items()}
+                filled += count
+            assert self.plan.pieces is pieces, "a stream was asked for other batches before it gave all"
+            yield Decoded(pixels, bad)
+
+    def _decoded_here(self, rows: NDArray[np.int64]) -> Decoded:
+        pixels = self.buffer[: len(rows)]
+        return Decoded(pixels, decode_into(pixels.numpy(), self.images, rows))
+
+
+def decode_into(pixels: NDArray[np.uint8], images: EncodedImages, rows: NDArray[np.int64]) -> dict[int, str]:
+    """Fill `pixels` (n, S, S, 3) with the images of `rows` (n,); what is bad, by place."""
+    bad = {}
+    with no_warnings():
+        for place, row in enumerate(rows.tolist()):
+            try:
+                pixels[place] = decode(images.source(row), pixels.shape[1])
+            except BadImage as error:
+                pixels[place], bad[place] = 0, str(error)
+    return bad
+
+
+class _Done(NamedTuple):
+    """A piece that lies in `ring[worker, slot, :images]`."""
+
+    worker: int
+    slot: int
+    images: int
+    bad: dict[int, str]
 
 
 class _Plan:
     """Says what to decode next; set anew before each use of a loader."""
 
-    batches: Sequence[NDArray[np.int64]] = ()
+    pieces: Sequence[NDArray[np.int64]] = ()
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        return iter(self.batches)
+        return iter(self.pieces)
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self.pieces)
 
 
-class _Decoding(Dataset[Decoded]):
-    def __init__(self, images: EncodedImages, size: int) -> None:
-        self.images, self.size = images, size
+class _Decoding(Dataset[_Done]):
+    """What a process does with a piece; each has a copy of this."""
 
-    def __getitem__(self, rows: Any) -> Decoded:
-        pixels = torch.empty(len(rows), self.size, self.size, 3, dtype=torch.uint8)
-        if torch.utils.data.get_worker_info() is not None:
-            pixels.share_memory_()  # before anything is in it: sending it then costs no copy
-        into, bad = pixels.numpy(), {}
-        for place, row in enumerate(rows.tolist()):
-            try:
-                into[place] = decode(self.images.source(row), self.size)
-            except BadImage as error:
-                into[place], bad[place] = 0, str(error)
-        return Decoded(pixels, bad)
+    def __init__(self, images: EncodedImages, ring: Tensor) -> None:
+        self.images, self.ring, self.turn = images, ring, 0
+
+    def __getitem__(self, rows: Any) -> _Done:
+        worker = torch.utils.data.get_worker_info().id  # type: ignore[union-attr]  # only called in one
+        slot = self.turn = (self.turn + 1) % self.ring.shape[1]
+        bad = decode_into(self.ring[worker, slot, : len(rows)].numpy(), self.images, rows)
+        return _Done(worker, slot, len(rows), bad)
 
 
-def _unchanged(decoded: Any) -> Any:
-    return decoded
+def _begin(worker: int) -> None:
+    keep_freed_memory()
+
+
+def _unchanged(done: Any) -> Any:
+    return done

@@ -77,6 +77,7 @@ def fit(
             losses += torch.stack([loss.detach() * samples, losses.new_tensor(samples)])
             for observer in observers:
                 observer.step_done(epoch, loss.detach(), samples)
+            del batch  # so that the next one takes its memory, which is still near the processor
         method.end_epoch()
         scheduler.step()
         mean_loss = (total(losses)[0] / losses[1]).item()

@@ -1,0 +1,25 @@
+"""The C library's way with freed memory. Must not know: anything of ours."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# Of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+LARGEST_INT = 2**31 - 1
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees, to use it again, where the C library is glibc.
+
+    By default, glibc hands large blocks back to the system and asks for new ones at the next batch,
+    now and then or always, as it happens; their first use then costs more than what is computed in
+    them: a batch of 128 photos of 96 px took 4 times as long on one thread.
+    """
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(M_TRIM_THRESHOLD, LARGEST_INT)
+        library.mallopt(M_MMAP_MAX, 0)
