@@ -187,7 +187,7 @@ def test_unreadable_files_are_not_each_others_duplicates(photos):
         ("../a.png", "cat", 3),
     ]
     details = [f.detail for f in found if f.kind == "unreadable"]
-    assert details[:3] == ["is no image", "is no image", "does not exist"]
+    assert details[:3] == ["is empty", "is empty", "does not exist"]
     assert "outside" in details[3]
     assert about_samples(found) == []
 

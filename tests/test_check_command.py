@@ -69,7 +69,7 @@ def test_a_screen_that_has_few_letters(photos, monkeypatch, tmp_path):
         monkeypatch.setattr("sys.stdout", screen)
         assert run([str(photos)]) == 1
         screen.seek(0)
-        assert r"""train dog/\udcff, "\U0001f600"\n.png 'dog' (is no image)""" in screen.read()
+        assert r"""train dog/\udcff, "\U0001f600"\n.png 'dog' (is empty)""" in screen.read()
 
 
 def test_a_table_with_all_options(photos, tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data.decode import BadImage, decode, read_image
+from mixnn.data.decode import BadImage, decode, no_warnings, read_image
 from mixnn.errors import InputError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -144,7 +144,7 @@ def test_damaged_images(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(np.random.RandomState(0).randint(256, size=(60, 60, 3), dtype=np.uint8)).save(path)
     whole = path.read_bytes()
-    for content, why in ((b"", "is no image"), (b"<html>404</html>", "is no image"), (whole[: len(whole) // 2], "")):
+    for content, why in ((b"", "is empty"), (b"<html>404</html>", "is no image"), (whole[: len(whole) // 2], "")):
         path.write_bytes(content)
         for source in (str(path), content):
             assert why in reason(source)
@@ -161,11 +161,12 @@ def test_every_truncation_and_many_wrong_bytes_are_survived(tmp_path):
             for place in random.randint(len(whole), size=3):
                 content[place] = random.randint(256)
             damaged.append(bytes(content))
-        for content in damaged:
-            try:
-                assert decode(content, 8).shape == (8, 8, 3)
-            except BadImage:
-                survived += 1
+        with no_warnings():
+            for content in damaged:
+                try:
+                    assert decode(content, 8).shape == (8, 8, 3)
+                except BadImage:
+                    survived += 1
     assert survived > 500  # most of it, so that there was something to survive
 
 

@@ -120,7 +120,7 @@ def test_embeddings_are_never_augmented():
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
-    [(lambda path: path.unlink(), "does not exist"), (lambda path: path.write_bytes(b""), "is no image")],
+    [(lambda path: path.unlink(), "does not exist"), (lambda path: path.write_bytes(b""), "is empty")],
     ids=["gone", "empty"],
 )
 def test_an_image_that_is_lost_while_training_is_one_line(files, damage, reason):

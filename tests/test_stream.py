@@ -70,7 +70,7 @@ def test_bytes_of_a_table(files, workers):
     contents = [Path(files.source(row)).read_bytes() for row in range(3)]
     [(pixels, bad)] = Stream(ImageBytes([*contents, None, b""], ""), SIZE, workers).batches(batches([2, 3, 0, 4]))
     assert torch.equal(pixels[[0, 2]], expected(files, np.array([2, 0])))
-    assert bad == {1: "holds no image", 3: "is no image"}
+    assert bad == {1: "holds no image", 3: "is empty"}
 
 
 def test_processes_start_when_used_stay_and_end_with_the_stream(files):
@@ -105,7 +105,7 @@ def test_a_use_that_another_one_overtook_is_never_wrong_in_silence(files, uses):
     other = stream.batches(PLAN[::-1])
     for _ in range(uses):
         next(other)
-    with pytest.raises(AssertionError, match="asked for other batches before it gave all"):
+    with pytest.raises(AssertionError, match="asked for others before it gave all"):
         list(overtaken)
 
 

@@ -42,7 +42,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "folder": lambda path: (path.unlink(), path.mkdir()),
     "loop": lambda path: (path.unlink(), path.symlink_to(path)),
 }
-REASONS = ["is no image"] * 2 + [
+REASONS = [
+    "is empty",
+    "is no image",
     "truncated",
     "",
     "exceeds limit",

@@ -91,25 +91,28 @@ class Stream:
                 f"a process that decodes images ended ({' '.join(str(error).split())}): memory may be short; use fewer "
                 "--data.workers, 0 for none"
             ) from error
-        # The processes follow one plan at a time, and torch would mix up two without a word.
-        assert self.plan.pieces is pieces, "a stream was asked for other batches before it gave all"
 
     def _joined(self, lengths: list[int], done: Iterator[_Done]) -> Iterator[Decoded]:
         """Batches of these lengths, put together of pieces; one that is a single piece stays where it is."""
         pieces = self.plan.pieces
         for length in lengths:
-            worker, slot, filled, bad = next(done)
+            worker, slot, filled, bad = self._next(done, pieces)
             pixels = self.ring[worker, slot, :filled]
             if filled < length:
                 self.buffer[:filled] = pixels
                 pixels = self.buffer[:length]
             while filled < length:
-                worker, slot, count, reasons = next(done)
+                worker, slot, count, reasons = self._next(done, pieces)
                 pixels[filled : filled + count] = self.ring[worker, slot, :count]
                 bad |= {filled + place: reason for place, reason in reasons.items()}
                 filled += count
-            assert self.plan.pieces is pieces, "a stream was asked for other batches before it gave all"
             yield Decoded(pixels, bad)
+
+    def _next(self, done: Iterator[_Done], pieces: Sequence[NDArray[np.int64]]) -> _Done:
+        piece = next(done, None)
+        # The processes follow one plan at a time, and torch would mix up two without a word.
+        assert piece is not None and self.plan.pieces is pieces, "a stream was asked for others before it gave all"
+        return piece
 
     def _decoded_here(self, rows: NDArray[np.int64]) -> Decoded:
         pixels = self.buffer[: len(rows)]
