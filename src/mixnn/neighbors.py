@@ -14,6 +14,7 @@ from mixnn.errors import InputError
 Backend = Literal["auto", "exact", "bfloat16", "hnsw"]
 Metric = Literal["l2", "cosine"]
 
+LARGE = 200_000  # samples from which on a CPU is better off with a graph
 SCORES = 2**27  # held at a time
 BLOCK = 64  # scores read at once by a maximum
 SPARE = 4  # candidates beyond k that bfloat16 proposes: recall 0.999 and more on CIFAR-10 features
@@ -52,8 +53,9 @@ def nearest_neighbors(
         metric: "l2" (the paper's), or "cosine".
         backend: "exact" (brute force in float32); "bfloat16" (brute force proposes candidates in
             bfloat16, float32 ranks them: on CIFAR-10 features recall 0.999, less where clusters are
-            very tight); "hnsw" (approximate, the paper's; needs the extra `ann`). "auto" is
-            "bfloat16" where the hardware multiplies it, else "exact".
+            very tight); "hnsw" (approximate, the paper's; needs the extra `ann`). "auto" is "hnsw" for
+            more than 200 000 samples on a CPU, where it is installed; else "bfloat16" where the
+            hardware multiplies it; else "exact".
         chunk: rows searched at a time; memory is chunk × N. Where None, 1024, or fewer for a very large N.
 
     Returns:
@@ -65,18 +67,23 @@ def nearest_neighbors(
     n = len(features)
     if not 0 <= k < n:
         raise InputError(f"{k} neighbours asked of {n} samples: use 0 to {n - 1}")
-    points = features.float()
-    # Distances do not change with the origin, and rounding is least around the mean.
-    points = normalize(points) if metric == "cosine" else points
-    points = points - points.mean(0)
-    chunk = chunk or max(64, min(1024, SCORES // n))
     own = torch.arange(n, device=features.device)[rows]
     if k == 0:
         return own.new_empty(len(own), 0)
+    points = normalize(features.float()) if metric == "cosine" else features.float()
+    if backend == "auto":
+        backend = _best_backend(n, points.device)
     if backend == "hnsw":
         return _hnsw(points, own, k)
-    rounded = backend == "bfloat16" or (backend == "auto" and fast_bfloat16(points.device))
-    return _brute_force(points, own, k, chunk, rounded)
+    # Distances do not change with the origin, and rounding is least around the mean.
+    chunk = chunk or max(64, min(1024, SCORES // n))
+    return _brute_force(points - points.mean(0), own, k, chunk, rounded=backend == "bfloat16")
+
+
+def _best_backend(n: int, device: torch.device) -> Backend:
+    if device.type == "cpu" and n > LARGE and importlib.util.find_spec("faiss") is not None:
+        return "hnsw"
+    return "bfloat16" if fast_bfloat16(device) else "exact"
 
 
 def _brute_force(points: Tensor, own: Tensor, k: int, chunk: int, rounded: bool) -> Tensor:
@@ -130,5 +137,5 @@ def _hnsw(points: Tensor, own: Tensor, k: int) -> Tensor:
     is_self = (found == own[:, None]).to(torch.int8)
     nearest = found.gather(1, is_self.argsort(dim=1, stable=True))[:, :k]
     short = (nearest < 0).any(1)  # faiss fills up with -1 where the graph search found too few
-    nearest[short] = _brute_force(points, own[short], k, len(own), rounded=False)
+    nearest[short] = _brute_force(points, own[short], k, max(1, SCORES // len(points)), rounded=False)
     return nearest
