@@ -34,7 +34,7 @@ class SmoothedLabels(Method):
 
     def forward(self, batch: Batch) -> Tensor:
         """The mean loss of one batch."""
-        return cross_entropy(self.network(batch.x), batch.y, label_smoothing=self.smoothing)
+        return cross_entropy(self.network(batch.inputs), batch.y, label_smoothing=self.smoothing)
 
 
 def main() -> None:

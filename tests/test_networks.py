@@ -238,3 +238,11 @@ def test_a_fused_network_says_the_same(name):
     with torch.no_grad():
         torch.testing.assert_close(looking(x), network.eval()(x), atol=1e-4, rtol=1e-4)
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in before.items())
+
+
+def test_pixels_may_be_bytes():
+    network = build_network("cnn", 32, 3, torch.rand(3), torch.rand(3) + 0.2).eval()
+    pixels = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    before = pixels.clone()
+    torch.testing.assert_close(network(pixels), network(pixels / 255), rtol=1e-4, atol=1e-5)
+    assert torch.equal(pixels, before)

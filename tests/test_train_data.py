@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mixnn.data import train_data
-from mixnn.data.batch import Batch
+from mixnn.data.batch import Batch, as_input
 from mixnn.data.files import ImageFiles
 from mixnn.data.pixels import StreamPixels, TensorPixels
 from mixnn.data.stream import Stream
-from mixnn.data.train_data import TrainData, as_input, channel_statistics
+from mixnn.data.train_data import TrainData, channel_statistics
 
 
 def images(n: int, height: int = 8, width: int = 8) -> torch.Tensor:
@@ -96,7 +96,7 @@ def test_samples_without_a_label_are_never_drawn_and_always_looked_at(options):
         assert {i for batch in batches for i in batch.index.tolist()} == {0, 2, 4, 6}
         assert all((batch.y >= 0).all() for batch in batches)
     assert len(data) == 7
-    assert torch.equal(torch.cat(list(data.full_batches())), images(7) / 255)
+    assert torch.equal(torch.cat(list(data.full_batches())), images(7))
 
 
 def test_samples_without_a_label_are_partners():
@@ -148,7 +148,7 @@ def test_full_batches_are_the_data_in_order_and_unaugmented():
     data = TrainData(images(11), torch.zeros(11, dtype=torch.int64))
     parts = list(data.full_batches(batch_size=4))
     assert [len(part) for part in parts] == [4, 4, 3]
-    assert torch.equal(torch.cat(parts), images(11) / 255)
+    assert torch.equal(torch.cat(parts), images(11))
 
 
 def test_embeddings_are_passed_as_they_are():
@@ -222,7 +222,7 @@ def test_crops():
     [plain] = data.train_batches(0, augment=False)
     assert torch.equal(plain.x, middle[plain.index])
     assert not torch.equal(batch.x, middle[batch.index])
-    assert torch.equal(torch.cat(list(data.full_batches(7))), middle)
+    assert torch.equal(as_input(torch.cat(list(data.full_batches(7)))), middle)
 
 
 @pytest.mark.parametrize("with_partners", [False, True])
@@ -241,7 +241,7 @@ def test_a_stream_gives_the_batches_of_a_tensor(tmp_path, augment, with_partners
         batches = zip(*(some.train_batches(epoch, partners=partners) for some in (data, reference)), strict=True)
         for batch, expected in batches:
             assert_equal(batch, expected)
-        assert torch.equal(torch.cat(list(data.full_batches(3))), as_input(images(12)[rows]))
+        assert torch.equal(torch.cat(list(data.full_batches(3))), images(12)[rows])
     assert all(map(torch.equal, channel_statistics(data), channel_statistics(reference)))
 
 

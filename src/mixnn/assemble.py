@@ -144,7 +144,7 @@ def save_model(
 
 
 class Predictor(nn.Module):
-    """The trained networks of a run: (B, 3, H, W) in 0–1 -> mean probabilities (B, C).
+    """The trained networks of a run: (B, 3, H, W), uint8 or in 0–1 -> mean probabilities (B, C).
 
     Attributes:
         image_size: pixels to read images at; None for embeddings.

@@ -1,7 +1,7 @@
 """Networks that give features and logits. Must not know: methods, data sets, files of ours.
 
-Every network is a `Classifier`: it takes pixels in 0–1 (or embeddings), normalises them itself, and
-so needs nothing beside its weights to predict.
+Every network is a `Classifier`: it takes pixels, as uint8 or as floats in 0–1 (or embeddings),
+normalises them itself, and so needs nothing beside its weights to predict.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Classifier(nn.Module):
         self.register_buffer("std", std.clone())
 
     def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """`x` float (B, …) -> float32 (B, D), float32 (B, C)."""
+        """`x` uint8 pixels (B, 3, H, W), or floats (B, …), pixels in 0–1 -> float32 (B, D), float32 (B, C)."""
         x = self.normalized(x)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             features = self.features(x)
@@ -66,7 +66,11 @@ class Classifier(nn.Module):
             return torch.addcmul(shift, x, scale)
         width = x.shape[3]
         lines = x.permute(0, 2, 3, 1).flatten(2)  # (B, H, W·3): whole lines at once are five times as fast
-        done = torch.addcmul(shift.repeat(width), lines, scale.repeat(width))
+        if x.dtype == torch.uint8:  # in one piece of memory
+            done = lines.float()
+            torch.addcmul(shift.repeat(width), done, (scale / 255).repeat(width), out=done)
+        else:
+            done = torch.addcmul(shift.repeat(width), lines, scale.repeat(width))
         return done.view(*done.shape[:2], width, -1).permute(0, 3, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from mixnn.config import DataOptions
 from mixnn.data.augment import augment
 from mixnn.data.dataset import Samples
 from mixnn.data.stream import Stream
-from mixnn.data.train_data import as_input
 from mixnn.errors import InputError
 from mixnn.loading import default_workers, image_size
 from mixnn.screen import counter
@@ -27,7 +26,7 @@ def probabilities(model: Predictor, pixels: Tensor) -> NDArray[np.float32]:
     x = pixels.to(next(model.parameters()).device)
     if x.dim() == 4:
         x = augment("none", x.permute(0, 3, 1, 2), None, model.size)
-    result: NDArray[np.float32] = model(as_input(x)).cpu().numpy()
+    result: NDArray[np.float32] = model(x).cpu().numpy()
     return result
 
 

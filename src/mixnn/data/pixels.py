@@ -93,5 +93,6 @@ class StreamPixels:
             for place, reason in bad.items():
                 name = self.names[int(rows[place])]
                 raise InputError(f"image {name} could be read before, and now {reason}: restore it, then --resume")
-            there = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-            yield augment(policy, there, None if draws is None else draws.to(self.device), self.size)
+            there = pixels.to(self.device).permute(0, 3, 1, 2)
+            got = augment(policy, there, None if draws is None else draws.to(self.device), self.size)
+            yield got.clone() if got.data_ptr() == there.data_ptr() else got  # the stream uses its memory again

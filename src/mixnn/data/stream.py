@@ -111,7 +111,8 @@ class Stream:
     def _next(self, done: Iterator[_Done], pieces: Sequence[NDArray[np.int64]]) -> _Done:
         piece = next(done, None)
         # The processes follow one plan at a time, and torch would mix up two without a word.
-        assert piece is not None and self.plan.pieces is pieces, "a stream was asked for others before it gave all"
+        if piece is None or self.plan.pieces is not pieces:
+            raise AssertionError("a stream was asked for others before it gave all")
         return piece
 
     def _decoded_here(self, rows: NDArray[np.int64]) -> Decoded:

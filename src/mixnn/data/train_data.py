@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mixnn.data.augment import DRAWS, Augmentation
-from mixnn.data.batch import Batch
+from mixnn.data.batch import Batch, as_input
 from mixnn.data.pixels import Pixels, TensorPixels, Wanted
 from mixnn.data.random import generator
 from mixnn.distributed import rank, shard, world_size
@@ -100,11 +100,11 @@ class TrainData:
                 drawn.append(near_draws[key].flatten(0, 1))
             steps.append(index)
             plan.append(Wanted(torch.cat(rows), None if policy == "none" else torch.cat(drawn)))
-        for index, wanted, x in zip(steps, plan, self.pixels.get(plan, policy), strict=True):
-            yield self._batch(index, wanted.rows, as_input(x), None if near is None else near.shape[1])
+        for index, wanted, inputs in zip(steps, plan, self.pixels.get(plan, policy), strict=True):
+            yield self._batch(index, wanted.rows, inputs, None if near is None else near.shape[1])
 
     def full_batches(self, batch_size: int | None = None) -> Iterator[Tensor]:
-        """This rank's contiguous share of the inputs, in order and without augmentation: float (B, …).
+        """This rank's contiguous share of the inputs, in order and without augmentation: (B, …), as networks take them.
 
         Where no size is given, it is what a CPU's cache or a GPU's width likes.
         """
@@ -112,10 +112,12 @@ class TrainData:
         return self.inputs(rows, batch_size)
 
     def inputs(self, rows: Tensor, batch_size: int | None = None) -> Iterator[Tensor]:
-        """Samples `rows` int64 (n,) in order, without augmentation, `batch_size` at a time: float (B, …)."""
+        """Samples `rows` int64 (n,) in order, without augmentation, `batch_size` at a time.
+
+        uint8 pixels (B, 3, H, W) or float32 embeddings (B, D), as networks take them.
+        """
         size = batch_size or inference_batch(self.labels.device)
-        plan = [Wanted(part) for part in rows.split(size)]
-        return (as_input(x) for x in self.pixels.get(plan, "none"))
+        return self.pixels.get([Wanted(part) for part in rows.split(size)], "none")
 
     def _order(self, epoch: int, shuffle: bool) -> Tensor:
         """The samples of an epoch: int64 (samples_per_epoch,)."""
@@ -147,26 +149,21 @@ class TrainData:
         """What augmentation does with each sample in this epoch: (*shape, number of draws) in 0–1."""
         return torch.rand(*shape, DRAWS[policy], generator=generator(self.seed, epoch, purpose))
 
-    def _batch(self, index: Tensor, rows: Tensor, x: Tensor, k: int | None) -> Batch:
-        """Samples `index` (B,), and after them in `rows` and `x` their k partners each."""
+    def _batch(self, index: Tensor, rows: Tensor, inputs: Tensor, k: int | None) -> Batch:
+        """Samples `index` (B,), and after them in `rows` and `inputs` their k partners each."""
         device = self.labels.device
         there = rows.to(device)
         labels, size = self.labels[there], len(index)
-        own = Batch(there[:size], x[:size], labels[:size])
-        if k is None:
-            return own
-        near, x_near, y_near = (part[size:].unflatten(0, (size, k)) for part in (there, x, labels))
-        return Batch(own.index, own.x, own.y, Batch(near, x_near, y_near))
+        near = None
+        if k is not None:
+            index, pixels, y = (part[size:].unflatten(0, (size, k)) for part in (there, inputs, labels))
+            near = Batch(index, pixels, y)
+        return Batch(there[:size], inputs[:size], labels[:size], near)
 
 
 def inference_batch(device: torch.device) -> int:
     """Samples at a time where nothing is learnt."""
     return 128 if device.type == "cpu" else 1024
-
-
-def as_input(x: Tensor) -> Tensor:
-    """uint8 pixels as float32 in 0–1; embeddings as they are."""
-    return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
 def channel_statistics(data: TrainData) -> tuple[Tensor, Tensor]:
@@ -177,7 +174,7 @@ def channel_statistics(data: TrainData) -> tuple[Tensor, Tensor]:
     rows = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
     count, first, second = 0, torch.zeros(1), torch.zeros(1)
     for x in data.inputs(rows):
-        flat = x.double().transpose(0, 1).flatten(1)  # (channels, values)
+        flat = as_input(x).double().transpose(0, 1).flatten(1)  # (channels, values)
         count += flat.shape[1]
         first, second = first.to(flat) + flat.sum(1), second.to(flat) + flat.square().sum(1)
     mean = first / count

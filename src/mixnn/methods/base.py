@@ -77,7 +77,7 @@ class Method(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
-        """Class probabilities (B, C) for inputs float (B, …): the networks' mean."""
+        """Class probabilities (B, C) for inputs (B, …), as networks take them: the networks' mean."""
         return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
 
     def soft_targets(self) -> Tensor | None:

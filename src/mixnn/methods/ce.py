@@ -13,4 +13,4 @@ class CrossEntropy(Method):
     """Cross-entropy on the given labels: plain training, which learns wrong labels by heart in the end."""
 
     def forward(self, batch: Batch) -> Tensor:
-        return cross_entropy(self.network(batch.x), batch.y)
+        return cross_entropy(self.network(batch.inputs), batch.y)

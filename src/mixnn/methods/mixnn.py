@@ -195,7 +195,7 @@ class MixNN(Method):
 
     def forward(self, batch: Batch) -> Tensor:
         if self.stage == "warmup":
-            return cross_entropy(self.network(batch.x), batch.y)
+            return cross_entropy(self.network(batch.inputs), batch.y)
         t = self.targets[batch.index]  # (B, C)
         if self.stage == "neighbors" and self.scope == "dataset":
             assert batch.partners is not None
@@ -213,7 +213,7 @@ class MixNN(Method):
         size = len(batch.index)
         if self.scope == "batch":  # the public code: a train-mode forward gives features and p
             with torch.no_grad():
-                features, logits = self.network.features_and_logits(batch.x)
+                features, logits = self.network.features_and_logits(batch.inputs)
             if self.correcting and not self.unsure:
                 t = ema(t, logits.softmax(1), self.alpha)
                 self.targets.write(batch.index, t)
