@@ -61,7 +61,7 @@ def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """`decode`, of an image that has just been opened."""
     if min(image.size) >= 4 * size:
         image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a half, a quarter or an eighth of its size
-    return np.asarray(square(as_rgb(upright(image)), size))
+    return square(as_rgb(upright(image)), size)
 
 
 def no_warnings() -> warnings.catch_warnings[None]:
@@ -118,16 +118,16 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def square(image: Image.Image, size: int) -> Image.Image:
-    """The middle of `image`, as large as its short side, at size × size pixels."""
+def square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """The middle of an RGB image, as large as its short side: uint8 (size, size, 3)."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
     if side == size:
-        return image.crop(box)
+        return np.asarray(image)[top : top + side, left : left + side]
     # `reducing_gap` shrinks by whole factors first, where the image is much larger.
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
 
 
 def read_image(path: Path, size: int) -> NDArray[np.uint8]:

@@ -38,7 +38,7 @@ def thumbnails(samples: Samples, progress: Callable[[int, int], None] | None = N
         bad = 0
         for row in range(start, min(start + BLOCK, len(small))):
             if isinstance(images, np.ndarray):
-                small[row] = np.asarray(square(Image.fromarray(images[row]), SIZE))
+                small[row] = square(Image.fromarray(images[row]), SIZE)
                 continue
             try:
                 small[row] = decode(images.source(row), SIZE)
