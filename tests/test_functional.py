@@ -203,3 +203,9 @@ def test_neighbor_agreement_counts_equal_labels():
     labels = torch.tensor([0, 0, 1, 0])
     near = torch.tensor([[1, 3], [0, 2], [0, 1], [2, 2]])
     assert neighbor_agreement(labels, near).tolist() == [1.0, 0.5, 0.0, 0.0]
+
+
+def test_bytes_mix_as_their_floats_do():
+    own, others = (torch.randint(0, 256, shape, dtype=torch.uint8) for shape in ((5, 3, 4, 4), (5, 2, 3, 4, 4)))
+    weights = torch.rand(5, 3).softmax(1)
+    torch.testing.assert_close(mix(own, others, weights), mix(own / 255, others / 255, weights))

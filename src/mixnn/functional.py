@@ -162,11 +162,19 @@ def mix(own: Tensor, others: Tensor, weights: Tensor) -> Tensor:
     """Σ_j a_ij x_j (Eq. 4 for images, Eq. 5 for targets).
 
     Args:
-        own: (B, …), the samples.
+        own: (B, …), the samples; uint8 pixels come out as floats in 0–1.
         others: (B, K, …), their partners.
         weights: (B, 1 + K), the sample's own weight first.
     """
+    if others.shape[1] == 0:  # alone, a sample has all the weight
+        return own
     a = weights.view(*weights.shape, *[1] * (own.dim() - 1))  # (B, 1 + K, 1, …)
+    if own.dtype == torch.uint8:  # in one piece of memory
+        a = a / 255
+        mixed = own.float().mul_(a[:, 0])
+        for k in range(others.shape[1]):
+            mixed.addcmul_(a[:, k + 1], others[:, k].float())
+        return mixed
     mixed = a[:, 0] * own
     for k in range(others.shape[1]):  # K is small, and no (B, 1 + K, …) copy is made
         mixed = torch.addcmul(mixed, a[:, k + 1].to(mixed.dtype), others[:, k])

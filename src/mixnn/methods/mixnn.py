@@ -199,12 +199,12 @@ class MixNN(Method):
         t = self.targets[batch.index]  # (B, C)
         if self.stage == "neighbors" and self.scope == "dataset":
             assert batch.partners is not None
-            x_near, t_near = batch.partners.x, self.targets[batch.partners.index]  # (B, K, …), (B, K, C)
+            x_near, t_near = batch.partners.inputs, self.targets[batch.partners.index]  # (B, K, …), (B, K, C)
             a = self.weights[batch.index]  # (B, 1 + K)
         else:
             near, a, t = self._partners_in_batch(batch, t)
-            x_near, t_near = batch.x[near], t[near]
-        logits = self.network(mix(batch.x, x_near, a))
+            x_near, t_near = batch.inputs[near], t[near]
+        logits = self.network(mix(batch.inputs, x_near, a))
         loss = linear_loss if self.early_loss == "linear" and self.epoch < self.correct_from else soft_cross_entropy
         return loss(logits, mix(t, t_near, a))
 
