@@ -114,7 +114,7 @@ class SoftTargets(Method):
     """Plain training on one-hot targets."""
 
     def forward(self, batch: Batch) -> Tensor:
-        return soft_cross_entropy(self.network(batch.x), one_hot(batch.y, self.num_classes).float())
+        return soft_cross_entropy(self.network(batch.inputs), one_hot(batch.y, self.num_classes).float())
 
 
 def test_mixnn_without_neighbors_and_correction_is_plain_training() -> None:
