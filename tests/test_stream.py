@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import traceback
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mixnn.data import stream as stream_module
 from mixnn.data.decode import decode
 from mixnn.data.files import ImageBytes, ImageFiles
 from mixnn.data.stream import Stream
@@ -53,6 +55,36 @@ def test_batches_come_as_planned(files, workers):
     check(stream, files, PLAN)
     check(stream, files, PLAN[::-1])  # another plan
     check(stream, files, [])
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3])
+def test_batches_of_several_pieces(files, piece, monkeypatch):
+    monkeypatch.setattr(stream_module, "PIECE", piece * 3 * SIZE * SIZE)
+    stream = Stream(files, SIZE, 2)
+    check(stream, files, 3 * PLAN)  # the processes use their memory again
+    Path(files.source(5)).write_bytes(b"")
+    [(pixels, bad)] = stream.batches(batches([0, 5, 1, 2, 3, 5]))
+    assert bad == {1: "is empty", 5: "is empty"}
+    assert torch.equal(pixels[2:5], expected(files, np.array([1, 2, 3])))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("plan", [batches([]), batches([], [3, 1], [], [2], [])], ids=["alone", "among others"])
+def test_a_batch_may_be_empty(files, workers, plan):
+    """As the share of a rank is, where there are fewer held-out images than ranks."""
+    got = [pixels.shape for pixels, _ in Stream(files, SIZE, workers).batches(plan)]
+    assert got == [(len(rows), SIZE, SIZE, 3) for rows in plan]
+
+
+def test_too_little_shared_memory_is_one_line(files):
+    """As a container has it: 64 MB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)  # holds for shared memory too, which is a file to the system
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    try:
+        with pytest.raises(InputError, match=r"--data\.workers: shared memory .* 32 MiB for 2 processes: use fewer"):
+            Stream(files, SIZE, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -42,13 +43,16 @@ class Stream:
         images: N, encoded.
         size: S, pixels.
         workers: processes; 0 decodes where the pixels are asked for.
+
+    Raises:
+        InputError: there is too little shared memory for so many processes.
     """
 
     def __init__(self, images: EncodedImages, size: int, workers: int) -> None:
         self.images, self.size = images, size
         self.piece = max(1, PIECE // (3 * size * size))  # images
         # A process has AHEAD pieces done or under way, and one more is being read.
-        self.ring = torch.empty(workers, AHEAD + 1, self.piece, size, size, 3, dtype=torch.uint8).share_memory_()
+        self.ring = shared_memory(workers, AHEAD + 1, self.piece, size, size, 3)
         self.buffer = torch.empty(0, size, size, 3, dtype=torch.uint8)
         self.plan = _Plan()
         self.loader: DataLoader[_Done] = DataLoader(
@@ -96,11 +100,11 @@ class Stream:
         """Batches of these lengths, put together of pieces; one that is a single piece stays where it is."""
         pieces = self.plan.pieces
         for length in lengths:
-            worker, slot, filled, bad = self._next(done, pieces)
-            pixels = self.ring[worker, slot, :filled]
-            if filled < length:
-                self.buffer[:filled] = pixels
-                pixels = self.buffer[:length]
+            if 0 < length <= self.piece:
+                worker, slot, _, bad = self._next(done, pieces)
+                yield Decoded(self.ring[worker, slot, :length], bad)
+                continue
+            pixels, filled, bad = self.buffer[:length], 0, {}
             while filled < length:
                 worker, slot, count, reasons = self._next(done, pieces)
                 pixels[filled : filled + count] = self.ring[worker, slot, :count]
@@ -118,6 +122,17 @@ class Stream:
     def _decoded_here(self, rows: NDArray[np.int64]) -> Decoded:
         pixels = self.buffer[: len(rows)]
         return Decoded(pixels, decode_into(pixels.numpy(), self.images, rows))
+
+
+def shared_memory(workers: int, *shape: int) -> Tensor:
+    """uint8 (workers, *shape) that other processes see too; raises InputError where the system has too little."""
+    try:
+        return torch.empty(workers, *shape, dtype=torch.uint8).share_memory_()
+    except RuntimeError as error:
+        raise InputError(
+            f"--data.workers: shared memory (/dev/shm) has no {workers * math.prod(shape) / 2**20:,.0f} MiB for {workers} "
+            "processes: use fewer, 0 for none, or allow more, as by docker run --shm-size"
+        ) from error
 
 
 def decode_into(pixels: NDArray[np.uint8], images: EncodedImages, rows: NDArray[np.int64]) -> dict[int, str]:
