@@ -126,6 +126,13 @@ def test_balanced_epochs(labels, batch_size, steps, shuffle):
         assert max(of_sample) - min(of_sample) <= 1
 
 
+def test_a_balanced_epoch_that_is_not_shuffled_mixes_classes_as_the_data_does():
+    data = TrainData(images(12), torch.tensor([0, 1, 1] * 4), batch_size=3, balanced=True)
+    drawn = [i for batch in data.train_batches(0, shuffle=False) for i in batch.index.tolist()]
+    assert drawn == sorted(drawn)
+    assert len(drawn) == 12
+
+
 def test_balanced_epochs_differ():
     data = numbered(20, batch_size=5, balanced=True, steps_per_epoch=2)
     assert order(data, 0) == order(data, 0)

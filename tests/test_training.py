@@ -1,6 +1,7 @@
 """What a run does when something goes wrong, and where its settings come from."""
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,20 @@ def test_the_model_is_there_whatever_comes_after(photos: Path, tmp_path: Path, m
     succeed(*words, "--resume")
     assert (tmp_path / "run/labels.csv").exists()
     assert len(json.loads((tmp_path / "run/environment.json").read_text())["resumed"]) == 1
+
+
+def test_a_first_checkpoint_without_room(photos: Path, tmp_path: Path) -> None:
+    words = ["train", photos, "--out", tmp_path / "run", *SMALL, *SHORT, "--data.workers", "0"]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # no file gets larger, as on a disk that is full
+    try:
+        result = call(*words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.code == 2
+    assert "last.pt cannot be written" in result.err.splitlines()[-1]
+    assert len(figures(tmp_path / "run")) == 1
+    succeed(*words, "--resume")  # as the line says
 
 
 def test_a_run_inside_its_own_images_is_refused(photos: Path) -> None:

@@ -137,5 +137,6 @@ def _hnsw(points: Tensor, own: Tensor, k: int) -> Tensor:
     is_self = (found == own[:, None]).to(torch.int8)
     nearest = found.gather(1, is_self.argsort(dim=1, stable=True))[:, :k]
     short = (nearest < 0).any(1)  # faiss fills up with -1 where the graph search found too few
-    nearest[short] = _brute_force(points, own[short], k, max(1, SCORES // len(points)), rounded=False)
+    if short.any():
+        nearest[short] = _brute_force(points, own[short], k, max(1, SCORES // len(points)), rounded=False)
     return nearest

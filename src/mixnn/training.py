@@ -77,8 +77,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         try:
             train_epochs(run, config, loaded, method, checkpoint, start)
         except InputError:
-            if rank() == 0 and not run.checkpoint.exists():
-                run.discard()  # nothing was learnt yet: leave the place free for the next try
+            if rank() == 0 and not run.metrics.exists():
+                run.discard()  # not one epoch is done: leave the place free for the next try
             raise
         failed = finish(run, config, loaded, method)
     if failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -126,13 +125,15 @@ class Stream:
 
 def shared_memory(workers: int, *shape: int) -> Tensor:
     """uint8 (workers, *shape) that other processes see too; raises InputError where the system has too little."""
+    ring = torch.empty(workers, *shape, dtype=torch.uint8)
     try:
-        return torch.empty(workers, *shape, dtype=torch.uint8).share_memory_()
+        ring.share_memory_()
     except RuntimeError as error:
         raise InputError(
-            f"--data.workers: shared memory (/dev/shm) has no {workers * math.prod(shape) / 2**20:,.0f} MiB for {workers} "
-            "processes: use fewer, 0 for none, or allow more, as by docker run --shm-size"
+            f"--data.workers: shared memory (/dev/shm) has no {ring.nbytes / 2**20:,.0f} MiB for {workers} processes: "
+            "use fewer, 0 for none, or allow more, as by docker run --shm-size"
         ) from error
+    return ring
 
 
 def decode_into(pixels: NDArray[np.uint8], images: EncodedImages, rows: NDArray[np.int64]) -> dict[int, str]:

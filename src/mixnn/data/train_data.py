@@ -125,7 +125,7 @@ class TrainData:
         random = generator(self.seed, epoch, SHUFFLE)
         if self.balanced:
             rows = self._balanced_rows(wanted, random)
-        order = rows[torch.randperm(len(rows), generator=random)] if shuffle else rows
+        order = rows[torch.randperm(len(rows), generator=random)] if shuffle else rows.sort().values
         return order.repeat(-(-wanted // len(order)))[:wanted]
 
     def _balanced_rows(self, wanted: int, random: torch.Generator) -> Tensor:
