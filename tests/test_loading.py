@@ -42,7 +42,7 @@ def words_of(names: list[str]) -> list[str]:
 
 def looks_like(inputs: torch.Tensor) -> list[str]:
     """The class that shows in the pixels (N, 3, H, W)."""
-    return [CLASSES[2 - channel] for channel in inputs.mean((2, 3)).argmax(1)]
+    return [CLASSES[2 - channel] for channel in inputs.float().mean((2, 3)).argmax(1)]
 
 
 @pytest.mark.parametrize("noise", [None, "symmetric:0.5"])

@@ -24,7 +24,7 @@ from mixnn.data.label_files import read_label_file
 from mixnn.data.pixels import Pixels, StreamPixels, TensorPixels
 from mixnn.data.prepare import check_counts, fingerprint, keep_train, prepare
 from mixnn.data.readers import Columns, read_source
-from mixnn.data.store import Opened, Store, choose_store, open_images
+from mixnn.data.store import Opened, Store, choose_store, held_bytes, open_images
 from mixnn.data.stream import Stream
 from mixnn.data.thumbnails import thumbnails
 from mixnn.data.train_data import TrainData
@@ -170,10 +170,11 @@ def crop_size(size: int | None, data: DataOptions) -> int | None:
 
 def pick_store(parts: Collection[Samples], size: int, data: DataOptions) -> Store:
     """Where decoded images stay; says so where that is not simply the memory."""
-    encoded = sum(len(samples) for samples in parts if not isinstance(samples.images, np.ndarray))
     if data.store != "auto":
         return data.store
-    store = choose_store(encoded, size, cache_dir(data))
+    images = [samples.images for samples in parts if not isinstance(samples.images, np.ndarray)]
+    encoded = sum(map(len, images))
+    store = choose_store(encoded, size, cache_dir(data), lambda: held_bytes(images, size, cache_dir(data)))
     if store != "memory" and first_process():
         where = "in a cache file" if store == "cache" else "nowhere: they are decoded at each use"
         gigabytes = encoded * size * size * 3 / 1e9

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mixnn.data.decode import decode
 from mixnn.data.files import ImageBytes, ImageFiles
-from mixnn.data.store import choose_store, default_cache_dir, open_images
+from mixnn.data.store import choose_store, default_cache_dir, held_bytes, open_images
 from mixnn.data.stream import Stream
 from mixnn.errors import InputError
 
@@ -216,6 +216,19 @@ def test_a_cache_needs_twice_its_room(tmp_path, disk):
         free["bytes"] = space
         assert choose_store(1_000_000, 96, tmp_path / "not" / "there") == expected
     assert set(asked) == {tmp_path}  # the disk that it would be on
+
+
+def test_what_a_cache_holds_already_needs_no_room(tmp_path, disk, files):
+    """Or the second run would find the disk too full for the cache that the first one made."""
+    free, _ = disk
+    open_images(files, 96, store="cache", cache_dir=tmp_path)
+    held = held_bytes([files, files[np.arange(2)]], 96, tmp_path)
+    assert held >= len(files) * 96 * 96 * 3
+    assert held_bytes([files], 95, tmp_path) == 0
+    needed = 1_000_000 * 96 * 96 * 3
+    for space, expected in ((2 * needed - held, "cache"), (2 * needed - held - 1, "nowhere")):
+        free["bytes"] = space
+        assert choose_store(1_000_000, 96, tmp_path, lambda: held) == expected
 
 
 def test_the_real_disk_is_asked(tmp_path, monkeypatch):

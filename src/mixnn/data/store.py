@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -77,7 +77,7 @@ def open_images(
         every = np.arange(len(images))
         writable = images if images.flags.writeable else images.copy()  # torch knows no other
         return Opened(torch.from_numpy(writable), every, every, checksums(images), {})
-    chosen = images if isinstance(images, Selection) else images[:]
+    chosen = selection(images)
     stream = Stream(chosen.base, size, workers)
     kept: Memory | Cache
     if store == "memory" or len(chosen.base) == 0:
@@ -101,15 +101,30 @@ def open_images(
     return Opened(pixels, where, readable, kept.state[readable].astype(np.uint32), bad)
 
 
-def choose_store(images: int, size: int, cache_dir: Path | None) -> Store:
-    """Memory for up to 2 GiB of pixels; else a file, where the disk has room for it twice; else nowhere."""
+def choose_store(images: int, size: int, cache_dir: Path | None, held: Callable[[], int] = lambda: 0) -> Store:
+    """Memory for up to 2 GiB of pixels; else a file, where the disk has room for it twice; else nowhere.
+
+    What `held` bytes of such a file are there already take no room; it is asked where that decides.
+    """
     needed = images * size * size * 3
     if needed <= IN_MEMORY:
         return "memory"
     folder = (cache_dir or default_cache_dir()).absolute()
     while not folder.exists():
         folder = folder.parent
-    return "cache" if shutil.disk_usage(folder).free >= 2 * needed else "nowhere"
+    missing = 2 * needed - shutil.disk_usage(folder).free
+    return "cache" if missing <= 0 or missing <= held() else "nowhere"
+
+
+def held_bytes(parts: Iterable[EncodedImages], size: int, cache_dir: Path | None) -> int:
+    """Bytes on the disk of the files that hold pixels of `parts`."""
+    folder = cache_dir or default_cache_dir()
+    caches = {Cache(folder, selection(images), size, with_pixels=True).path / "pixels" for images in parts}
+    return sum(512 * path.stat().st_blocks for path in caches if path.exists())
+
+
+def selection(images: EncodedImages) -> Selection:
+    return images if isinstance(images, Selection) else images[:]
 
 
 def default_cache_dir() -> Path:
