@@ -179,6 +179,8 @@ def test_what_is_no_file(tmp_path):
     assert reason(str(tmp_path / "gone.png")) == "does not exist"
     assert reason(str(tmp_path)) == "Is a directory"
     assert reason(str(tmp_path / "a\0b.png")) == "embedded null byte"
+    os.mkfifo(tmp_path / "pipe.png")
+    assert reason(str(tmp_path / "pipe.png")) == "is a pipe or a device, no file"  # and nobody waits for its other end
     (tmp_path / "loop.png").symlink_to("loop.png")
     assert "symbolic links" in reason(str(tmp_path / "loop.png"))
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mixnn.check.findings import as_keys, content_digest
-from mixnn.data.decode import DAMAGE, BadImage, no_warnings, reason, to_square
+from mixnn.data.decode import DAMAGE, BadImage, no_warnings, reason, refuse_pipe, to_square
 from mixnn.data.files import EncodedImages
 from mixnn.errors import InputError
 
@@ -159,6 +159,8 @@ def look_at(source: Source) -> Look:
     if isinstance(source, BadImage):
         return Look(reason=str(source))
     try:
+        if isinstance(source, str):
+            refuse_pipe(source)
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             (width, height), mode = image.size, image.mode

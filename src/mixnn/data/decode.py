@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
 import warnings
 from pathlib import Path
@@ -51,10 +52,19 @@ def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
             decompression bombs, 179 million pixels), or ends too early.
     """
     try:
+        if isinstance(source, str):
+            refuse_pipe(source)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return to_square(image, size)
     except DAMAGE as error:
         raise BadImage(reason(error, source)) from error
+
+
+def refuse_pipe(path: str) -> None:
+    """Raise one of `DAMAGE` where `path` is missing, or a pipe or device: reading these may wait forever."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError("is a pipe or a device, no file")
 
 
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
