@@ -67,7 +67,6 @@ def test_nothing_is_found_where_nothing_is():
     [
         ({"cat": 10, "dog": 1}, {}, "class too small", "dog", "1"),
         ({"cat": 10, "dog": 9}, {}, "small class", "dog", "9"),
-        ({"cat": 10}, {}, "one class", "cat", ""),
         ({"cat": 10, "dog": 10, "?": 3}, {"unlabelled": "?"}, "unlabelled", "?", "3"),
     ],
 )
@@ -79,6 +78,12 @@ def test_classes(counts, options, kind, label, detail):
 def test_a_class_of_the_test_part_alone_has_nothing_to_train_on():
     (finding,) = label_findings(labelled({"cat": 10, "dog": 10}, test=("cat", "dog", "owl")))
     assert finding == Finding("class too small", "train", label="owl", detail="0")
+
+
+def test_one_class_is_left_to_the_line_that_stops_a_run():
+    dataset = labelled({"cat": 10})
+    assert label_findings(dataset) == []
+    assert checked(dataset)[0] == Finding("one class", label="cat")
 
 
 def test_a_class_that_is_not_measured():
@@ -236,6 +241,8 @@ def save_odd(kind: str, path: Path) -> None:
         path.write_text("<html>404</html>")
     elif kind == "folder":
         path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
     elif kind == "loop":
         path.symlink_to(path)
     elif kind == "bomb":
@@ -255,7 +262,7 @@ def save_odd(kind: str, path: Path) -> None:
         noise.resize((int(size),) * 2).convert(mode).save(path, format="JPEG" if mode == "CMYK" else "PNG")
 
 
-BAD = ["cut jpeg", "cut png", "cut webp", "cut bmp", "cut tiff", "html", "folder", "loop", "bomb", "float"]
+BAD = ["cut jpeg", "cut png", "cut webp", "cut bmp", "cut tiff", "html", "folder", "loop", "pipe", "bomb", "float"]
 GOOD = ["16-bit", "turned", "animated", "RGB 1", "L 9", "P 9", "RGBA 9", "CMYK 90"]
 
 

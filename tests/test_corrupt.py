@@ -80,6 +80,17 @@ def test_unlabelled_samples_keep_their_word(photos, tmp_path):
     assert [row["label"] for row in rows] == again.label_words(again.train.labels)
 
 
+def test_on_top_of_other_labels(photos, tmp_path):
+    names = read_source(str(photos)).train.names
+    given = tmp_path / "given.csv"
+    given.write_text(
+        "\n".join(["file_name,label", *(f'"{name}",{"cat" if i % 2 else "dog"}' for i, name in enumerate(names))])
+    )
+    out = tmp_path / "labels.csv"
+    assert run([str(photos), "--data.labels", str(given), "--noise", "pairflip:1", "--out", str(out)]) == 0
+    assert [row["label"] for row in rows_of(out)] == ["dog" if i % 2 else "not sure" for i in range(len(names))]
+
+
 def test_tables_with_other_columns(photos, tmp_path):
     """The list names files below the photos; labels of the test part are left alone."""
     table = tmp_path / "list.csv"

@@ -62,8 +62,12 @@ class Finding(NamedTuple):
 
 
 def label_findings(dataset: Dataset) -> list[Finding]:
-    """All that shows without opening a file: classes, spellings, and files that are listed twice."""
-    return [*class_findings(dataset), *repeat_findings(dataset, path_keys(dataset))]
+    """All that shows without opening a file: classes, spellings, and files that are listed twice.
+
+    Without "one class", which stops a run with a line of its own.
+    """
+    findings = [*class_findings(dataset), *repeat_findings(dataset, path_keys(dataset))]
+    return [finding for finding in findings if finding.kind != "one class"]
 
 
 def parts_of(dataset: Dataset) -> dict[str, Samples]:

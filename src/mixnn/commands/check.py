@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
-from mixnn.commands.parsing import Parser, readable_output
-from mixnn.config import DataOptions
+from mixnn.commands.parsing import Parser, data_options, readable_output
 from mixnn.data.readers import Columns, read_source
 from mixnn.errors import InputError
 from mixnn.screen import counter
@@ -24,7 +22,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("source", metavar="DATA", help="as for train; all of its parts are looked at")
     parser.add_argument("--out", type=str | None, default=None, help="findings as FILE.csv, with FILE.png beside it")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read images")
-    parser.add_class_arguments(DataOptions, "data", skip={field.name for field in fields(DataOptions)} - OPTIONS)
+    parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
     if given.workers < 0:
         raise InputError(f"--workers is {given.workers}: use 0 or more")
@@ -36,7 +34,7 @@ def run(words: Sequence[str]) -> int:
     out = None if given.out is None else Path(given.out)
     if out is not None:
         check_free(out)
-    data = given.data
+    data = data_options(given)
     columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
     dataset = read_source(given.source, columns=columns, unlabelled=data.unlabelled, heldout=data.heldout)
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from mixnn.commands.parsing import Parser
+from mixnn.commands.parsing import Parser, data_options
 from mixnn.data.add_noise import add_noise, check_noise, noise_record, printable
 from mixnn.data.dataset import Dataset
 from mixnn.data.noise import KINDS
-from mixnn.data.readers import Columns, read_source
 from mixnn.data.thumbnails import thumbnails
 from mixnn.errors import InputError
 from mixnn.run import TEXT, replacing
 from mixnn.screen import counter
 
+OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabelled"}  # of DataOptions
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 
@@ -33,20 +33,16 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--out", required=True, help="CSV to write; noise.json and noise.png go beside it")
     parser.add_argument("--overwrite", action="store_true", help="replace these files")
-    parser.add_argument("--data.image_column", help="of tables: file names")
-    parser.add_argument("--data.label_column", help="of tables: labels")
-    parser.add_argument("--data.split_column", help="of tables: train, val or test")
-    parser.add_argument("--data.root", help="folder that file names of a table are relative to")
-    parser.add_argument("--data.unlabelled", help='words that mean "don\'t know", with commas between them')
+    parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
     if not 0 <= given.seed < 2**32:
         raise InputError(f"--seed is {given.seed}: use a number from 0 to {2**32 - 1}")
     check_noise(given.noise)
     out = free_path(given.out, overwrite=given.overwrite)
 
-    data = given.data
-    columns = Columns(image=data.image_column, label=data.label_column, split=data.split_column, root=data.root)
-    dataset = read_source(given.source, columns=columns, unlabelled=data.unlabelled)
+    from mixnn.loading import read
+
+    dataset = read(given.source, data_options(given))
     small = partial(thumbnails, progress=counter("decoding images"))
     noisy = add_noise(dataset, given.noise, given.seed, small)
     record = noise_record(noisy, given.noise, given.seed)

@@ -6,8 +6,9 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -35,19 +36,28 @@ class Parser(ArgumentParser):
     def parse_words(self, words: Sequence[str]) -> Namespace:
         return self.parse_args([underscored(word) for word in words])
 
-    def add_data_options(self) -> None:
-        """The `--data.…` options of `mixnn train`, for commands that read the same DATA."""
-        self.add_class_arguments(DataOptions, "data")
+    def add_data_options(self, names: Collection[str] | None = None) -> None:
+        """The `--data.…` options of `mixnn train`, or those of `names`, for commands that read the same DATA."""
+        every = {field.name for field in fields(DataOptions)}
+        self.add_class_arguments(DataOptions, "data", skip=every - set(every if names is None else names))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise `message` as one line: the option, the value, the fix."""
         text = " ".join(message.split())
         text = re.sub(r'Parser key "([\w.]+)":', lambda m: f"--{m[1].replace('_', '-')}:", text)
         text = re.sub(r"<class '(\w+)'>", r"\1", text)
+        text = re.sub(
+            r"Does not validate against any of the Union subtypes .*?(Expected .*?) - Expected a NoneType"
+            r" Given value type: \w+ Given value: (\S*)",
+            r"\1. Got value: \2",
+            text,
+        )
+        text = text.replace("Expected a int", "Expected an integer").replace("Expected a float", "Expected a number")
         text = re.sub(r"typing\.Literal\[([^\]]*)\]", r"one of \1", text).replace("Expected a one", "Expected one")
-        unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.]+)", text)
+        text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), text)
+        unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.-]+)", text)
         if unknown:
-            known = [option for action in self._actions for option in action.option_strings]
+            known = [option.replace("_", "-") for action in self._actions for option in action.option_strings]
             close = difflib.get_close_matches(unknown[1], known, 1)
             text += f": did you mean {close[0]}?" if close else ""
         raise InputError(f"{text} (options: `{self.prog} --help`)")

@@ -156,6 +156,7 @@ def summary(run: RunDirectory) -> str:
     if unlabelled:
         lines.append(f"without a label: {unlabelled:,}, each with a suggestion in labels.csv")
     if run.unreadable.exists():
-        lines.append(f"set aside: {len(run.read_table(run.unreadable)):,} images that cannot be read (unreadable.csv)")
+        bad = len(run.read_table(run.unreadable))
+        lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
     lines.append(f"run directory: {run.path}  (labels.csv, overview.png, model.safetensors, metrics.csv)")
     return "\n".join(lines)
