@@ -109,7 +109,10 @@ def test_values(option: str, value: str, photos: Path, tmp_path: Path) -> None:
         ("--epochs", ["epochs"]),
         ("--preset", ["preset"]),
         ("surplus", ["surplus"]),
-        ("--bathc-size 8", ["bathc", "did you mean --batch"]),
+        ("--bathc-size 8", ["bathc", "did you mean --batch-size"]),
+        ("--dat.image_size 8", ["did you mean --data.image-size"]),
+        ("--data.workers 1.5", ["--data.workers: Expected an integer. Got value: 1.5"]),
+        ("--data.label-column kind", ["--data.label-column 'kind' does not go with"]),
         ("--mixnn.neighbours 2", ["neighbours", "did you mean --mixnn.neighbors"]),
         ("--ce.neighbors 2", ["ce.neighbors"]),
         ("--method nosuch", ["mixnn", "ce"]),
@@ -172,7 +175,7 @@ def test_commands(words: list[str], named: list[str], tmp_path: Path, monkeypatc
 def test_image_folders(kind: str, photos: Path, tmp_path: Path) -> None:
     root = shutil.copytree(photos, tmp_path / "photos")
     named = BAD_FOLDERS[kind](root)
-    findings = 1 if kind in ("one image", "one class") else 0
+    findings = 1 if kind == "one image" else 0
     refuse_to_train(tmp_path / "run", root, *FAST, named=tuple(named), findings=findings)
 
 
@@ -187,7 +190,7 @@ def test_images(kind: str, photos: Path, tmp_path: Path) -> None:
     assert (row["file_name"], row["part"]) == (name, "train")
     assert f"1 of {3 * PER_CLASS} images cannot be read" in result.err
     assert f"{name} ({row['reason']})" in result.err
-    assert "set aside: 1 image" in result.out
+    assert "set aside: 1 image that cannot be read" in result.out
     names = [row["file_name"] for row in read_csv(tmp_path / "run/labels.csv")]
     assert len(names) == TRAINED_ON - 1
     assert name not in names
@@ -283,6 +286,11 @@ def test_evaluate_on_a_label_the_run_does_not_know(finished: Path, photos: Path,
     result = call("evaluate", finished, root)
     assert_refused(result, "rose", "red")
     assert result.out == ""
+
+
+@pytest.mark.parametrize("option", ["--data.image-size 8", "--data.crop-size 8", "--data.holdout 0.5"])
+def test_evaluate_reads_images_as_the_run_did(option: str, finished: Path, photos: Path) -> None:
+    assert_refused(call("evaluate", finished, photos, *option.split()), option.split()[0])
 
 
 def test_evaluate_where_no_label_is_known(finished: Path, photos: Path) -> None:

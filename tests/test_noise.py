@@ -193,6 +193,7 @@ def test_parse(text, parsed):
         ("", "kind '' is unknown"),
         ("matrix:", "no file is named; write it as matrix:FILE"),
         ("file", "no file is named; write it as file:FILE"),
+        ("symmetric", "'symmetric': no rate is given; write it as symmetric:0.5"),
     ],
 )
 def test_parse_errors(text, message):
@@ -208,7 +209,6 @@ def test_rate(text, rate):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "symmetric:: '' is not a rate; write it as symmetric:0.5"),
         ("half", "symmetric:half: 'half' is not a rate"),
         ("1.5", "the rate is 1.5; use a number from 0 to 1"),
         ("-0.1", "the rate is -0.1"),

@@ -124,7 +124,7 @@ def test_missing_members(tmp_path):
     path = save(tmp_path / "a.npz", train_images=GREY, train_labels=LABELS, test_images=GREY)
     with pytest.raises(InputError, match=r"no labels for 'test' .it has train_images, .*add them as test_labels"):
         read(path)
-    with pytest.raises(InputError, match=r"no images for 'train'.*--data\.image-column"):
+    with pytest.raises(InputError, match=r"--data\.image-column: .* has no 'pixels' \(it has train_images, "):
         read(path, image="pixels")
     with pytest.raises(InputError, match=r"--data\.split-column 'part' goes with tables"):
         read(path, split="part")

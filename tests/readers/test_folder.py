@@ -125,8 +125,15 @@ def test_a_folder_that_cannot_be_listed(tmp_path):
 
 
 def test_file_names_have_no_other_root(tmp_path):
-    with pytest.raises(InputError, match=r"--data\.root does not go with a folder"):
+    with pytest.raises(InputError, match=r"--data\.root 'elsewhere' does not go with a folder"):
         read_folder(str(make(tmp_path, "cat/a.png")), Columns(root="elsewhere"))
+
+
+def test_columns_go_with_a_metadata_file(tmp_path):
+    with pytest.raises(
+        InputError, match=r"--data\.label-column 'kind' does not go with .*, which has no metadata file"
+    ):
+        read_folder(str(make(tmp_path, "cat/a.png")), Columns(label="kind"))
 
 
 # Parts

@@ -16,14 +16,18 @@ from PIL import Image
 from mixnn.data.dataset import Source
 from mixnn.data.decode import BadImage, decode
 from mixnn.data.files import ImageFiles
-from mixnn.data.readers import Columns, read_source
-from mixnn.data.readers.table import read_table
+from mixnn.data.readers import Columns, read_source, table
 from mixnn.errors import InputError
 
 
 def write(path: Path, content: str | bytes) -> str:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return str(path)
+
+
+def read_table(path: str, columns: Columns) -> Source:
+    """By the ending, as `read_source` does."""
+    return table.read_table(path, columns, kind=Path(path).suffix[1:].lower())
 
 
 def rows(source: Source, split: str = "train") -> list[tuple[str, str]]:
@@ -46,6 +50,19 @@ def test_csv(tmp_path):
 def test_tsv(tmp_path):
     path = write(tmp_path / "list.TSV", "image\tclass\na, b.png\tcat\n")
     assert rows(read_table(path, Columns())) == [("a, b.png", "cat")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_the_kind_counts_not_the_ending(tmp_path, kind):
+    path = tmp_path / "list.dat"
+    if kind == "parquet":
+        save(path, {"path": ["a.png", "b.png"], "label": ["cat", "owl"]})
+    elif kind == "jsonl":
+        write(path, '{"path": "a.png", "label": "cat"}\n{"path": "b.png", "label": "owl"}\n')
+    else:
+        write(path, "path,label\na.png,cat\nb.png,owl\n".replace(",", "," if kind == "csv" else "\t"))
+    dataset = read_source(f"{kind}:{path}")
+    assert (dataset.train.names, dataset.classes) == (["a.png", "b.png"], ["cat", "owl"])
 
 
 def test_a_table_in_the_working_folder(tmp_path, monkeypatch):
@@ -117,7 +134,7 @@ def test_splits(tmp_path, header, columns):
 @pytest.mark.parametrize(
     ("content", "columns", "message"),
     [
-        (b"", {}, "no image column .*, it has no columns: name it with --data.image-column"),
+        (b"", {}, "is empty: write the columns file_name,label"),
         (b"a,label\n", {}, r"no image column \(file_name, .*\), it has 'a', 'label': name it with --data.image-column"),
         (
             b"path,a,b\n",
@@ -130,6 +147,12 @@ def test_splits(tmp_path, header, columns):
         (b"path,label\n", {"label": "breed"}, "--data.label-column: table .* has no column 'breed' .*'path', 'label'"),
         (b"path,label\n", {"split": "fold"}, "--data.split-column: table .* has no column 'fold'"),
         (b"path,label\n", {}, "has no rows"),
+        (b"path,label\na,cat\n", {"image": "label"}, "column 'label' has both images and labels: name two"),
+        (
+            b"path;label\na;cat\n",
+            {},
+            "has one column only, 'path;label': separate columns with commas, or with tabs in",
+        ),
         (b"path,label\na,cat\n\nb\n", {}, "line 4: 1 values for 2 columns"),
         (b"path,label\na,cat\nb, c,cat\n", {}, "line 3: 3 values for 2 columns: put quotes"),
         (b'path,label\n"a\nb",cat\n,cat\n', {}, "line 4: the file name is empty: fill it in"),
@@ -176,12 +199,12 @@ def save(
     path: Path, columns: dict[str, object], classes: list[str] | None = None, *, inside: str | None = "info"
 ) -> str:
     """A table, with class names for `label` where Hugging Face's own writer has them."""
-    table = pa.table(columns)
+    content = pa.table(columns)
     if classes is not None:
         features = {"features": {"label": {"names": classes, "_type": "ClassLabel"}, "image": {"_type": "Image"}}}
         note = json.dumps({inside: features} if inside else features)
-        table = table.replace_schema_metadata({"huggingface": note})
-    pyarrow.parquet.write_table(table, path)
+        content = content.replace_schema_metadata({"huggingface": note})
+    pyarrow.parquet.write_table(content, path)
     return str(path)
 
 
@@ -289,7 +312,8 @@ def test_without_pyarrow(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("source", "message"), [("csv:gone.csv", "gone.csv cannot be read"), ("zip:a", "'zip' is unknown")]
+    ("source", "message"),
+    [("csv:gone.csv", "gone.csv cannot be read"), ("zip:a", "'zip' is unknown"), ("cvs:a.csv", "'cvs' is unknown")],
 )
 def test_by_name(source, message):
     with pytest.raises(InputError, match=message):

@@ -75,8 +75,9 @@ def parse_noise(text: str) -> tuple[str, str]:
     kind, _, value = text.partition(":")
     if kind not in KINDS:
         raise InputError(f"--noise {text!r}: kind {kind!r} is unknown; use one of {', '.join(KINDS)}, as symmetric:0.5")
-    if kind in FROM_FILE and not value:
-        raise InputError(f"--noise {text!r}: no file is named; write it as {kind}:FILE")
+    if not value:
+        lacks, form = ("file is named", "FILE") if kind in FROM_FILE else ("rate is given", "0.5")
+        raise InputError(f"--noise {text!r}: no {lacks}; write it as {kind}:{form}")
     return kind, value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +27,22 @@ class Columns:
     split: str | None = None
     root: str | None = None
 
+    def refuse(self, why: str, options: Sequence[str] = ("image", "label", "split", "root")) -> None:
+        """Raise InputError where one of `options` was given; `why` follows its value."""
+        for option in options:
+            value = getattr(self, option)
+            if value is not None:
+                name = option if option == "root" else f"{option}-column"
+                raise InputError(f"--data.{name} {value!r} {why}: leave it away")
+
 
 # kind -> module and function, (what stands behind the colon, columns) -> Source; imported when called
 READERS = {
     "folder": "folder:read_folder",
-    "csv": "table:read_table",
-    "tsv": "table:read_table",
-    "parquet": "table:read_table",
-    "jsonl": "table:read_table",
+    "csv": "table:read_csv",
+    "tsv": "table:read_tsv",
+    "parquet": "table:read_parquet",
+    "jsonl": "table:read_jsonl",
     "npz": "arrays:read_arrays",
     "hf": "hub:read_hub",
     "cifar10": "cifar:read_cifar10",
@@ -68,8 +77,8 @@ def read_source(
     """
     kind, path = split_source(source)
     columns = columns or Columns()
-    if kind not in WITH_COLUMNS and columns != Columns():
-        raise InputError(f"--data.…-column and --data.root do not go with {kind}, which has no table: leave them away")
+    if kind not in WITH_COLUMNS:
+        columns.refuse(f"does not go with {kind}, which has no table")
     module, function = READERS[kind].split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
@@ -77,18 +86,18 @@ def read_source(
 
 
 def split_source(source: str) -> tuple[str, str]:
-    """`csv:a.csv`, or `a.csv` alone, as ("csv", "a.csv").
+    """`csv:a.txt` as ("csv", "a.txt"), and `a.csv` alone as ("csv", "a.csv").
 
     Raises:
         InputError: the kind is unknown.
     """
     kind, colon, path = source.partition(":")
-    if colon and kind in READERS and not Path(source).exists():
-        return kind, path
+    if colon and not Path(source).exists():
+        if kind in READERS:
+            return kind, path
+        kinds = ", ".join(f"{kind}:" for kind in READERS)
+        raise InputError(f"data {source!r}: kind {kind!r} is unknown; use a folder, or one of {kinds}")
     ending = Path(source).suffix.lower().removeprefix(".")
     if not Path(source).is_dir() and ending in ("csv", "tsv", "parquet", "jsonl", "npz"):
         return ending, source
-    if not colon or Path(source).exists():
-        return "folder", source
-    kinds = ", ".join(f"{kind}:" for kind in READERS)
-    raise InputError(f"data {source!r}: kind {kind!r} is unknown; use a folder, or one of {kinds}")
+    return "folder", source

@@ -34,9 +34,7 @@ def read_arrays(path: str, columns: Columns) -> Source:
         InputError: there is no such file or member, an array is not uint8 (N, H, W[, 3]) or float (N, D), or the
             labels are not one for each image.
     """
-    for option, value in (("split-column", columns.split), ("root", columns.root)):
-        if value is not None:
-            raise InputError(f"--data.{option} {value!r} goes with tables, and {path} holds arrays: leave it away")
+    columns.refuse(f"goes with tables, and {path} holds arrays", ("split", "root"))
     file = Path(path)
     members = list_arrays(file)
     images, labels = [columns.image] if columns.image else IMAGES, [columns.label] if columns.label else LABELS
@@ -50,10 +48,13 @@ def read_arrays(path: str, columns: Columns) -> Source:
         if image_member is not None and label_member is not None:
             parts[name] = _part(file, name, image_member, label_member, classes)
         elif image_member is not None or label_member is not None or name == "train":
-            lacks, option = ("labels", "label") if image_member else ("images", "image")
+            option, given = ("label", columns.label) if image_member else ("image", columns.image)
             found = ", ".join(members) or "nothing"
-            fix = f"add them as {name}_{lacks}, or give --data.{option}-column"
-            raise InputError(f"{path} has no {lacks} for {name!r} (it has {found}): {fix}")
+            if given is not None:
+                what = f"{path} has no {given!r} (it has {found})"
+                raise InputError(f"--data.{option}-column: {what}: name one that it has")
+            fix = f"add them as {name}_{option}s, or give --data.{option}-column"
+            raise InputError(f"{path} has no {option}s for {name!r} (it has {found}): {fix}")
     return Source(parts, classes)
 
 

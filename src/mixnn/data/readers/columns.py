@@ -73,6 +73,8 @@ def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = 
         if not guess or len(left) != 1:
             raise _missing(header, LABEL, path, "label")
         label = left[0]
+    if label == image:
+        raise InputError(f"table {path}: column {header[image]!r} has both images and labels: name two")
     return Places(image, label, split)
 
 

@@ -37,16 +37,15 @@ def read_folder(path: str, columns: Columns) -> Source:
         raise InputError(f"{path} does not exist: give a folder with one sub-folder for each class")
     if not os.path.isdir(path):
         raise InputError(f"{path} is a file: give a folder of images, or csv:{path} for a list")
-    if columns.root is not None:
-        raise InputError(f"--data.root does not go with a folder: file names are relative to {path}: leave it away")
+    columns.refuse(f"does not go with a folder: file names are relative to {path}", ("root",))
     metadata = _metadata(path)
     if metadata is not None:
         content = _read_metadata(metadata, columns)
         source = to_source(content, metadata, path)
         return _by_first_folder(source) if content.splits is None else source
     folders = _split_folders(path)
-    if columns != Columns() and not any(_metadata(os.path.join(path, folder)) for folder in folders.values()):
-        raise InputError(f"--data.…-column does not go with {path}, which has no metadata file: leave it away")
+    if not any(_metadata(os.path.join(path, folder)) for folder in folders.values()):
+        columns.refuse(f"does not go with {path}, which has no metadata file")
     if folders:
         return Source(_read_parts(path, folders, columns))
     return Source({"train": _read_classes(path, "", {_identity(path)})})
@@ -140,7 +139,8 @@ def _split_folders(path: str) -> dict[str, str]:
 
 
 def _read_metadata(path: str, columns: Columns) -> Content:
-    return read_content(path, lambda header: choose(header, columns, path, guess=True))
+    kind = os.path.splitext(path)[1].removeprefix(".")
+    return read_content(path, kind, lambda header: choose(header, columns, path, guess=True))
 
 
 def _metadata(folder: str) -> str | None:

@@ -38,9 +38,7 @@ def read_hub(path: str, columns: Columns) -> Source:
         InputError: the package `datasets` is missing, there is no such data set, the hub cannot be reached, or a
             column is missing or holds something else.
     """
-    for option, value in (("split-column", columns.split), ("root", columns.root)):
-        if value is not None:
-            raise InputError(f"--data.{option} {value!r} goes with tables, not with hf:{path}: leave it away")
+    columns.refuse(f"goes with tables, not with hf:{path}", ("split", "root"))
     with _quiet():
         splits = _load(path)
         if "train" not in splits:

@@ -6,49 +6,61 @@ import csv
 import json
 import os
 from array import array
+from functools import partial
 from typing import Any
 
 from mixnn.data.dataset import Source
-from mixnn.data.readers import Columns
+from mixnn.data.readers import Columns, parquet
 from mixnn.data.readers.columns import Choose, Content, choose, is_utf8, to_source
-from mixnn.data.readers.parquet import read_parquet, word
+from mixnn.data.readers.parquet import word
 from mixnn.errors import InputError
 
 
-def read_table(path: str, columns: Columns) -> Source:
-    """A table, by its ending .tsv, .parquet, .jsonl; any other is CSV. Images are not opened.
+def read_table(path: str, columns: Columns, *, kind: str) -> Source:
+    """A table of this kind, whatever its ending. Images are not opened.
+
+    Args:
+        kind: csv, tsv, jsonl or parquet.
 
     Raises:
         InputError: the table is missing or damaged, lacks a column, or a row has what cannot be used.
     """
     if columns.root is not None and not os.path.isdir(columns.root):
         raise InputError(f"--data.root {columns.root} is no folder: give the one that file names are relative to")
-    content = read_content(path, lambda header: choose(header, columns, path))
+    content = read_content(path, kind, lambda header: choose(header, columns, path))
     return to_source(content, path, columns.root or os.path.dirname(path) or ".")
 
 
-def read_content(path: str, choose: Choose) -> Content:
+read_csv, read_tsv, read_jsonl, read_parquet = (
+    partial(read_table, kind=kind) for kind in ("csv", "tsv", "jsonl", "parquet")
+)
+
+
+def read_content(path: str, kind: str, choose: Choose) -> Content:
     """What stands in the columns that `choose` finds in the header.
 
     Raises:
         InputError: the table is missing or damaged, or `choose` raises it.
     """
-    read = {".parquet": read_parquet, ".jsonl": _read_jsonl}.get(os.path.splitext(path)[1].lower(), _read_csv)
     try:
-        return read(path, choose)
+        if kind in ("csv", "tsv"):
+            return _read_csv(path, "," if kind == "csv" else "\t", choose)
+        return (parquet.read_parquet if kind == "parquet" else _read_jsonl)(path, choose)
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())
         raise InputError(f"table {path} cannot be read ({why}): give an existing, whole file") from error
 
 
-def _read_csv(path: str, choose: Choose) -> Content:
+def _read_csv(path: str, delimiter: str, choose: Choose) -> Content:
     """Bytes that are no UTF-8 stay in file names as the file system has them, and are refused elsewhere."""
     with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        rows = csv.reader(file, delimiter="\t" if path.lower().endswith(".tsv") else ",", strict=True)
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = next(rows, [])
             if "\0" in "".join(header) or not is_utf8("".join(header)):
                 raise InputError(f"table {path} is not text in UTF-8: save it as CSV in UTF-8")
+            if len(header) < 2:
+                raise _one_column(header, path)
             image, label, split = choose(header)
             names: list[str] = []
             labels: list[str] = []
@@ -71,6 +83,13 @@ def _read_csv(path: str, choose: Choose) -> Content:
             fix = "correct the quotes there"
             raise InputError(f"table {path}, line {rows.line_num}: no CSV ({error}): {fix}") from error
     return Content(names, labels, None if split is None else splits, lines)
+
+
+def _one_column(header: list[str], path: str) -> InputError:
+    if not header:
+        return InputError(f"table {path} is empty: write the columns file_name,label into its first line")
+    fix = f"separate columns with commas, or with tabs in tsv:{path}"
+    return InputError(f"table {path} has one column only, {header[0]!r}: {fix}")
 
 
 def _read_jsonl(path: str, choose: Choose) -> Content:
