@@ -14,13 +14,16 @@ from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
 from mixnn.run import RunDirectory
 
+# How images are read is the run's to say, and none is held out.
+OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabelled", "workers")
+
 
 def run(words: Sequence[str]) -> int:
     parser = Parser(prog="mixnn evaluate", description="Accuracy of a trained run: of each class, and in all.")
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
     parser.add_argument("source", metavar="DATA", help="as for train; its test part where it has one, else all of it")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
-    parser.add_data_options()
+    parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
 
