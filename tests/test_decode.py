@@ -170,6 +170,13 @@ def test_every_truncation_and_many_wrong_bytes_are_survived(tmp_path):
     assert survived > 500  # most of it, so that there was something to survive
 
 
+def test_a_kind_of_file_that_pillow_gives_up_on(tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.dds")
+    content = bytearray((tmp_path / "a.dds").read_bytes())
+    content[80:84] = bytes(4)  # how its pixels are written
+    assert "pixel format" in reason(bytes(content))
+
+
 def test_floating_point_pixels_are_refused(tmp_path):
     Image.fromarray(np.ones((20, 20), dtype=np.float32)).save(tmp_path / "a.tiff")
     assert reason(str(tmp_path / "a.tiff")) == "its pixels are floating-point numbers; save it with 8 or 16 bits"

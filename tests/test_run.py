@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from contract.spoil import short_of_room
 
 from mixnn.errors import InputError
 from mixnn.run import Evidence, RunDirectory, environment, read_yaml, replacing
@@ -190,6 +191,15 @@ def test_discard_removes_the_beginning_and_nothing_else(run):
     run.write_table(run.metrics, [{"epoch": 1}])
     run.discard()
     assert [file.name for file in run.path.iterdir()] == ["metrics.csv"]
+
+
+def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
+    run.create()
+    run.write_table(run.metrics, [{"epoch": 1}])
+    message = r"metrics.csv cannot be written \(.*\): make room, then --resume"
+    with short_of_room(4), pytest.raises(InputError, match=message):
+        run.write_table(run.metrics, [{"epoch": 1}, {"epoch": 2}])
+    assert run.read_table(run.metrics) == [{"epoch": "1"}]
 
 
 def test_a_directory_that_cannot_be_made(tmp_path):

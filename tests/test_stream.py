@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import signal
 import traceback
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contract.spoil import short_of_room
 from PIL import Image
 
 from mixnn.data import stream as stream_module
@@ -78,13 +78,9 @@ def test_a_batch_may_be_empty(files, workers, plan):
 
 def test_too_little_shared_memory_is_one_line(files):
     """As a container has it: 64 MB."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)  # holds for shared memory too, which is a file to the system
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
-    try:
-        with pytest.raises(InputError, match=r"--data\.workers: shared memory .* 32 MiB for 2 processes: use fewer"):
-            Stream(files, SIZE, 2)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    message = r"--data\.workers: shared memory .* 32 MiB for 2 processes: use fewer"
+    with short_of_room(2**20), pytest.raises(InputError, match=message):
+        Stream(files, SIZE, 2)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -43,6 +43,16 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """`replacing`, for a file of a run: raises InputError where the disk does not take it."""
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): make room, then --resume") from error
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What one trained network says of every training sample.
@@ -119,7 +129,7 @@ class RunDirectory:
             raise InputError(f"--out {self.path} cannot be written ({error.strerror}): choose another") from error
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        with replacing(self.config) as path:
+        with written(self.config) as path:
             path.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def discard(self) -> None:
@@ -138,7 +148,7 @@ class RunDirectory:
                 folder.rmdir()
 
     def write_json(self, path: Path, content: object) -> None:
-        with replacing(path) as temporary:
+        with written(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def read_json(self, path: Path) -> Any:
@@ -157,7 +167,7 @@ class RunDirectory:
         if columns is None:
             rows = list(rows)
             columns = list(dict.fromkeys(key for row in rows for key in row))
-        with replacing(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
+        with written(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
@@ -171,7 +181,7 @@ class RunDirectory:
 
     def write_evidence(self, evidence: Evidence) -> None:
         fields = dict(vars(evidence))
-        with replacing(self.targets) as path:
+        with written(self.targets) as path:
             np.save(path, fields.pop("targets"))
         self.write_arrays(self.evidence, fields)
 
@@ -179,7 +189,7 @@ class RunDirectory:
         return Evidence(**self.read_arrays(self.evidence), targets=np.load(self.targets))
 
     def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-        with replacing(path) as temporary:
+        with written(path) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
 
     def read_arrays(self, path: Path) -> dict[str, NDArray[Any]]:

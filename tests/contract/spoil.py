@@ -1,8 +1,10 @@
-"""Ways to spoil an image folder or a file of a run. A spoilt folder comes with the words its error has to hold."""
+"""Ways to spoil an image folder, a file of a run, the disk. A spoilt folder comes with the words of its error."""
 
 import pickle
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -87,3 +89,14 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "other": lambda path: torch.save({"epochs_done": 1, "data": "none", "method": {}}, path),
     "pickle": lambda path: path.write_bytes(pickle.dumps({"epochs_done": print}, protocol=2)),
 }
+
+
+@contextmanager
+def short_of_room(size: int) -> Iterator[None]:
+    """No file gets larger than `size` bytes, as on a full disk; to the system, shared memory is a file too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

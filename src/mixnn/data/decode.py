@@ -32,7 +32,7 @@ TURNS = {
 # What Pillow makes of damaged files.
 DAMAGE = (
     *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error),
-    *(EOFError, MemoryError, OverflowError, Image.DecompressionBombError),
+    *(EOFError, MemoryError, OverflowError, RuntimeError, Image.DecompressionBombError),
 )
 
 
