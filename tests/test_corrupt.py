@@ -91,6 +91,18 @@ def test_on_top_of_other_labels(photos, tmp_path):
     assert [row["label"] for row in rows_of(out)] == ["dog" if i % 2 else "not sure" for i in range(len(names))]
 
 
+def test_a_file_that_is_listed_twice_has_two_draws(photos, tmp_path):
+    table = tmp_path / "list.csv"
+    rows = [f'"{name}/{i}, {name}.png",{name}' for i in range(10) for name in CLASSES] * 2
+    table.write_text("\n".join(["file_name,label", *rows]) + "\n")
+    out = tmp_path / "labels.csv"
+    assert run([str(table), "--noise", "symmetric:0.5", "--out", str(out), "--data.root", str(photos)]) == 0
+    again = add_noise(read_source(str(table)), f"file:{out}", 0, thumbnails)
+    labels = again.label_words(again.train.labels)
+    assert labels == [row["label"] for row in rows_of(out)]
+    assert labels[:40] != labels[40:]
+
+
 def test_tables_with_other_columns(photos, tmp_path):
     """The list names files below the photos; labels of the test part are left alone."""
     table = tmp_path / "list.csv"
@@ -124,8 +136,8 @@ def test_same_words_same_bytes_but_nothing_is_overwritten_unasked(photos, tmp_pa
         (["gone", "--noise", "symetric:0.5", "--out", "l.csv"], "kind 'symetric' is unknown"),  # before any reading
         (["gone", "--noise", "symmetric:0.5", "--out", "labels"], "--out labels: name a .csv file, as labels.csv"),
         (["gone", "--noise", "symmetric:0.5", "--out", "l.csv", "--seed", "-1"], "--seed is -1: use a number from 0"),
-        (["gone", "--noise", "symmetric:0.5"], "out"),
-        (["gone", "--out", "l.csv"], "noise"),
+        ([], "required: DATA, --noise, --out"),
+        (["gone", "--noise", "symmetric:0.5"], "required: --out"),
         (["gone", "--noise", "symmetric:0.5", "--out", "l.csv"], "gone"),
     ],
 )

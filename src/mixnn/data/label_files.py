@@ -23,8 +23,9 @@ FORMS = "a .csv with the columns file_name,label, an .npy, an .npz or .pt as FIL
 def read_label_file(spec: str, names: Sequence[str], classes: Sequence[str], option: str) -> NDArray[np.int64]:
     """Labels of the N samples `names`: int64 (N,), places in `classes`.
 
-    A `.csv` with the columns file_name and label is matched by name; rows of other files do not matter. All others
-    hold N labels in the order of `names`, integers from 0 or words of `classes`.
+    A `.csv` with the columns file_name and label is matched by name, where rows of other files do not matter; or
+    row by row if it has just these names in this order, for data that has a file twice. All others hold N labels in
+    the order of `names`, integers from 0 or words of `classes`.
 
     Args:
         spec: the file, or FILE:KEY for one of several arrays in an `.npz` or `.pt`.
@@ -38,7 +39,7 @@ def read_label_file(spec: str, names: Sequence[str], classes: Sequence[str], opt
     try:
         path, key = _split(spec)
         if path.suffix.lower() == ".csv":
-            return _places(_match(_read_csv(path), names), classes)
+            return _places(_match(*_read_csv(path), names), classes)
         return _checked(_load(path, key, len(names)), len(names), classes)
     except InputError as error:
         raise InputError(f"{option} {spec}: {error}") from error
@@ -53,9 +54,10 @@ def _split(spec: str) -> tuple[Path, str | None]:
     return Path(path), key or None
 
 
-def _read_csv(path: Path) -> dict[str, str]:
-    """File name -> label."""
-    found: dict[str, str] = {}
+def _read_csv(path: Path) -> tuple[list[str], list[str]]:
+    """File names, and a label for each."""
+    listed: list[str] = []
+    labels: list[str] = []
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = csv.reader(file)
@@ -69,15 +71,21 @@ def _read_csv(path: Path) -> dict[str, str]:
                     continue
                 if len(row) != len(header):
                     raise InputError(f"line {rows.line_num} has {len(row)} of {len(header)} fields: correct it")
-                name, label = row[name_at], row[label_at]
-                if found.setdefault(name, label) != label:
-                    raise InputError(f"two labels for {name!r}, {found[name]!r} and {label!r}: keep one")
+                listed.append(row[name_at])
+                labels.append(row[label_at])
     except (OSError, csv.Error) as error:
         raise InputError(f"no CSV file that can be read ({error}): save it as one, in UTF-8") from error
-    return found
+    return listed, labels
 
 
-def _match(label_of: dict[str, str], names: Sequence[str]) -> list[str]:
+def _match(listed: list[str], labels: list[str], names: Sequence[str]) -> list[str]:
+    """The labels of `names`."""
+    if listed == list(names):
+        return labels
+    label_of: dict[str, str] = {}
+    for name, label in zip(listed, labels, strict=True):
+        if label_of.setdefault(name, label) != label:
+            raise InputError(f"two labels for {name!r}, {label_of[name]!r} and {label!r}: keep one")
     missing = [name for name in names if name not in label_of]
     if missing:
         count = f"{len(missing)} of {len(names)}"
