@@ -186,6 +186,8 @@ def test_damaged_folders(tmp_path):
     (path / "data-00000-of-00001.arrow").write_bytes(b"")
     with pytest.raises(InputError, match=r"one cannot be loaded \("):
         read(path)
+    with pytest.raises(InputError, match=r"what save_to_disk wrote to .*one has no 'small': give hf:.*one$"):
+        read(f"{path}:small")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty cannot be loaded \("):
         read(tmp_path / "empty")

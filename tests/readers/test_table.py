@@ -151,7 +151,7 @@ def test_splits(tmp_path, header, columns):
         (
             b"path;label\na;cat\n",
             {},
-            "has one column only, 'path;label': separate columns with commas, or with tabs in",
+            "has one column only, 'path;label': separate columns with commas, or name it tsv:",
         ),
         (b"path,label\na,cat\n\nb\n", {}, "line 4: 1 values for 2 columns"),
         (b"path,label\na,cat\nb, c,cat\n", {}, "line 3: 3 values for 2 columns: put quotes"),

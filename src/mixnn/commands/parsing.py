@@ -55,12 +55,21 @@ class Parser(ArgumentParser):
         text = text.replace("Expected a int", "Expected an integer").replace("Expected a float", "Expected a number")
         text = re.sub(r"typing\.Literal\[([^\]]*)\]", r"one of \1", text).replace("Expected a one", "Expected one")
         text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), text)
+        text = re.sub(r"(?<=following arguments are required: ).*", lambda m: self._as_typed(m[0].split(", ")), text)
         unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.-]+)", text)
         if unknown:
             known = [option.replace("_", "-") for action in self._actions for option in action.option_strings]
             close = difflib.get_close_matches(unknown[1], known, 1)
             text += f": did you mean {close[0]}?" if close else ""
         raise InputError(f"{text} (options: `{self.prog} --help`)")
+
+    def _as_typed(self, names: Sequence[str]) -> str:
+        """`noise` as --noise, and `source` as the DATA of the usage line."""
+        typed = {
+            action.dest: action.option_strings[0] if action.option_strings else str(action.metavar or action.dest)
+            for action in self._actions
+        }
+        return ", ".join(typed.get(name, name) for name in names)
 
 
 def data_options(given: Namespace) -> DataOptions:

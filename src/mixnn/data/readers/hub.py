@@ -90,8 +90,11 @@ def _load(path: str) -> dict[str, Any]:
     if not name:
         raise InputError("hf: needs a name: give hf:FOLDER, or hf:USER/NAME of a data set on the hub")
     folder = Path(name)
+    saved = any((folder / file).is_file() for file in ("dataset_dict.json", "state.json"))
+    if saved and config:
+        raise InputError(f"hf:{path}: what save_to_disk wrote to {name} has no {config!r}: give hf:{name}")
     try:
-        if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
+        if saved:
             content = datasets.load_from_disk(name, keep_in_memory=False)
         else:
             with _offline(datasets, not folder.is_dir() and not _reachable(name)):

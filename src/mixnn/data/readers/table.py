@@ -60,7 +60,7 @@ def _read_csv(path: str, delimiter: str, choose: Choose) -> Content:
             if "\0" in "".join(header) or not is_utf8("".join(header)):
                 raise InputError(f"table {path} is not text in UTF-8: save it as CSV in UTF-8")
             if len(header) < 2:
-                raise _one_column(header, path)
+                raise _one_column(header, path, delimiter)
             image, label, split = choose(header)
             names: list[str] = []
             labels: list[str] = []
@@ -85,10 +85,11 @@ def _read_csv(path: str, delimiter: str, choose: Choose) -> Content:
     return Content(names, labels, None if split is None else splits, lines)
 
 
-def _one_column(header: list[str], path: str) -> InputError:
+def _one_column(header: list[str], path: str, delimiter: str) -> InputError:
     if not header:
         return InputError(f"table {path} is empty: write the columns file_name,label into its first line")
-    fix = f"separate columns with commas, or with tabs in tsv:{path}"
+    sign, kind = ("commas", "tsv") if delimiter == "," else ("tabs", "csv")
+    fix = f"separate columns with {sign}, or name it {kind}:{path}"
     return InputError(f"table {path} has one column only, {header[0]!r}: {fix}")
 
 
