@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from mixnn import METHODS, TrainData
 from mixnn.assemble import build_method, build_optimizer, load_model
 from mixnn.cli import COMMANDS
 from mixnn.commands.train import parse
+from mixnn.errors import LocalError
 
 LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
 LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement"]
@@ -297,3 +299,9 @@ def test_two_processes_write_one_run(photos: Path, tmp_path: Path) -> None:
 def test_only_the_first_process_of_a_machine_complains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "LOCAL_RANK", "1")
     assert call("train") == (2, "", "")
+
+    def gone(words: Sequence[str]) -> int:
+        raise LocalError("image 7.jpg is gone")
+
+    monkeypatch.setattr("mixnn.commands.train.run", gone)  # what the others need not meet
+    assert call("train") == (2, "", "mixnn: image 7.jpg is gone\n")

@@ -12,7 +12,7 @@ from mixnn.data.decode import decode
 from mixnn.data.files import ImageFiles
 from mixnn.data.pixels import Pixels, StreamPixels, TensorPixels, Wanted
 from mixnn.data.stream import Stream
-from mixnn.errors import InputError
+from mixnn.errors import LocalError
 
 COUNT, SIDE = 9, 16
 CPU = torch.device("cpu")
@@ -127,7 +127,7 @@ def test_an_image_that_is_lost_while_training_is_one_line(files, damage, reason)
     damage(Path(files.source(5)))
     batches = stream_pixels(files, SIDE).get([Wanted(torch.tensor([0, 1])), Wanted(torch.tensor([4, 3]))], "none")
     next(batches)
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(LocalError) as raised:
         next(batches)
     assert str(raised.value) == f"image 5.png could be read before, and now {reason}: restore it, then --resume"
 

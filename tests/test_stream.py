@@ -16,7 +16,7 @@ from mixnn.data import stream as stream_module
 from mixnn.data.decode import decode
 from mixnn.data.files import ImageBytes, ImageFiles
 from mixnn.data.stream import Stream
-from mixnn.errors import InputError
+from mixnn.errors import InputError, LocalError
 
 SIZE = 8
 COUNT = 7
@@ -153,7 +153,7 @@ class Faulty(ImageFiles):
 
 def test_a_process_that_was_killed_is_one_line(files):
     stream = Stream(Deadly(files.root, files.names), SIZE, 1)
-    with pytest.raises(InputError, match=r"memory may be short; use fewer --data\.workers, 0 for none") as raised:
+    with pytest.raises(LocalError, match=r"memory may be short; use fewer --data\.workers, 0 for none") as raised:
         list(stream.batches(batches([0], [1], [2])))
     assert "\n" not in str(raised.value)
 

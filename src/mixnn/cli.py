@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mixnn.errors import InputError
+from mixnn.errors import InputError, LocalError
 
 # name -> what it does; the code is mixnn.commands.<name>.run, imported when called
 COMMANDS = {
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = importlib.import_module(f"mixnn.commands.{command}").run(words[1:])
         return code
     except InputError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # one line a machine, however many processes
+        # One line a machine, however many processes.
+        if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
             print(f"mixnn: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

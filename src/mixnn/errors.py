@@ -3,3 +3,7 @@
 
 class InputError(ValueError):
     """Something the user gave is wrong; the message names the thing, the value and the fix."""
+
+
+class LocalError(InputError):
+    """One that this process may be alone with, of several that train together."""

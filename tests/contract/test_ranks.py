@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from contract.cases import CASES, EPOCHS, STOP, Case, assert_same, build, tables
+from contract.cases import CASES, EPOCHS, STOP, Case, assert_same, build, make_data, tables
 from torch import multiprocessing
 
 from mixnn import TrainData, fit
 from mixnn.train.checkpoint import Checkpoint
+from mixnn.train.record import accuracy
 
 RANKS = 3  # with two, a sum has one order only, and much goes unseen
 State = Mapping[str, Any]
@@ -47,6 +48,12 @@ def resumed(case: Case, data: TrainData, path: Path) -> State:
     return method.state_dict()
 
 
+def judged(case: Case) -> State:
+    """By fewer held-out samples than there are ranks."""
+    method, *_ = build(case, case.data())
+    return {"accuracy": torch.tensor(accuracy(method, make_data(RANKS - 1)))}
+
+
 def attempt(train: Callable[[], State]) -> State | str:
     """What it ends with, or how it failed: the other cases are to be told about all the same."""
     try:
@@ -65,6 +72,7 @@ def work(rank: int, folder: str) -> None:
         path = Path(folder, f"{case.name}.pt")
         result[case.name, "uneven"] = attempt(partial(trained, case, case.data()))
         result[case.name, "resumed"] = attempt(partial(resumed, case, case.data(), path))
+        result[case.name, "judged"] = attempt(partial(judged, case))
         result[case.name, "even"] = attempt(partial(trained, case, even_data(case), **PLAIN))
     torch.save(result, Path(folder, f"rank{rank}.pt"))
     dist.barrier()
@@ -101,3 +109,8 @@ def test_ranks_that_were_stopped_end_as_if_they_had_not_been(case: Case, ended: 
 def test_two_processes_compute_what_one_does(case: Case, ended: Ended) -> None:
     one = trained(case, even_data(case), **PLAIN)
     torch.testing.assert_close(ended(case, "even", 0), one, rtol=1e-5, atol=1e-5, equal_nan=True)
+
+
+def test_a_rank_may_have_no_held_out_sample(case: Case, ended: Ended) -> None:
+    for rank in range(RANKS):
+        assert_same(ended(case, "judged", rank), judged(case))

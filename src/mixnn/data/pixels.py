@@ -11,7 +11,7 @@ from torch import Tensor
 from mixnn.data.augment import Augmentation, augment, augment_rows
 from mixnn.data.crop import pick
 from mixnn.data.stream import Stream
-from mixnn.errors import InputError
+from mixnn.errors import LocalError
 
 
 class Wanted(NamedTuple):
@@ -86,13 +86,13 @@ class StreamPixels:
         """See `Pixels`.
 
         Raises:
-            InputError: an image that could be read before training now cannot.
+            LocalError: an image that could be read before training now cannot.
         """
         decoded = self.stream.batches([self.rows[rows].numpy() for rows, _ in plan])
         for (rows, draws), (pixels, bad) in zip(plan, decoded, strict=True):
             for place, reason in bad.items():
                 name = self.names[int(rows[place])]
-                raise InputError(f"image {name} could be read before, and now {reason}: restore it, then --resume")
+                raise LocalError(f"image {name} could be read before, and now {reason}: restore it, then --resume")
             there = pixels.to(self.device).permute(0, 3, 1, 2)
             got = augment(policy, there, None if draws is None else draws.to(self.device), self.size)
             yield got.clone() if got.data_ptr() == there.data_ptr() else got  # the stream uses its memory again

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mixnn.data.decode import BadImage, decode, no_warnings
 from mixnn.data.files import EncodedImages
-from mixnn.errors import InputError
+from mixnn.errors import InputError, LocalError
 from mixnn.memory import keep_freed_memory
 
 PIECE = 2**22  # bytes of pixels that a process decodes in one go
@@ -74,7 +74,7 @@ class Stream:
         The next batch takes the memory of this one: copy what is to be kept.
 
         Raises:
-            InputError: a decoding process ended by itself.
+            LocalError: a decoding process ended by itself.
         """
         if not plan:  # no processes for nothing
             return
@@ -90,7 +90,7 @@ class Stream:
         except RuntimeError as error:
             if not any(sign in str(error) for sign in ("exited unexpectedly", "killed by signal")):
                 raise
-            raise InputError(
+            raise LocalError(
                 f"a process that decodes images ended ({' '.join(str(error).split())}): memory may be short; use fewer "
                 "--data.workers, 0 for none"
             ) from error

@@ -112,12 +112,13 @@ class TrainData:
         return self.inputs(rows, batch_size)
 
     def inputs(self, rows: Tensor, batch_size: int | None = None) -> Iterator[Tensor]:
-        """Samples `rows` int64 (n,) in order, without augmentation, `batch_size` at a time.
+        """Samples `rows` int64 (n,) in order, without augmentation, `batch_size` at a time; nothing of no rows.
 
         uint8 pixels (B, 3, H, W) or float32 embeddings (B, D), as networks take them.
         """
         size = batch_size or inference_batch(self.labels.device)
-        return self.pixels.get([Wanted(part) for part in rows.split(size)], "none")
+        plan = [Wanted(part) for part in rows.split(size) if len(part)]  # few samples leave some ranks without any
+        return self.pixels.get(plan, "none")
 
     def _order(self, epoch: int, shuffle: bool) -> Tensor:
         """The samples of an epoch: int64 (samples_per_epoch,)."""
