@@ -142,3 +142,14 @@ def test_parts_of_other_sizes(tmp_path: Path, test: tuple[int, ...]) -> None:
     np.savez(tmp_path / "data.npz", **parts, train_labels=np.arange(20) % 2, test_labels=np.arange(10) % 2)
     with pytest.raises(InputError, match=r"part 'test' has inputs of shape .*, 'train' of 16 × 16 × 3"):
         loaded(tmp_path / "data.npz", image_size=None)
+
+
+def test_a_part_without_one_image_to_measure_on_is_told(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad files, or labels that nobody knows."""
+    rows = [f"{word}/{i:02d}.jpg,{word},train" for word in CLASSES for i in range(3)]
+    for measured in ([f"{name},red,test" for name in BAD], ["red/05.jpg,unsure,test"]):
+        table = photos / "parts.csv"
+        table.write_text("\n".join(["image,label,split", *rows, *measured, "blue/09.jpg,unsure,train"]))
+        found = loaded(f"csv:{table}", unlabelled="unsure")
+        assert (found.heldout, found.dataset.heldout) == (None, None)
+        assert "no accuracy: no image of part 'test' is of use" in capsys.readouterr().err

@@ -109,6 +109,10 @@ def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loade
         if dataset.heldout is not None:
             dataset = replace(dataset, heldout=dataset.heldout[opened[dataset.heldout_name].kept])
         check_counts(dataset, " that can be read", least=1)
+    if dataset.heldout is not None and len(dataset.heldout) == 0:
+        if first_process():
+            print(f"mixnn: no accuracy: no image of part {dataset.heldout_name!r} is of use", file=sys.stderr)
+        dataset = replace(dataset, heldout=None, heldout_name="none")
     train, heldout = opened["train"], opened.get(dataset.heldout_name)
     return Loaded(
         dataset,
