@@ -164,17 +164,13 @@ def test_train_may_be_the_name_of_a_class(tmp_path):
     assert set(content(read_folder(str(tmp_path), Columns())).values()) == {"bus", "train", "test"}
 
 
-def test_without_train_there_are_no_parts(tmp_path):
-    make(tmp_path, "test/a/1.jpg", "val/a/1.jpg")
-    assert set(content(read_folder(str(tmp_path), Columns())).values()) == {"test", "val"}
-
-
 @pytest.mark.parametrize(
     ("names", "message"),
     [
         (["train/cat/1.jpg", "test/cow/1.jpg"], r"test/? has class 'cow', which train has not"),
         (["train/cat/1.jpg", "bus/cat/1.jpg"], "has 'train' with folders inside, so 'bus' beside it .*move it"),
         (["train/cat/1.jpg", "val/cat/1.jpg", "dev/cat/1.jpg"], "has 'dev' and 'val', both for val: keep one"),
+        (["test/cat/1.jpg", "val/cat/1.jpg"], "has test, val, but no train beside them: add it"),
         (["train/cat/1.jpg", "test/1.jpg"], r"test/? has no sub-folders"),
         (["train/1.jpg", "test/1.jpg"], r"train/? has no sub-folders"),  # no classes called train and test
         (["train/cat/1.jpg", "train/dog/"], "class folder .*train/dog has no images"),

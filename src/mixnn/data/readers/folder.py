@@ -31,7 +31,8 @@ def read_folder(path: str, columns: Columns) -> Source:
 
     Raises:
         InputError: the folder is missing, has no class folders or a class without images, a folder
-            cannot be listed, a metadata file is damaged, or a held-out part has a class of its own.
+            cannot be listed, a metadata file is damaged, there are parts but none to train on, or a held-out
+            part has a class of its own.
     """
     if not os.path.exists(path):
         raise InputError(f"{path} does not exist: give a folder with one sub-folder for each class")
@@ -131,6 +132,8 @@ def _split_folders(path: str) -> dict[str, str]:
         if split in found:
             raise InputError(f"{path} has {found[split]!r} and {name!r}, both for {split}: keep one")
         found[split] = name
+    if names and "train" not in found and SPLITS.keys() >= lower:
+        raise InputError(f"{path} has {', '.join(names)}, but no train beside them: add it, or give one part alone")
     strange = [name for name in names if name not in found.values()]
     if found and strange:
         what = f"has {found['train']!r} with folders inside, so {strange[0]!r} beside it has to be train, val or test"
