@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 from mixnn.data import stream as stream_module
 from mixnn.data.decode import decode
 from mixnn.data.files import ImageBytes, ImageFiles
-from mixnn.data.stream import Stream
+from mixnn.data.stream import Stream, watching_decoders
 from mixnn.errors import InputError, LocalError
 
 SIZE = 8
@@ -156,6 +157,20 @@ def test_a_process_that_was_killed_is_one_line(files):
     with pytest.raises(LocalError, match=r"memory may be short; use fewer --data\.workers, 0 for none") as raised:
         list(stream.batches(batches([0], [1], [2])))
     assert "\n" not in str(raised.value)
+
+
+def test_a_process_that_is_killed_while_this_one_does_something_else(files):
+    """Torch raises an error wherever the program is: in a step of training, most often."""
+    stream = Stream(files, SIZE, 1)
+    check(stream, files, PLAN)
+    [process] = multiprocessing.active_children()
+
+    def work() -> None:
+        os.kill(process.pid, signal.SIGKILL)
+        time.sleep(10)
+
+    with pytest.raises(LocalError, match="a process that decodes images ended"), watching_decoders():
+        work()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -13,7 +13,7 @@ from mixnn.assemble import Predictor
 from mixnn.config import DataOptions
 from mixnn.data.augment import augment
 from mixnn.data.dataset import Samples
-from mixnn.data.stream import Stream
+from mixnn.data.stream import Stream, watching_decoders
 from mixnn.errors import InputError
 from mixnn.loading import default_workers, image_size
 from mixnn.screen import counter
@@ -41,11 +41,12 @@ def predict_samples(
     progress, done = counter("predicting"), 0
     parts: list[NDArray[np.float32]] = []
     bad: dict[int, str] = {}
-    for pixels, reasons in batches(model, samples, data):
-        bad |= {done + place: reason for place, reason in reasons.items()}
-        parts.append(probabilities(model, pixels))
-        done += len(pixels)
-        progress(done, len(samples))
+    with watching_decoders():
+        for pixels, reasons in batches(model, samples, data):
+            bad |= {done + place: reason for place, reason in reasons.items()}
+            parts.append(probabilities(model, pixels))
+            done += len(pixels)
+            progress(done, len(samples))
     return np.concatenate(parts), bad
 
 

@@ -20,6 +20,7 @@ from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.add_noise import check_noise
 from mixnn.data.dataset import Dataset
 from mixnn.data.pixels import Wanted
+from mixnn.data.stream import watching_decoders
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.errors import InputError
 from mixnn.issues import judge, write_labels
@@ -62,7 +63,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     with process_group(device):
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
-        loaded = load(read(config.source, options.data) if dataset is None else dataset, options, device)
+        with watching_decoders():
+            loaded = load(read(config.source, options.data) if dataset is None else dataset, options, device)
         method = build_method(config, loaded.train, len(loaded.dataset.classes), device)
         optimizer, scheduler = build_optimizer(method, options)
         checkpoint = Checkpoint(run.checkpoint, method, optimizer, scheduler, loaded.fingerprint)
@@ -75,7 +77,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
             write_beginning(run, config, loaded, method)
             warn_if_short(method, options)
         try:
-            train_epochs(run, config, loaded, method, checkpoint, start)
+            with watching_decoders():
+                train_epochs(run, config, loaded, method, checkpoint, start)
         except InputError:
             if rank() == 0 and not run.metrics.exists():
                 run.discard()  # not one epoch is done: leave the place free for the next try

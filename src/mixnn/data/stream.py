@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,15 +86,8 @@ class Stream:
             return
         pieces = [rows[start : start + self.piece] for rows in plan for start in range(0, len(rows), self.piece)]
         self.plan.pieces = pieces
-        try:
+        with watching_decoders():
             yield from self._joined([len(rows) for rows in plan], iter(self.loader))
-        except RuntimeError as error:
-            if not any(sign in str(error) for sign in ("exited unexpectedly", "killed by signal")):
-                raise
-            raise LocalError(
-                f"a process that decodes images ended ({' '.join(str(error).split())}): memory may be short; use fewer "
-                "--data.workers, 0 for none"
-            ) from error
 
     def _joined(self, lengths: list[int], done: Iterator[_Done]) -> Iterator[Decoded]:
         """Batches of these lengths, put together of pieces; one that is a single piece stays where it is."""
@@ -121,6 +115,20 @@ class Stream:
     def _decoded_here(self, rows: NDArray[np.int64]) -> Decoded:
         pixels = self.buffer[: len(rows)]
         return Decoded(pixels, decode_into(pixels.numpy(), self.images, rows))
+
+
+@contextmanager
+def watching_decoders() -> Iterator[None]:
+    """Raises LocalError where a decoding process ends by itself: torch interrupts this one then, wherever it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in ("exited unexpectedly", "killed by signal")):
+            raise
+        raise LocalError(
+            f"a process that decodes images ended ({' '.join(str(error).split())}): memory may be short; use fewer "
+            "--data.workers, 0 for none"
+        ) from error
 
 
 def shared_memory(workers: int, *shape: int) -> Tensor:
