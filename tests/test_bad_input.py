@@ -112,6 +112,7 @@ def test_values(option: str, value: str, photos: Path, tmp_path: Path) -> None:
         ("--bathc-size 8", ["bathc", "did you mean --batch-size"]),
         ("--dat.image_size 8", ["did you mean --data.image-size"]),
         ("--data.workers 1.5", ["--data.workers: Expected an integer. Got value: 1.5"]),
+        ("--balanced maybe", ["--balanced: Expected true or false. Got value: maybe"]),
         ("--data.label-column kind", ["--data.label-column 'kind' does not go with"]),
         ("--mixnn.neighbours 2", ["neighbours", "did you mean --mixnn.neighbors"]),
         ("--ce.neighbors 2", ["ce.neighbors"]),

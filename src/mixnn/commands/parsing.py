@@ -52,7 +52,8 @@ class Parser(ArgumentParser):
             r"\1. Got value: \2",
             text,
         )
-        text = text.replace("Expected a int", "Expected an integer").replace("Expected a float", "Expected a number")
+        for kind, plain in {"a int": "an integer", "a float": "a number", "a bool": "true or false"}.items():
+            text = text.replace(f"Expected {kind}", f"Expected {plain}")
         text = re.sub(r"typing\.Literal\[([^\]]*)\]", r"one of \1", text).replace("Expected a one", "Expected one")
         text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), text)
         text = re.sub(r"(?<=following arguments are required: ).*", lambda m: self._as_typed(m[0].split(", ")), text)
