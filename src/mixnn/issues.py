@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mixnn.errors import printable
 from mixnn.run import Evidence, Row, RunDirectory
 
 COLUMNS = (  # of labels.csv
@@ -99,7 +100,7 @@ def issue_lines(evidence: Evidence, verdicts: Verdicts, classes: list[str], rows
     """Samples as text for a terminal: name, given → suggested, confidence."""
     changes = [f"{classes[evidence.given[i]]} → {classes[verdicts.suggested[i]]}" for i in rows]
     return [
-        f"  {evidence.names[i]}  {change:<28} {verdicts.confidence[i]:.0%}"
+        f"  {printable(str(evidence.names[i]))}  {change:<28} {verdicts.confidence[i]:.0%}"
         for i, change in zip(rows, changes, strict=True)
     ]
 

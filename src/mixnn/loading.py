@@ -28,7 +28,7 @@ from mixnn.data.store import Opened, Store, choose_store, held_bytes, open_image
 from mixnn.data.stream import Stream
 from mixnn.data.thumbnails import thumbnails
 from mixnn.data.train_data import TrainData
-from mixnn.errors import InputError
+from mixnn.errors import InputError, printable
 from mixnn.run import Row
 from mixnn.screen import counter
 
@@ -76,6 +76,9 @@ def read(source: str, data: DataOptions) -> Dataset:
         labels = read_label_file(data.labels, dataset.train.names, words, "--data.labels")
         classes = len(dataset.classes)
         labels = np.where(labels < classes, labels, classes - 1 - labels)  # words[classes + i] is unlabelled[i]
+        for i, word in enumerate(dataset.unlabelled):
+            if not (labels == -1 - i).any():
+                raise InputError(f"--data.unlabelled: no label of {data.labels} is {word!r}: correct it")
         dataset = replace(dataset, train=replace(dataset.train, labels=labels))
     return dataset
 
@@ -221,7 +224,8 @@ def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
         raise InputError(f"image {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
     if first_process():
         print(
-            f"mixnn: {len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: {first}. "
+            f"mixnn: {len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: "
+            f"{printable(first)}. "
             "All are in unreadable.csv",
             file=sys.stderr,
         )

@@ -152,8 +152,8 @@ def warn_if_short(method: Method, options: TrainOptions) -> None:
     """Say so where a run ends before its method begins."""
     if method.first_own_epoch >= options.epochs:
         print(
-            f"mixnn: --epochs {options.epochs} is too short for {options.method}, which prepares for "
-            f"{method.first_own_epoch} epochs: raise it, or shorten the preparation (`mixnn train --help`)",
+            f"mixnn: --epochs {options.epochs} is too short for {options.method}, whose own way begins after epoch "
+            f"{method.first_own_epoch}: raise it, or shorten the preparation (`mixnn train --help`)",
             file=sys.stderr,
         )
 

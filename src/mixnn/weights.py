@@ -55,7 +55,10 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
     """
     if weights == "hub":
         if not name.startswith(PREFIX):
-            raise InputError(f"--weights hub is for networks {PREFIX}NAME, the network is {name!r}: give a file")
+            raise InputError(
+                f"--weights hub is for networks {PREFIX}NAME, the network is {name!r}: give a file, "
+                "or --weights null for none"
+            )
         weights = fetch(name)
     tensors = read_weights(Path(weights))
     own = body.state_dict()

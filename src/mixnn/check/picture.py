@@ -13,9 +13,9 @@ from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
 from mixnn.check.findings import Finding, label_counts, parts_of
-from mixnn.check.table import printable
 from mixnn.data.dataset import Dataset
 from mixnn.data.decode import BadImage, decode
+from mixnn.errors import printable
 from mixnn.report.overview import BAD, GOOD, INK, SOFT, save, shortened, tidy
 
 if TYPE_CHECKING:

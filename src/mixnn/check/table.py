@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from mixnn.check.files import Contents
 from mixnn.check.findings import KINDS, WRONG, Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
-from mixnn.errors import InputError
+from mixnn.errors import InputError, printable
 from mixnn.run import TEXT, replacing
 
 COLUMNS = ("severity", "finding", *Finding._fields[1:-1])
@@ -90,11 +90,6 @@ def finding_text(finding: Finding) -> str:
 def _named(part: str, file_name: str, label: str) -> str:
     within = "" if file_name.startswith(f"{part}/") else part
     return printable(" ".join(filter(None, [within, file_name, f"'{label}'" if label else ""])))
-
-
-def printable(text: str) -> str:
-    """Text that keeps to its line: control characters, bytes that are no text and invisible signs as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def aligned(rows: list[list[str]]) -> list[str]:

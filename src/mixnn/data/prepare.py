@@ -74,6 +74,8 @@ def fingerprint(samples: Samples, checksums: NDArray[np.uint32], classes: Sequen
 def check_counts(dataset: Dataset, where: str, least: int = 2) -> None:
     """Raise InputError unless there are two classes, each with `least` training samples."""
     if len(dataset.classes) < 2:
+        if not dataset.classes:
+            raise InputError("the data has no class, all labels are unlabelled ones: correct --data.unlabelled")
         found = ", ".join(dataset.classes)
         raise InputError(f"the data has one class only ({found}): give a folder, or a label, for each class")
     labels = dataset.train.labels if dataset.original is None else dataset.original
