@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mixnn.data.decode import BadImage, decode
-from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles, Selection, pick
+from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles, Names, Selection, pick
 
 
 @pytest.fixture
@@ -160,3 +160,13 @@ def test_stamps_of_selections_and_tables():
     ]
     assert len(set(stamps)) == len(stamps)
     assert column[:2].stamp() == Selection(column, np.array([0, 1])).stamp()
+
+
+def test_names_are_as_in_a_list():
+    listed = ["a.png", "", "ä/😀.jpg", os.fsdecode(b"\xff\xfe.jpg"), "a.png"]
+    names = Names(listed)
+    assert list(names) == listed
+    assert (len(names), names[-1], names[1:4], names[::-2]) == (5, "a.png", listed[1:4], listed[::-2])
+    with pytest.raises(IndexError):
+        names[5]
+    assert list(Names([])) == []

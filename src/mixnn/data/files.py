@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,32 @@ class Selection:
         return hashlib.sha256(self.base.stamp().encode() + self.rows.tobytes()).hexdigest()
 
 
+class Names(Sequence[str]):
+    """N texts in one piece of memory, which processes that decode share.
+
+    A list would not do: to read an item of it writes to it (its reference count), so that a process
+    with a million names soon has a copy of them all.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        encoded = [name.encode("utf-8", "surrogateescape") for name in names]
+        self.text = b"".join(encoded)
+        self.ends = np.cumsum([0, *map(len, encoded)])
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        place = range(len(self))[row]  # counts from the end too, and ends iteration
+        return self.text[self.ends[place] : self.ends[place + 1]].decode("utf-8", "surrogateescape")
+
+
 class ImageFiles:
     """Image files below a folder.
 
@@ -64,7 +90,7 @@ class ImageFiles:
     """
 
     def __init__(self, root: str | os.PathLike[str], names: Sequence[str], *, keep_inside: bool = True) -> None:
-        self.root, self.names, self.keep_inside = os.fspath(root), names, keep_inside
+        self.root, self.names, self.keep_inside = os.fspath(root), Names(names), keep_inside
 
     def __len__(self) -> int:
         return len(self.names)
