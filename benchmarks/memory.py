@@ -3,7 +3,7 @@
     python benchmarks/memory.py IMAGES --folder DIR --out FILE [--files 1000000] [--method mixnn] [--store nowhere]
 
 DIR, on the same disk as IMAGES, is filled with hard links to the images there; ten classes at random, one epoch, 32 px,
-a network too small to matter. Memory is the proportional share (PSS) of the process and of all its children, looked
+by default a network too small to matter. Memory is the proportional share (PSS) of the process and of all its children, looked
 at twice a second: what is their own, what they share, and what is mapped from files.
 """
 
@@ -35,16 +35,18 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--method", default="mixnn")
     parser.add_argument("--store", default="nowhere")
+    parser.add_argument("--network", default="throughput:sparse", help="its features are 48 wide; those of cnn 192")
     given = parser.parse_args()
     peaks = {}
     for files in (FEW, given.files):
         table = make_links(given.images, given.folder, files)
-        peaks[files] = train(table, given.folder / f"run-{files}", given.method, given.store)
+        peaks[files] = train(table, given.folder / f"run-{files}", given)
         print(files, peaks[files], flush=True)
     result = {
         "files": given.files,
         "method": given.method,
         "store": given.store,
+        "network": given.network,
         "peaks": peaks,
         "above_the_small_run_gb": (peaks[given.files]["Pss"] - peaks[FEW]["Pss"]) / 1e9,
         "environment": environment(0, "cpu", "auto"),
@@ -73,11 +75,12 @@ def make_links(images: Path, folder: Path, files: int) -> Path:
     return table
 
 
-def train(table: Path, out: Path, method: str, store: str) -> dict[str, float]:
+def train(table: Path, out: Path, given: argparse.Namespace) -> dict[str, float]:
     """Run it; the peak of each kind of memory in bytes, and the seconds."""
     shutil.rmtree(out, ignore_errors=True)
-    own = ["--mixnn.warmup", "0", "--mixnn.mixup-until", "0", "--mixnn.correct-from", "0"] if method == "mixnn" else []
-    words = ["--network", "throughput:sparse", "--epochs", "1", "--method", method, *own, "--data.store", store]
+    words = ["--network", given.network, "--epochs", "1", "--method", given.method, "--data.store", given.store]
+    if given.method == "mixnn":
+        words += ["--mixnn.warmup", "0", "--mixnn.mixup-until", "0", "--mixnn.correct-from", "0"]
     words += ["--data.image-size", "32", "--data.holdout", "0", "--data.cache-dir", str(out.parent / "cache")]
     command = [sys.executable, "-m", "mixnn", "train", str(table), "--out", str(out), *words]
     began, peak = time.monotonic(), dict.fromkeys(("Pss", *KINDS), 0.0)
