@@ -3,8 +3,8 @@
     python benchmarks/memory.py IMAGES --folder DIR --out FILE [--files 1000000] [--method mixnn] [--store nowhere]
 
 DIR, on the same disk as IMAGES, is filled with hard links to the images there; ten classes at random, one epoch, 32 px,
-by default a network too small to matter. Memory is the proportional share (PSS) of the process and of all its children, looked
-at twice a second: what is their own, what they share, and what is mapped from files.
+by default a network too small to matter. Memory is the proportional share (PSS) of the process and of all its children,
+looked at twice a second: what is their own, what they share, and what is mapped from files.
 """
 
 from __future__ import annotations
