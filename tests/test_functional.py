@@ -209,3 +209,10 @@ def test_bytes_mix_as_their_floats_do():
     own, others = (torch.randint(0, 256, shape, dtype=torch.uint8) for shape in ((5, 3, 4, 4), (5, 2, 3, 4, 4)))
     weights = torch.rand(5, 3).softmax(1)
     torch.testing.assert_close(mix(own, others, weights), mix(own / 255, others / 255, weights))
+
+
+def test_neighbours_without_a_target_get_nothing():
+    near, telling = torch.tensor([[1, 2], [0, 2], [0, 1]]), torch.tensor([True, True, False])
+    a = mixing_weights(torch.tensor([0.0, 0.0, 0.9]), near, telling)
+    torch.testing.assert_close(a[:2], torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]))  # equally bad ones share
+    assert a[0, 2] == a[1, 2] == 0

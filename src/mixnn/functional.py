@@ -149,12 +149,17 @@ def clean_probability(
     return mixture.low_posterior(seen).float(), mixture
 
 
-def mixing_weights(clean: Tensor, neighbors: Tensor) -> Tensor:
+def mixing_weights(clean: Tensor, neighbors: Tensor, telling: Tensor | None = None) -> Tensor:
     """a_i = normalise(w_i, w_n1, …, w_nK): `clean` (N,), `neighbors` int64 (N, K) -> (N, 1 + K).
 
     Rows sum to one; a sample and neighbours that are all certainly wrong share equally.
+
+    Args:
+        telling: bool (N,), whose targets say something, all where None; neighbours of no such target get nothing.
     """
     weights = torch.cat([clean[:, None], clean[neighbors]], 1) + 1e-10
+    if telling is not None:
+        weights[:, 1:] *= telling[neighbors]
     return weights / weights.sum(1, keepdim=True)
 
 

@@ -140,11 +140,12 @@ def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
         drawn = torch.cat([batch.index for batch in method.batches(epoch, data)])
         assert sorted(drawn.tolist()) == (~unknown).nonzero()[:, 0].tolist()
         assert_same(method.targets.rows[unknown], uniform)  # corrected in the third epoch, which has to end first
-        assert epoch == 0 or (method.clean[unknown] == 0).all()
+        assert epoch == 0 or (method.weights[:, 1:][unknown[method.nearest]] == 0).all()
         method.end_epoch()
     assert (method.targets.rows[unknown] != uniform).any(1).all()
     method.begin_epoch(3, data)
-    assert (method.clean[unknown] > 0).any()
+    assert unknown[method.nearest].any()
+    assert (method.weights[:, 1:][unknown[method.nearest]] > 0).all()
 
 
 def test_what_nobody_labelled_says_nothing_of_other_labels() -> None:

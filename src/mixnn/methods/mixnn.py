@@ -157,7 +157,7 @@ class MixNN(Method):
         if self.stage == "neighbors":
             with self.phase("neighbors"):
                 self.nearest = self._search(features)  # (N, K)
-            self.weights = mixing_weights(self.clean, self.nearest)  # a (N, 1 + K)
+            self.weights = mixing_weights(self.clean, self.nearest, self._telling(data.labels))  # a (N, 1 + K)
             if self.neighbors > 0:
                 agreement = neighbor_agreement(data.labels, self.nearest)[data.labels >= 0]
                 self.figures["neighbor_agreement"] = agreement.mean().item()
@@ -171,14 +171,17 @@ class MixNN(Method):
         losses = sample_losses(log_probs, t.argmax(1))
         self.history.copy_(torch.cat([self.history[1:], min_max(losses, labelled)[None]]))
         clean, mixture = self.clean_probability(self.history.nanmean(0), labelled)
-        # A uniform target says nothing yet: such a sample lends none to those it is mixed with.
-        clean = clean.where(labelled | (t.amax(1) > t.amin(1)), 0)
         self.unsure = mixture is None or mixture.separation < self.min_separation
         self.figures["clean_share"] = clean[labelled].gt(0.5).float().mean().item()
         if mixture is not None:
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
             self.figures["mixture_separation"] = mixture.separation
         return clean
+
+    def _telling(self, labels: Tensor) -> Tensor:
+        """Whose target says something, (N,); not that of an unlabelled sample before its first correction."""
+        t = self.targets.rows
+        return (labels >= 0) | (t.amax(1) > t.amin(1))
 
     def _search(self, features: Tensor) -> Tensor:
         """The neighbours of every sample; each rank searches for its share."""
