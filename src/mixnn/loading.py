@@ -108,10 +108,7 @@ def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loade
     unreadable = [row for name, samples in parts.items() for row in unreadable_rows(name, samples, opened[name])]
     if unreadable:
         report(unreadable, sum(map(len, parts.values())), data)
-        dataset = keep_train(dataset, opened["train"].kept)
-        if dataset.heldout is not None:
-            dataset = replace(dataset, heldout=dataset.heldout[opened[dataset.heldout_name].kept])
-        check_counts(dataset, " that can be read", least=1)
+        dataset = readable(dataset, opened)
     if dataset.heldout is not None and len(dataset.heldout) == 0:
         if first_process():
             print(f"mixnn: no accuracy: no image of part {dataset.heldout_name!r} is of use", file=sys.stderr)
@@ -204,6 +201,15 @@ def open_part(name: str, samples: Samples, size: int, store: Store, data: DataOp
     )
 
 
+def readable(dataset: Dataset, opened: Mapping[str, Opened]) -> Dataset:
+    """`dataset` without the images that cannot be read; raises InputError where a class has none left."""
+    dataset = keep_train(dataset, opened["train"].kept)
+    if dataset.heldout is not None:
+        dataset = replace(dataset, heldout=dataset.heldout[opened[dataset.heldout_name].kept])
+    check_counts(dataset, " that can be read", least=1)
+    return dataset
+
+
 def unreadable_rows(name: str, samples: Samples, opened: Opened) -> Iterator[Row]:
     """A row for each image that cannot be read."""
     for row, reason in sorted(opened.bad.items()):
@@ -225,8 +231,7 @@ def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
     if first_process():
         print(
             f"mixnn: {len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: "
-            f"{printable(first)}. "
-            "All are in unreadable.csv",
+            f"{printable(first)}. All are in unreadable.csv",
             file=sys.stderr,
         )
 

@@ -15,7 +15,7 @@ def keep_freed_memory() -> None:
 
     By default, glibc hands large blocks back to the system and asks for new ones at the next batch,
     now and then or always, as it happens; their first use then costs more than what is computed in
-    them: a batch of 128 photos of 96 px took 4 times as long on one thread.
+    them: batches of 128 photos of 96 px took 2.5 times as long on one thread.
     """
     if sys.platform != "linux":
         return
