@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from mixnn.data.random import generator
 from mixnn.distributed import rank, shard, world_size
 
 SHUFFLE, AUGMENT, AUGMENT_PARTNERS = range(3)  # purposes of a derived seed
+GROUPS = 4
 LOOKED_AT = 10_000  # samples that channel statistics are made of
 
 
@@ -69,7 +70,14 @@ class TrainData:
         return -(-(self.samples_per_epoch // self.num_batches) // world_size())
 
     def train_batches(
-        self, epoch: int, *, partners: Tensor | None = None, shuffle: bool = True, augment: bool = True
+        self,
+        epoch: int,
+        *,
+        rows: Tensor | None = None,
+        partners: Tensor | None = None,
+        views: int = 1,
+        shuffle: bool = True,
+        augment: bool = True,
     ) -> Iterator[Batch]:
         """This rank's share of every batch of one epoch.
 
@@ -78,29 +86,74 @@ class TrainData:
 
         Args:
             epoch: counts from 0.
+            rows: int64 (M,), M ≥ 1, the samples an epoch is made of; all that have a label where None.
             partners: int64 (N, K), rows that travel with each sample; augmented on their own.
+            views: how often a sample comes in its batch, each time augmented anew; the second and later ones
+                are its partners, (B, views - 1, …).
             shuffle: a new order each epoch; otherwise that of the data set.
             augment: whether this epoch augments at all.
         """
-        policy: Augmentation = self.augment if augment else "none"
-        order = self._order(epoch, shuffle)
-        repeats = len(order) > len(self.labelled) or self.balanced
+        rows = self.labelled if rows is None else rows.cpu()
+        order = self._order(epoch, rows, shuffle)
+        repeats = len(order) > len(rows) or self.balanced
         # A sample that comes twice in an epoch is augmented in two ways: its draws go by its place in the order.
         keys = torch.arange(len(order)) if repeats else order
+        steps = self.steps_per_epoch or -(-len(rows) // self.batch_size)
+        share = [
+            (batch[own], key[own])
+            for batch, key in zip(order.tensor_split(steps), keys.tensor_split(steps), strict=True)
+            for own in [own_share(len(batch))]
+        ]
         count = len(order) if repeats else len(self)
-        near = None if partners is None else partners.cpu()
+        return self._batches(epoch, share, count, self._travelling(partners, views), augment)
+
+    def grouped_batches(self, epoch: int, groups: Sequence[Tensor], steps: int, *, views: int = 1) -> Iterator[Batch]:
+        """`steps` batches of batch_size samples out of each of several groups, such as labelled and unlabelled ones.
+
+        Each group is gone through in a new order, again and again, for as long as the epoch lasts.
+
+        Args:
+            epoch: counts from 0.
+            groups: G times int64 (M_g,), M_g ≥ 1.
+            steps: batches.
+            views: see `train_batches`.
+
+        Yields:
+            G · b samples, group after group, where b is this rank's share of batch_size: `batch.index.view(G, -1)`.
+        """
+        orders = []
+        for place, rows in enumerate(groups):
+            random = generator(self.seed, epoch, GROUPS, place)
+            turns = -(-steps * self.batch_size // len(rows))
+            order = torch.cat([rows.cpu()[torch.randperm(len(rows), generator=random)] for _ in range(turns)])
+            orders.append(order[: steps * self.batch_size].view(steps, self.batch_size))
+        rows = torch.stack(orders, 1)  # (steps, G, batch_size)
+        keys = torch.arange(rows.numel()).view(rows.shape)
+        own = own_share(self.batch_size)
+        share = [(rows[step][:, own].flatten(), keys[step][:, own].flatten()) for step in range(steps)]
+        return self._batches(epoch, share, rows.numel(), self._travelling(None, views), augment=True)
+
+    def _travelling(self, partners: Tensor | None, views: int) -> Tensor | None:
+        """Which rows come along with each sample, int64 (N, K) on the CPU."""
+        if views > 1:
+            return torch.arange(len(self))[:, None].expand(-1, views - 1)
+        return None if partners is None else partners.cpu()
+
+    def _batches(
+        self, epoch: int, steps: Sequence[tuple[Tensor, Tensor]], count: int, near: Tensor | None, augment: bool
+    ) -> Iterator[Batch]:
+        """A batch for each step: its samples (B,), and which of `count` draws each of them takes (B,)."""
+        policy: Augmentation = self.augment if augment else "none"
         draws = self._draws(epoch, AUGMENT, policy, count)
         near_draws = None if near is None else self._draws(epoch, AUGMENT_PARTNERS, policy, count, near.shape[1])
-        steps, plan = [], []
-        for batch, key in zip(order.tensor_split(self.num_batches), keys.tensor_split(self.num_batches), strict=True):
-            index, key = self._own_share(batch), self._own_share(key)
+        plan = []
+        for index, key in steps:
             rows, drawn = [index], [draws[key]]
             if near is not None and near_draws is not None:
                 rows.append(near[index].flatten())
                 drawn.append(near_draws[key].flatten(0, 1))
-            steps.append(index)
             plan.append(Wanted(torch.cat(rows), None if policy == "none" else torch.cat(drawn)))
-        for index, wanted, inputs in zip(steps, plan, self.pixels.get(plan, policy), strict=True):
+        for (index, _), wanted, inputs in zip(steps, plan, self.pixels.get(plan, policy), strict=True):
             yield self._batch(index, wanted.rows, inputs, None if near is None else near.shape[1])
 
     def full_batches(self, batch_size: int | None = None) -> Iterator[Tensor]:
@@ -120,31 +173,26 @@ class TrainData:
         plan = [Wanted(part) for part in rows.split(size) if len(part)]  # few samples leave some ranks without any
         return self.pixels.get(plan, "none")
 
-    def _order(self, epoch: int, shuffle: bool) -> Tensor:
-        """The samples of an epoch: int64 (samples_per_epoch,)."""
-        rows, wanted = self.labelled, self.samples_per_epoch
+    def _order(self, epoch: int, rows: Tensor, shuffle: bool) -> Tensor:
+        """The samples of an epoch, out of `rows`: int64 (samples_per_epoch,) where these are the labelled ones."""
+        wanted = self.steps_per_epoch * self.batch_size if self.steps_per_epoch else len(rows)
         random = generator(self.seed, epoch, SHUFFLE)
         if self.balanced:
-            rows = self._balanced_rows(wanted, random)
+            rows = self._balanced_rows(rows, wanted, random)
         order = rows[torch.randperm(len(rows), generator=random)] if shuffle else rows.sort().values
         return order.repeat(-(-wanted // len(order)))[:wanted]
 
-    def _balanced_rows(self, wanted: int, random: torch.Generator) -> Tensor:
-        """Equally many rows of every class, up to one; each is used once before any comes again."""
-        labels = self.labels.cpu()
-        classes = labels[self.labelled].unique()
+    def _balanced_rows(self, rows: Tensor, wanted: int, random: torch.Generator) -> Tensor:
+        """Equally many of `rows` of every class, up to one; each is used once before any comes again."""
+        labels = self.labels.cpu()[rows]
+        classes = labels.unique()
         chosen = []
         for place, kind in enumerate(torch.randperm(len(classes), generator=random).tolist()):
-            own = (labels == classes[kind]).nonzero()[:, 0]
+            own = rows[labels == classes[kind]]
             quota = wanted // len(classes) + (place < wanted % len(classes))
             shuffled = [own[torch.randperm(len(own), generator=random)] for _ in range(-(-quota // len(own)))]
             chosen.append(torch.cat([own[:0], *shuffled])[:quota])
         return torch.cat(chosen)
-
-    def _own_share(self, batch: Tensor) -> Tensor:
-        ranks = world_size()
-        places = torch.arange(-(-len(batch) // ranks) * ranks) % len(batch)
-        return batch[places[rank() :: ranks]]
 
     def _draws(self, epoch: int, purpose: int, policy: Augmentation, *shape: int) -> Tensor:
         """What augmentation does with each sample in this epoch: (*shape, number of draws) in 0–1."""
@@ -160,6 +208,13 @@ class TrainData:
             index, pixels, y = (part[size:].unflatten(0, (size, k)) for part in (there, inputs, labels))
             near = Batch(index, pixels, y)
         return Batch(there[:size], inputs[:size], labels[:size], near)
+
+
+def own_share(size: int) -> Tensor:
+    """Which places of a batch are this rank's; the first come twice where ranks do not divide it evenly."""
+    ranks = world_size()
+    places = torch.arange(-(-size // ranks) * ranks) % size
+    return places[rank() :: ranks]
 
 
 def inference_batch(device: torch.device) -> int:
