@@ -23,6 +23,10 @@ torch.set_num_threads(1)  # the tensors here are too small to share out
 CLASSES, EPOCHS, STOP = 3, 6, 4
 # Options that let a few epochs see every stage; a method that writes its tables late needs a line here.
 SHORT: dict[str, dict[str, Any]] = {"mixnn": {"warmup": 1, "mixup_until": 0, "correct_from": 1}}
+# Methods whose steps are `Case.local`; a line each.
+LOCAL = {
+    "colearning",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def variant(name: str, *, local: bool = False, unlabelled: int = 0, **options: A
 
 def method_case(name: str, **options: Any) -> Case:
     """An entry of METHODS with its short schedule."""
-    return Case(name, METHODS[name], SHORT.get(name, {}) | options)
+    return Case(name, METHODS[name], SHORT.get(name, {}) | options, local=name in LOCAL)
 
 
 CASES = [

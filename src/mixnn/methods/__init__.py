@@ -6,11 +6,13 @@ from mixnn.errors import InputError
 from mixnn.lookup import look_up
 from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
+from mixnn.methods.colearning import CoLearning
 from mixnn.methods.mixnn import MixNN
 
 METHODS: dict[str, type[Method]] = {
     "mixnn": MixNN,
     "ce": CrossEntropy,
+    "colearning": CoLearning,
 }
 
 
