@@ -12,6 +12,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from mixnn import METHODS, Classifier, Method, MixNN, SampleTable, TrainData
+from mixnn.methods.dividemix import DivideMix
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the examples are no installed package
@@ -22,10 +23,15 @@ torch.set_num_threads(1)  # the tensors here are too small to share out
 
 CLASSES, EPOCHS, STOP = 3, 6, 4
 # Options that let a few epochs see every stage; a method that writes its tables late needs a line here.
-SHORT: dict[str, dict[str, Any]] = {"mixnn": {"warmup": 1, "mixup_until": 0, "correct_from": 1}}
+SHORT: dict[str, dict[str, Any]] = {
+    "mixnn": {"warmup": 1, "mixup_until": 0, "correct_from": 1},
+    "dividemix": {"warmup": 1},
+}
 # Methods whose steps are `Case.local`; a line each.
 LOCAL = {
     "colearning",
+    "dividemix",
+    "ssr",
 }
 
 
@@ -69,6 +75,8 @@ CASES = [
     variant("three-neighbors", neighbors=3, metric="cosine"),
     variant("window", loss_window=3),
     variant("unlabelled", unlabelled=7),
+    Case("dividemix-labelled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabelled=7),
+    Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabelled=7),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),
 ]
 

@@ -7,12 +7,16 @@ from mixnn.lookup import look_up
 from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.colearning import CoLearning
+from mixnn.methods.dividemix import DivideMix
 from mixnn.methods.mixnn import MixNN
+from mixnn.methods.ssr import SSR
 
 METHODS: dict[str, type[Method]] = {
     "mixnn": MixNN,
     "ce": CrossEntropy,
+    "dividemix": DivideMix,
     "colearning": CoLearning,
+    "ssr": SSR,
 }
 
 

@@ -1,0 +1,199 @@
+"""DivideMix: two networks; each sorts out the clean labels for the other, which learns from the rest without labels.
+
+Li, Socher & Hoi, "DivideMix: Learning with Noisy Labels as Semi-supervised Learning", ICLR 2020, arXiv 2002.07394.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Beta
+from torch.nn.functional import cross_entropy, mse_loss
+
+from mixnn.data.batch import Batch
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import shard
+from mixnn.errors import InputError
+from mixnn.functional import clean_probability, min_max, mix, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.base import Method
+from mixnn.networks import Classifier
+from mixnn.passes import full_pass
+from mixnn.tables import SampleTable
+
+
+class DivideMix(Method):
+    """Trains two networks by MixMatch on the samples that the other one thinks clean, and on the rest without labels.
+
+    Each epoch a mixture of two Gaussians divides each network's losses; the other network takes the division
+    (co-divide), refines the labels of its clean part and guesses those of the rest. Both train in the same step.
+
+    Args:
+        networks, labels, num_classes: see `Method`.
+        warmup: epochs of cross-entropy (paper: 10 of 300 for CIFAR-10, 30 for CIFAR-100).
+        confidence_penalty: weight of -H(p) in the warm-up (paper: 1 for asymmetric noise, Eq. 7, else 0).
+        threshold: τ, above it a clean probability makes a labelled sample (paper: 0.5; 0.6 at 90 % noise).
+        temperature: T of the sharpening (Eq. 4; paper: 0.5).
+        alpha: α of Beta(α, α), of which the share of a sample in its mixture is drawn (Eq. 8; paper: 4).
+        lambda_u: λ_u, weight of the loss of guessed labels (Eq. 12; paper: 0 to 150, public code: 25). Where it is 0,
+            unlabelled samples are only mixed into labelled ones, as in the public code for Clothing1M.
+        rampup: epochs after the warm-up in which the weight grows from 0 to λ_u (public code: 16).
+        loss_window: the mixture sees the mean loss of so many passes (public code: 5 at 90 % noise, else 1).
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+
+    network_count: ClassVar[int] = 2
+    history: Tensor  # (2, loss_window, N) normalised losses of the latest passes, NaN where there was none
+
+    def __init__(
+        self,
+        networks: Sequence[Classifier],
+        labels: Tensor,
+        num_classes: int,
+        *,
+        warmup: int = 10,
+        confidence_penalty: float = 0.0,
+        threshold: float = 0.5,
+        temperature: float = 0.5,
+        alpha: float = 4.0,
+        lambda_u: float = 25.0,
+        rampup: int = 16,
+        loss_window: int = 1,
+    ) -> None:
+        super().__init__(networks, labels, num_classes)
+        for name, value in {"warmup": warmup, "rampup": rampup, "lambda_u": lambda_u}.items():
+            require_between(name, value, 0)
+        for name, value in {"temperature": temperature, "alpha": alpha}.items():
+            require_between(name, value, 0.01)
+        require_between("confidence_penalty", confidence_penalty, 0)
+        require_between("threshold", threshold, 0, 0.999)
+        require_between("loss_window", loss_window, 1)
+        self.warmup = self.first_own_epoch = warmup
+        self.confidence_penalty, self.threshold, self.temperature = confidence_penalty, threshold, temperature
+        self.alpha, self.lambda_u, self.rampup = alpha, lambda_u, rampup
+        self.targets = SampleTable(soft_labels(labels, num_classes))  # to be told; training makes its own at each step
+        self.register_buffer("history", torch.full((2, loss_window, len(labels)), torch.nan))
+
+    def begin_epoch(self, epoch: int, data: TrainData) -> None:
+        super().begin_epoch(epoch, data)
+        if data.balanced:
+            raise InputError("dividemix draws from a labelled and an unlabelled set: leave --balanced off")
+        if epoch < self.warmup:
+            return
+        with self.phase("full_pass"):
+            log_probs = torch.stack([full_pass(network, data).log_probs for network in self.classifiers])  # (2, N, C)
+        with self.phase("mixture"):
+            w = torch.stack([self._judge(k, log_probs[k], data.labels) for k in (0, 1)])  # (2, N)
+        self.figures["clean_share"] = (w > self.threshold)[:, data.labels >= 0].float().mean().item()
+        self.w = w.flip(0)  # co-divide: each network works with the other's
+        own = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
+        self.targets.write(own, self._beliefs(log_probs[:, own].exp(), self.w[:, own], data.labels[own]))
+
+    def _judge(self, k: int, log_probs: Tensor, labels: Tensor) -> Tensor:
+        """Clean probabilities (N,) by the losses of network k; 0 where nobody knows the label."""
+        known = labels >= 0
+        losses = min_max(sample_losses(log_probs, labels.clamp_min(0)), known)
+        self.history[k] = torch.cat([self.history[k, 1:], losses[None]])
+        w, _ = clean_probability(self.history[k].nanmean(0), known, normalized=True)
+        return w * known
+
+    def _beliefs(self, p: Tensor, w: Tensor, labels: Tensor) -> Tensor:
+        """Refined or guessed labels (n, C), mean over the networks; `p` (2, n, C), `w` (2, n), `labels` (n,)."""
+        y, a = soft_labels(labels, self.num_classes), w[..., None]
+        blended = torch.where(a > self.threshold, a * y + (1 - a) * p, p.mean(0))
+        return sharpen(blended, self.temperature).mean(0)
+
+    def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
+        if epoch < self.warmup:
+            return data.train_batches(epoch)
+        clean, known = self.w > self.threshold, data.labels >= 0  # (2, N), (N,)
+        labelled = [rows_of(part, known) for part in clean]
+        unlabelled = [rows_of(~part, torch.ones_like(known)) for part in clean]
+        groups = [labelled[0], unlabelled[0], labelled[1], unlabelled[1]]
+        steps = data.steps_per_epoch or -(-max(map(len, labelled)) // data.batch_size)
+        return data.grouped_batches(epoch, groups, steps, views=2)
+
+    def forward(self, batch: Batch) -> Tensor:
+        if self.epoch < self.warmup:
+            losses = [self._warmup_loss(network(batch.inputs), batch.y) for network in self.classifiers]
+            return torch.stack(losses).sum()
+        assert batch.partners is not None
+        views = torch.stack([batch.inputs, batch.partners.inputs[:, 0]])  # (M, 4 b, …), M = 2
+        x = views.unflatten(1, (2, 2, -1)).movedim(0, 2)  # (network, labelled or not, M, b, …)
+        index, labels = (part.unflatten(0, (2, 2, -1))[:, 0] for part in (batch.index, batch.y))  # (2, b), labelled
+        y = [soft_labels(labels[k], self.num_classes) for k in (0, 1)]  # (b, C)
+        q = [self._targets(k, x[k], y[k], self.w[k, index[k], None]) for k in (0, 1)]  # before either learns
+        losses = [self._mixmatch_loss(self.classifiers[k], x[k].flatten(0, 2), q[k].flatten(0, 2)) for k in (0, 1)]
+        return torch.stack(losses).sum()
+
+    def _warmup_loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """CE - weight · H(p), Eq. 6 and 7: `logits` (B, C), `y` (B,) -> scalar."""
+        entropy = soft_cross_entropy(logits, logits.softmax(1))
+        return cross_entropy(logits, y) - self.confidence_penalty * entropy
+
+    @torch.no_grad()
+    def _targets(self, k: int, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """Labels for network k, (2, M, b, C), the same for all M views: refined, then guessed (Eq. 3 to 5).
+
+        Args:
+            x: (2, M, b, …), labelled and unlabelled samples.
+            y: (b, C), given labels of the labelled ones.
+            w: (b, 1), their clean probabilities.
+        """
+        own, other = self.classifiers[k], self.classifiers[1 - k]
+        p = own(x.flatten(0, 2)).softmax(1).unflatten(0, x.shape[:3]).mean(1)  # (2, b, C), batch norm as in training
+        other.eval()
+        p_other = other(x[1].flatten(0, 1)).softmax(1).unflatten(0, x.shape[1:3]).mean(0)  # (b, C)
+        other.train(self.training)
+        refined = w * y + (1 - w) * p[0]
+        guessed = (p[1] + p_other) / 2
+        q = sharpen(torch.stack([refined, guessed]), self.temperature)
+        return q[:, None].expand(-1, x.shape[1], -1, -1)
+
+    def _mixmatch_loss(self, network: Classifier, x: Tensor, q: Tensor) -> Tensor:
+        """L_X + λ_u L_U + L_reg (Eq. 12): `x` (n, …) and `q` (n, C), the first half labelled -> scalar."""
+        half = len(x) // 2
+        used = len(x) if self.lambda_u > 0 else half
+        share = float(Beta(self.alpha, self.alpha).sample())
+        own_share = max(share, 1 - share)  # λ' (Eq. 9), one for the batch
+        other = torch.randperm(len(x), device=x.device)[:used]
+        weights = x.new_tensor([own_share, 1 - own_share], dtype=torch.float32).expand(used, 2)
+        logits = network(mix(x[:used], x[other, None], weights))
+        q = mix(q[:used], q[other, None], weights)
+        loss = soft_cross_entropy(logits[:half], q[:half]) + prior_penalty(logits)  # L_X + L_reg
+        if self.lambda_u > 0:
+            ramp = min(1.0, (self.epoch - self.warmup) / max(1, self.rampup))
+            loss = loss + ramp * self.lambda_u * mse_loss(logits[half:].softmax(1), q[half:])
+        return loss
+
+    def soft_targets(self) -> Tensor:
+        return self.targets.rows
+
+
+def sharpen(p: Tensor, temperature: float) -> Tensor:
+    """p^(1/T), rows summing to one again (Eq. 4): (…, C) -> (…, C)."""
+    return (p.log() / temperature).softmax(-1)
+
+
+def prior_penalty(logits: Tensor) -> Tensor:
+    """L_reg = Σ_c π_c log(π_c / mean p_c) with π_c = 1/C (Eq. 11): `logits` (B, C) -> scalar, ≥ 0."""
+    batch, classes = logits.shape
+    log_mean = logits.log_softmax(1).logsumexp(0) - math.log(batch)  # (C,)
+    return -math.log(classes) - log_mean.mean()
+
+
+def rows_of(part: Tensor, whole: Tensor) -> Tensor:
+    """Where `part`, bool (N,), holds, int64 (M,); if that is nowhere, where `whole` does."""
+    return (part if part.any() else whole).nonzero()[:, 0]
+
+
+def require_between(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Raise InputError unless low ≤ value ≤ high and value is finite."""
+    if not (low <= value <= high and math.isfinite(value)):
+        allowed = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+        raise InputError(f"dividemix.{name} is {value}: use {allowed}")
