@@ -1,0 +1,178 @@
+"""SSR: relabel what the network is sure of, train on the labels that their neighbours agree with.
+
+Feng, Tzimiropoulos & Patras, "SSR: An Efficient and Robust Framework for Learning with Unknown Label Noise",
+BMVC 2022, arXiv 2111.11288.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from mixnn.data.batch import Batch
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import gather_rows, shard
+from mixnn.errors import InputError
+from mixnn.functional import mix, soft_cross_entropy, soft_labels
+from mixnn.methods.base import Method
+from mixnn.neighbors import nearest_neighbors
+from mixnn.networks import Classifier
+from mixnn.passes import full_pass
+
+HIDDEN, PROJECTED = 256, 128  # widths of the two heads (public code, CIFAR)
+
+
+class SSR(Method):
+    """Relabels what the network is sure of, and trains on the samples whose neighbours agree with their label.
+
+    Each epoch begins anew with the given labels. A class of which no sample is selected is left out of that epoch;
+    where none is selected at all, all samples are.
+
+    Args:
+        network, labels, num_classes: see `Method`.
+        warmup: epochs that select everything, as it is labelled (the paper: none, random features do).
+        theta_r: θ_r in 0–1, a sample is relabelled above this probability (public code: 0.9; CIFAR-100 with 50 % or
+            more of noise 0.8, mini-WebVision and ANIMAL-10N 0.95, Clothing1M 0.99).
+        theta_s: θ_s in 0–1, a sample is selected from this consistency on (paper: 1, its label wins the vote).
+        neighbors: K in 1 to N - 1, how many vote, other than the sample itself (paper: 200); where None,
+            200, or N / C where a mean class has fewer.
+        mixup_alpha: α > 0 of the mixing coefficient's Beta(α, α) (public code: 4 for CIFAR, elsewhere 0.5).
+        feature_consistency: λ ≥ 0, weight of the feature-consistency loss; 1 is SSR+, 0 SSR, without its two heads
+            and at about half the cost.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+
+    relabelled: Tensor  # l^r int64 (N,), this epoch's labels
+
+    def __init__(
+        self,
+        network: Classifier,
+        labels: Tensor,
+        num_classes: int,
+        *,
+        warmup: int = 0,
+        theta_r: float = 0.9,
+        theta_s: float = 1.0,
+        neighbors: int | None = None,
+        mixup_alpha: float = 4.0,
+        feature_consistency: float = 1.0,
+    ) -> None:
+        super().__init__(network, labels, num_classes)
+        if neighbors is None:
+            neighbors = max(1, min(200, len(labels) // num_classes))
+        for name, value, right, allowed in [
+            ("warmup", warmup, warmup >= 0, "at least 0"),
+            ("theta_r", theta_r, 0 <= theta_r <= 1, "0 to 1"),
+            ("theta_s", theta_s, 0 <= theta_s <= 1, "0 to 1"),
+            ("neighbors", neighbors, 1 <= neighbors < len(labels), f"1 to {len(labels) - 1}"),
+            ("mixup_alpha", mixup_alpha, 0 < mixup_alpha < math.inf, "a number above 0"),
+            ("feature_consistency", feature_consistency, 0 <= feature_consistency < math.inf, "at least 0"),
+        ]:
+            if not right:
+                raise InputError(f"ssr.{name} is {value}: use {allowed}")
+        self.warmup = self.first_own_epoch = warmup
+        self.theta_r, self.theta_s, self.neighbors = theta_r, theta_s, neighbors
+        self.mixup_alpha, self.feature_consistency = mixup_alpha, feature_consistency
+        if feature_consistency > 0:
+            self.h_proj = perceptron(self.network.head.in_features)
+            self.h_pred = perceptron(PROJECTED)
+        self.register_buffer("relabelled", labels.clone())
+
+    def begin_epoch(self, epoch: int, data: TrainData) -> None:
+        super().begin_epoch(epoch, data)
+        labelled = data.labels >= 0
+        self.relabelled.copy_(data.labels)
+        self.selected = labelled  # (N,)
+        if epoch >= self.warmup:
+            with self.phase("full_pass"):
+                f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
+            self.relabelled.copy_(relabel(data.labels, log_p.exp(), self.theta_r))
+            with self.phase("neighbors"):  # each rank searches for its share
+                near = nearest_neighbors(f, self.neighbors, rows=shard(len(data)), metric="cosine")
+                q = gather_rows(balanced_vote(self.relabelled, near, self.num_classes))  # (N, C)
+            c = consistency(q, self.relabelled)  # (N,)
+            self.selected = labelled & (c >= self.theta_s)
+        self.figures["clean_share"] = self.selected[labelled].float().mean().item()
+
+    def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
+        chosen = (self.selected if self.selected.any() else data.labels >= 0).nonzero()[:, 0]
+        groups = [class_balanced(chosen, self.relabelled[chosen])]
+        if self.feature_consistency > 0:
+            groups.append(data.labelled)
+        return data.grouped_batches(epoch, groups, data.num_batches, views=2)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The selected come first, b of them; then, for SSR+, b of all."""
+        assert batch.partners is not None
+        view1, view2 = batch.inputs, batch.partners.inputs[:, 0]
+        b = len(view1) // 2 if self.feature_consistency > 0 else len(view1)
+        x = torch.cat([view1[:b], view2[:b]])  # (2b, …)
+        t = soft_labels(self.relabelled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
+        partner = torch.randperm(2 * b, device=t.device)[:, None]
+        share = torch.distributions.Beta(self.mixup_alpha, self.mixup_alpha).sample().to(t.device)  # one for the batch
+        share = torch.maximum(share, 1 - share)
+        a = torch.stack([share, 1 - share]).expand(2 * b, 2)
+        loss = soft_cross_entropy(self.network(mix(x, x[partner], a)), mix(t, t[partner], a))
+        if self.feature_consistency > 0:
+            loss = loss + self.feature_consistency * self._feature_loss(view1[b:], view2[b:])
+        return loss
+
+    def _feature_loss(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """L_fc: minus the cosine of one view's projection, which learns nothing, and its prediction from the other."""
+        with torch.no_grad():
+            z1 = self.h_proj(self.network.features_and_logits(x1)[0])  # (b, PROJECTED)
+        h2 = self.h_pred(self.h_proj(self.network.features_and_logits(x2)[0]))
+        return -cosine_similarity(h2, z1).mean()
+
+    def soft_targets(self) -> Tensor:
+        return soft_labels(self.relabelled, self.num_classes)
+
+
+def perceptron(width: int) -> nn.Sequential:
+    """(B, width) -> (B, PROJECTED). It only ever trains, so that its batch norm needs no running statistics."""
+    norm = nn.BatchNorm1d(HIDDEN, track_running_stats=False)
+    return nn.Sequential(nn.Linear(width, HIDDEN, bias=False), norm, nn.ReLU(), nn.Linear(HIDDEN, PROJECTED))
+
+
+def relabel(labels: Tensor, p: Tensor, theta_r: float) -> Tensor:
+    """l^r: the likeliest class where its probability is above θ_r, else the given label.
+
+    Args:
+        labels: int64 (N,).
+        p: (N, C), rows sum to one.
+    """
+    confidence, predicted = p.max(1)
+    return predicted.where(confidence > theta_r, labels)
+
+
+def balanced_vote(labels: Tensor, neighbors: Tensor, num_classes: int) -> Tensor:
+    """q_i = π⁻¹ · (1/K) Σ_j y_j over the neighbours (Eq. 1), π counting the samples of each class: (n, C), ≥ 0.
+
+    Args:
+        labels: int64 (N,); those below 0 have no vote.
+        neighbors: int64 (n, K), rows of `labels`.
+    """
+    votes = labels[neighbors]  # (n, K)
+    q = torch.zeros(len(votes), num_classes, device=labels.device)
+    q.scatter_add_(1, votes.clamp_min(0), (votes >= 0).float())  # whole numbers: the same in any order
+    pi = labels[labels >= 0].bincount(minlength=num_classes).clamp_min(1)
+    return q / votes.shape[1] / pi
+
+
+def consistency(q: Tensor, labels: Tensor) -> Tensor:
+    """c_i = q_i(l_i) / max q_i (Eq. 2): `q` (N, C), `labels` int64 (N,) -> (N,) in 0–1; 0 where there is no label."""
+    own = q.gather(1, labels.clamp_min(0)[:, None])[:, 0]
+    return own / q.amax(1).clamp_min(torch.finfo(q.dtype).tiny) * (labels >= 0)
+
+
+def class_balanced(rows: Tensor, labels: Tensor) -> Tensor:
+    """`rows` int64 (M,), repeated so that every class of their `labels` (M,) comes as often as the most frequent."""
+    classes = [rows[labels == label] for label in labels.unique()]
+    most = max(len(own) for own in classes)
+    return torch.cat([own[torch.arange(most, device=own.device) % len(own)] for own in classes])
