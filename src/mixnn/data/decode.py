@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from mixnn.data.fast_jpeg import decode_jpeg
 from mixnn.errors import InputError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -54,6 +55,8 @@ def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
     try:
         if isinstance(source, str):
             refuse_pipe(source)
+        if (pixels := decode_jpeg(source, size)) is not None:
+            return square(pixels, size)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return to_square(image, size)
     except DAMAGE as error:
@@ -128,13 +131,15 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+def square(image: Image.Image | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """The middle of an RGB image, as large as its short side: uint8 (size, size, 3)."""
-    width, height = image.size
+    width, height = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     if side == size:
         return np.asarray(image)[top : top + side, left : left + side]
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(image)
     # `reducing_gap` shrinks by whole factors first, where the image is much larger.
     box = (left, top, left + side, top + side)
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
