@@ -25,12 +25,15 @@ CLASSES, EPOCHS, STOP = 3, 6, 4
 # Options that let a few epochs see every stage; a method that writes its tables late needs a line here.
 SHORT: dict[str, dict[str, Any]] = {
     "mixnn": {"warmup": 1, "mixup_until": 0, "correct_from": 1},
+    "selc": {"correct_from": 1},
+    "fine": {"warmup": 1},
     "dividemix": {"warmup": 1},
 }
 # Methods whose steps are `Case.local`; a line each.
 LOCAL = {
     "colearning",
     "dividemix",
+    "fine",
     "ssr",
 }
 

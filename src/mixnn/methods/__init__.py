@@ -8,12 +8,18 @@ from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.colearning import CoLearning
 from mixnn.methods.dividemix import DivideMix
+from mixnn.methods.elr import ELR
+from mixnn.methods.fine import FINE
 from mixnn.methods.mixnn import MixNN
+from mixnn.methods.selc import SELC
 from mixnn.methods.ssr import SSR
 
 METHODS: dict[str, type[Method]] = {
     "mixnn": MixNN,
     "ce": CrossEntropy,
+    "elr": ELR,
+    "selc": SELC,
+    "fine": FINE,
     "dividemix": DivideMix,
     "colearning": CoLearning,
     "ssr": SSR,

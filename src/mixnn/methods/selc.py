@@ -1,0 +1,53 @@
+"""SELC: labels give way to a moving average of predictions.
+
+Lu & He, "SELC: Self-Ensemble Label Correction Improves Learning with Noisy Labels", IJCAI 2022, arXiv 2205.01156.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from mixnn.data.batch import Batch
+from mixnn.errors import InputError
+from mixnn.functional import ema, soft_cross_entropy, soft_labels
+from mixnn.methods.base import Method
+from mixnn.networks import Classifier
+from mixnn.tables import SampleTable
+
+
+class SELC(Method):
+    """Self-ensemble label correction: from epoch E_s on, targets move from the labels to the predictions.
+
+    Args:
+        network, labels, num_classes: see `Method`.
+        correct_from: E_s, first epoch that corrects, counted from 0; cross-entropy before (authors' code: 20 to 40
+            of 200 for CIFAR, 5 of 40 for Clothing1M).
+        alpha: α of the moving average, in 0–1 (authors' code: 0.9; for Clothing1M 0.8).
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+
+    def __init__(
+        self, network: Classifier, labels: Tensor, num_classes: int, *, correct_from: int = 10, alpha: float = 0.9
+    ) -> None:
+        super().__init__(network, labels, num_classes)
+        if correct_from < 0:
+            raise InputError(f"selc.correct_from is {correct_from}: use 0 or more")
+        if not 0 <= alpha <= 1:
+            raise InputError(f"selc.alpha is {alpha}: use 0 to 1")
+        self.correct_from, self.alpha = correct_from, alpha
+        self.first_own_epoch = correct_from
+        self.targets = SampleTable(soft_labels(labels, num_classes))  # t
+
+    def forward(self, batch: Batch) -> Tensor:
+        logits = self.network(batch.inputs)  # (B, C)
+        if self.epoch < self.correct_from:
+            return cross_entropy(logits, batch.y)
+        t = ema(self.targets[batch.index], logits.detach().softmax(1), self.alpha)  # (B, C), this step's p in it
+        self.targets.write(batch.index, t)
+        return soft_cross_entropy(logits, t)
+
+    def soft_targets(self) -> Tensor:
+        return self.targets.rows
