@@ -25,6 +25,7 @@ CLASSES, EPOCHS, STOP = 3, 6, 4
 # Options that let a few epochs see every stage; a method that writes its tables late needs a line here.
 SHORT: dict[str, dict[str, Any]] = {
     "mixnn": {"warmup": 1, "mixup_until": 0, "correct_from": 1},
+    "coteaching": {"rampup": 2},
     "selc": {"correct_from": 1},
     "fine": {"warmup": 1},
     "dividemix": {"warmup": 1},
@@ -32,8 +33,10 @@ SHORT: dict[str, dict[str, Any]] = {
 # Methods whose steps are `Case.local`; a line each.
 LOCAL = {
     "colearning",
+    "coteaching",
     "dividemix",
     "fine",
+    "mixup",
     "ssr",
 }
 
@@ -78,6 +81,8 @@ CASES = [
     variant("three-neighbors", neighbors=3, metric="cosine"),
     variant("window", loss_window=3),
     variant("unlabelled", unlabelled=7),
+    Case("gce-truncated", METHODS["gce"], {"k": 0.3, "prune_from": 1, "prune_every": 2}, unlabelled=7),
+    Case("coteaching-unlabelled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabelled=7),
     Case("dividemix-labelled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabelled=7),
     Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabelled=7),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),

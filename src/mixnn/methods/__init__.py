@@ -7,16 +7,24 @@ from mixnn.lookup import look_up
 from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.colearning import CoLearning
+from mixnn.methods.coteaching import CoTeaching
 from mixnn.methods.dividemix import DivideMix
 from mixnn.methods.elr import ELR
 from mixnn.methods.fine import FINE
+from mixnn.methods.gce import GCE
 from mixnn.methods.mixnn import MixNN
+from mixnn.methods.mixup import Mixup
+from mixnn.methods.sce import SCE
 from mixnn.methods.selc import SELC
 from mixnn.methods.ssr import SSR
 
 METHODS: dict[str, type[Method]] = {
     "mixnn": MixNN,
     "ce": CrossEntropy,
+    "mixup": Mixup,
+    "gce": GCE,
+    "sce": SCE,
+    "coteaching": CoTeaching,
     "elr": ELR,
     "selc": SELC,
     "fine": FINE,

@@ -1,0 +1,77 @@
+"""Generalised cross-entropy: a loss between cross-entropy, which fits, and absolute error, which withstands noise.
+
+Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
+arXiv 1805.07836.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mixnn.data.batch import Batch
+from mixnn.data.train_data import TrainData
+from mixnn.errors import InputError
+from mixnn.functional import sample_losses
+from mixnn.methods.base import Method
+from mixnn.networks import Classifier
+from mixnn.passes import full_pass
+
+
+class GCE(Method):
+    """L_q loss: samples that the network disagrees with weigh less than in cross-entropy.
+
+    Args:
+        network, labels, num_classes: see `Method`.
+        q: from 0.001, next to cross-entropy, to 1, which is mean absolute error (paper: 0.7).
+        k: truncates the loss (section 3.3): labels that got a probability up to k do not train at all. From 0, which
+            is no truncation, to below 1 (paper: both, with k 0.5).
+        prune_from: first epoch with a truncated loss (paper: a third or half of the run: 40 of 120 for CIFAR-10).
+        prune_every: epochs from one choice of these labels to the next (paper: 10 of 120).
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+
+    kept: Tensor  # (N,) bool, w: whose label trains
+
+    def __init__(
+        self,
+        network: Classifier,
+        labels: Tensor,
+        num_classes: int,
+        *,
+        q: float = 0.7,
+        k: float = 0.0,
+        prune_from: int = 15,
+        prune_every: int = 5,
+    ) -> None:
+        super().__init__(network, labels, num_classes)
+        if not 1e-3 <= q <= 1:
+            raise InputError(f"gce.q is {q}: use 0.001 to 1")
+        if not 0 <= k < 1:
+            raise InputError(f"gce.k is {k}: use a number from 0 to below 1")
+        for name, value, low in [("prune_from", prune_from, 0), ("prune_every", prune_every, 1)]:
+            if value < low:
+                raise InputError(f"gce.{name} is {value}: use at least {low}")
+        self.q, self.k, self.prune_from, self.prune_every = q, k, prune_from, prune_every
+        self.register_buffer("kept", torch.ones(len(labels), dtype=torch.bool))
+
+    def begin_epoch(self, epoch: int, data: TrainData) -> None:
+        super().begin_epoch(epoch, data)
+        since = epoch - self.prune_from
+        if self.k == 0 or since < 0:
+            return
+        labelled = data.labels >= 0
+        if since % self.prune_every == 0:
+            with self.phase("full_pass"):
+                log_probs = full_pass(self.network, data).log_probs  # (N, C)
+            p = (-sample_losses(log_probs, data.labels.clamp_min(0))).exp()  # (N,)
+            self.kept.copy_(p > self.k)
+        self.figures["clean_share"] = self.kept[labelled].float().mean().item()
+
+    def forward(self, batch: Batch) -> Tensor:
+        log_p = -sample_losses(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), of the given label
+        loss = -torch.expm1(self.q * log_p) / self.q  # (B,), L_q = (1 - p^q) / q
+        bound = (1 - self.k**self.q) / self.q  # L_q(k)
+        return loss.where(self.kept[batch.index], bound).mean()
