@@ -162,7 +162,7 @@ def balanced_vote(labels: Tensor, neighbors: Tensor, num_classes: int) -> Tensor
     q = torch.zeros(len(votes), num_classes, device=labels.device)
     q.scatter_add_(1, votes.clamp_min(0), (votes >= 0).float())  # whole numbers: the same in any order
     pi = labels[labels >= 0].bincount(minlength=num_classes).clamp_min(1)
-    return q / votes.shape[1] / pi
+    return q / (votes.shape[1] * pi)  # one rounding: classes whose votes are equal stay equal
 
 
 def consistency(q: Tensor, labels: Tensor) -> Tensor:
