@@ -4,6 +4,7 @@
 
 IMAGES is a folder of image files, listed --repeat times. Taken in turn, the median counts:
 * bare: Pillow opens, resizes (short side, centre) and hands out an array; --workers processes do nothing else.
+* bare, simplejpeg: the same with the decoder that `mixnn[jpeg]` brings, which is what the next ones use.
 * nowhere, cache: an epoch of cross-entropy on a network too small to matter, images decoded by --workers
   processes at each use (training itself on one thread), or taken from the memory-mapped cache.
 * MixNN with the cache, each sample with one neighbour, beside cross-entropy, with the small network of the default.
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -43,6 +45,7 @@ from mixnn.run import environment
 from mixnn.train.loop import fit
 
 CLASSES = 10
+Decode = Callable[[str, int], NDArray[np.uint8]]
 
 
 def main() -> None:
@@ -67,7 +70,8 @@ def main() -> None:
             opened = open_images(samples.images, given.size, store=store, cache_dir=Path(folder), workers=given.workers)
             sets[store] = train_data(samples, opened, given.size, options, device)
         measures: dict[str, Callable[[], float]] = {
-            "bare": lambda: bare(given.images, names, given.size, given.workers),
+            "bare": lambda: bare(with_pillow, given.images, names, given.size, given.workers),
+            "bare, simplejpeg": lambda: bare(with_simplejpeg, given.images, names, given.size, given.workers),
             "nowhere": on_one_thread(
                 trained(CrossEntropy(tiny(given.size), sets["nowhere"].labels, CLASSES), sets["nowhere"], options)
             ),
@@ -91,6 +95,7 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in rates.items()}
     ratios = {
         "nowhere / bare": median["nowhere"] / median["bare"],
+        "nowhere / bare, simplejpeg": median["nowhere"] / median["bare, simplejpeg"],
         "cache / bare": median["cache"] / median["bare"],
         "mixnn epoch / ce epoch": median["ce, default network"] / median["mixnn, default network"],
     }
@@ -111,27 +116,40 @@ def round_to(values: list[float]) -> list[int]:
     return [round(value) for value in values]
 
 
-def bare(folder: Path, names: list[str], size: int, workers: int) -> float:
+def bare(decode: Decode, folder: Path, names: list[str], size: int, workers: int) -> float:
     """Seconds to decode and resize every image in `workers` processes that are there already."""
     parts = [names[i::workers] for i in range(workers)]
     with multiprocessing.Pool(workers) as pool:
-        pool.starmap(decode_all, [(folder, part[:10], size) for part in parts])
+        pool.starmap(decode_all, [(decode, folder, part[:10], size) for part in parts])
         began = time.perf_counter()
-        pool.starmap(decode_all, [(folder, part, size) for part in parts], chunksize=1)
+        pool.starmap(decode_all, [(decode, folder, part, size) for part in parts], chunksize=1)
         return time.perf_counter() - began
 
 
-def decode_all(folder: Path, names: list[str], size: int) -> None:
+def decode_all(decode: Decode, folder: Path, names: list[str], size: int) -> None:
     for name in names:
-        with Image.open(os.path.join(folder, name)) as image:
-            width, height = image.size
-            side = min(width, height)
-            left, top = (width - side) // 2, (height - side) // 2
-            box = (left, top, left + side, top + side)
-            pixels: NDArray[np.uint8] = np.asarray(
-                image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC, box=box)
-            )
-            assert pixels.shape == (size, size, 3)
+        assert decode(os.path.join(folder, name), size).shape == (size, size, 3)
+
+
+def with_pillow(path: str, size: int) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        return resized(image.convert("RGB"), size)
+
+
+def with_simplejpeg(path: str, size: int) -> NDArray[np.uint8]:
+    with open(path, "rb", buffering=0) as file:
+        pixels = simplejpeg.decode_jpeg(file.read(), colorspace="RGB")
+    if min(pixels.shape[:2]) != size:
+        return resized(Image.fromarray(pixels), size)
+    top, left = ((side - size) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + size, left : left + size]
+
+
+def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
 
 
 def trained(method: Method, data: TrainData, options: TrainOptions) -> Callable[[], float]:
