@@ -146,9 +146,10 @@ class DivideMix(Method):
             w: (b, 1), their clean probabilities.
         """
         own, other = self.classifiers[k], self.classifiers[1 - k]
-        p = own(x.flatten(0, 2)).softmax(1).unflatten(0, x.shape[:3]).mean(1)  # (2, b, C), batch norm as in training
+        p = torch.stack([own(view).softmax(1) for view in x.flatten(0, 1)])  # (4, b, C), batch norm as in training
+        p = p.unflatten(0, x.shape[:2]).mean(1)  # (2, b, C)
         other.eval()
-        p_other = other(x[1].flatten(0, 1)).softmax(1).unflatten(0, x.shape[1:3]).mean(0)  # (b, C)
+        p_other = torch.stack([other(view).softmax(1) for view in x[1]]).mean(0)  # (b, C)
         other.train(self.training)
         refined = w * y + (1 - w) * p[0]
         guessed = (p[1] + p_other) / 2
