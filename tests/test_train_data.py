@@ -151,6 +151,96 @@ def test_steps_per_epoch(n, batch_size, steps, shuffle):
     assert sorted(drawn[:n]) == sorted(set(drawn))  # each once before any comes again
 
 
+@given(st.sets(st.integers(0, 29), min_size=1), st.integers(1, 40), st.booleans())
+def test_an_epoch_of_some_samples(rows, batch_size, shuffle):
+    data = numbered(30, batch_size=batch_size)
+    batches = list(data.train_batches(1, rows=torch.tensor(list(rows)), shuffle=shuffle))
+    drawn = [i for batch in batches for i in batch.index.tolist()]
+    assert sorted(drawn) == sorted(rows)
+    assert shuffle or drawn == sorted(rows)
+    assert len(batches) == -(-len(rows) // batch_size)
+    for batch in batches:
+        torch.testing.assert_close(batch.x[:, 0, 0, 0] * 255, batch.index.float())
+
+
+def test_some_samples_are_repeated_for_as_many_steps_as_asked_for():
+    data = numbered(30, batch_size=4, steps_per_epoch=6)
+    batches = list(data.train_batches(0, rows=torch.tensor([3, 5, 29])))
+    assert [len(batch.index) for batch in batches] == [4] * 6
+    assert torch.cat([batch.index for batch in batches]).bincount()[[3, 5, 29]].tolist() == [8, 8, 8]
+
+
+def test_some_samples_are_drawn_whether_labelled_or_not():
+    data = TrainData(images(4), torch.tensor([0, -1, 1, -1]), batch_size=2)
+    drawn = [i for batch in data.train_batches(0, rows=torch.tensor([0, 1])) for i in batch.index.tolist()]
+    assert sorted(drawn) == [0, 1]
+
+
+@given(st.lists(st.sets(st.integers(0, 19), min_size=1), min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 6))
+def test_groups_keep_their_place_and_are_gone_through(groups, batch_size, steps):
+    """Also those of fewer samples than a batch has: each is used once before any of its group comes again."""
+    data = numbered(20, batch_size=batch_size)
+    batches = list(data.grouped_batches(2, [torch.tensor(list(group)) for group in groups], steps))
+    assert len(batches) == steps
+    for batch in batches:
+        assert batch.partners is None
+        assert torch.equal(batch.y, batch.index)
+    drawn = torch.cat([batch.index.view(len(groups), batch_size) for batch in batches], 1)  # (G, steps · batch_size)
+    for group, own in zip(groups, drawn.tolist(), strict=True):
+        for turn in range(0, len(own), len(group)):
+            part = own[turn : turn + len(group)]
+            assert len(set(part)) == len(part)
+            assert set(part) <= group
+            assert len(part) < len(group) or set(part) == group
+
+
+def test_groups_come_in_a_new_order_each_time():
+    data, group = numbered(60, batch_size=60), torch.arange(60)
+
+    def orders(epoch: int) -> list[list[int]]:
+        return [
+            row for batch in data.grouped_batches(epoch, [group, group], 2) for row in batch.index.view(2, 60).tolist()
+        ]
+
+    assert orders(0) == orders(0)
+    distinct = {tuple(row) for epoch in range(2) for row in orders(epoch)}
+    assert len(distinct) == 2 * 2 * 2  # epochs, turns, groups of the same samples
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_every_group(monkeypatch, ranks, views):
+    """Samples and what augmentation does with them, which is also the first repeats' where ranks do not divide them."""
+    data = TrainData(images(22), torch.arange(22), batch_size=8, augment="strong")
+    groups = [torch.arange(0, 12), torch.arange(12, 22), torch.tensor([5])]
+
+    def drawn() -> list[list[list[tuple[int, bytes]]]]:
+        """By step and group, the samples with their pixels in all views."""
+        found = []
+        for batch in data.grouped_batches(1, groups, 3, views=views):
+            pixels = batch.inputs[:, None]
+            if views > 1:
+                pixels = torch.cat([pixels, batch.partners.inputs], 1)
+            samples = [(i, x.numpy().tobytes()) for i, x in zip(batch.index.tolist(), pixels, strict=True)]
+            size = len(samples) // len(groups)
+            found.append([samples[g * size : (g + 1) * size] for g in range(len(groups))])
+        return found
+
+    whole = drawn()
+    monkeypatch.setattr(train_data, "world_size", lambda: ranks)
+    shares = []
+    for rank in range(ranks):
+        monkeypatch.setattr(train_data, "rank", lambda rank=rank: rank)
+        shares.append(drawn())
+    missing = -8 % ranks  # so many of a group's first samples are used twice
+    for step, batch in enumerate(whole):
+        for g, group in enumerate(batch):
+            assert {i for i, _ in group} <= set(groups[g].tolist())
+            together = [sample for share in shares for sample in share[step][g]]
+            assert sorted(together) == sorted(group + group[:missing])
+            assert len({len(share[step][g]) for share in shares}) == 1
+
+
 def test_full_batches_are_the_data_in_order_and_unaugmented():
     data = TrainData(images(11), torch.zeros(11, dtype=torch.int64))
     parts = list(data.full_batches(batch_size=4))
@@ -217,6 +307,35 @@ def test_augmentation_of_repeats_does_not_depend_on_the_batch_size(options):
         data = TrainData(images(6), torch.tensor([0, 1, 0, 0, 0, 0]), batch_size=batch_size, seed=2, **steps)
         epochs.append(torch.cat([batch.x for batch in data.train_batches(1)]))
     assert torch.equal(*epochs)
+
+
+def test_views_are_one_sample_augmented_anew():
+    data = TrainData(images(30), torch.arange(30), batch_size=15, augment="strong")
+    groups = [torch.arange(20), torch.arange(20, 30)]
+    alone = list(data.train_batches(0))
+    for batch in [*data.train_batches(0, views=3), *data.grouped_batches(0, groups, 2, views=3)]:
+        assert torch.equal(batch.partners.index, batch.index[:, None].expand(-1, 2))
+        assert torch.equal(batch.partners.y, batch.y[:, None].expand(-1, 2))
+        views = torch.cat([batch.inputs[:, None], batch.partners.inputs], 1)
+        different = [not torch.equal(views[:, one], views[:, other]) for one, other in ((0, 1), (0, 2), (1, 2))]
+        assert all(different)
+    for batch, single in zip(data.train_batches(0, views=2), alone, strict=True):  # the first is what it is alone
+        assert torch.equal(batch.inputs, single.inputs)
+
+
+def test_views_of_what_is_not_augmented_are_the_same():
+    data = TrainData(images(9), torch.zeros(9, dtype=torch.int64), augment="none")
+    [batch] = data.train_batches(0, views=2)
+    assert torch.equal(batch.partners.inputs[:, 0], batch.inputs)
+    assert torch.equal(batch.inputs, images(9)[batch.index])
+
+
+def test_repeats_in_a_group_are_augmented_differently():
+    data = TrainData(images(3), torch.zeros(3, dtype=torch.int64), batch_size=30, augment="strong")
+    [batch] = data.grouped_batches(0, [torch.arange(3), torch.arange(3)], 1, views=2)
+    for own in (batch.index == row for row in range(3)):
+        assert own.sum() == 20
+        assert len(torch.cat([batch.inputs[own], batch.partners.inputs[own][:, 0]]).unique(dim=0)) > 10  # of forty
 
 
 def test_crops():
