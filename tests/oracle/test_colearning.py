@@ -79,14 +79,19 @@ def test_the_loss_of_a_step_is_the_sum_of_three():
     """Eq. 4, from the network's answers for one batch without augmentation, batch norm and dropout."""
     data = make_data(augment="none")
     method = CoLearning(
-        make_network(norm=False, dropout=0), data.labels, CLASSES, alpha=2.0, contrast_weight=0.5, structure_weight=3.0
+        make_network(norm=False, dropout=0),
+        data.labels,
+        CLASSES,
+        mixup_alpha=2.0,
+        contrast_weight=0.5,
+        structure_weight=3.0,
     )
     batch = next(method.batches(0, data))
     torch.manual_seed(0)
     ours = method(batch)
 
     torch.manual_seed(0)  # the draws of a step: who is mixed with whom, and how much of each
-    partner, share = torch.randperm(len(batch.y)), torch.distributions.Beta(2.0, 2.0).sample().item()
+    share, partner = torch.distributions.Beta(2.0, 2.0).sample().item(), torch.randperm(len(batch.y))
     with torch.no_grad():
         mixed = share * batch.x + (1 - share) * batch.x[partner]
         log_p = method.network(mixed).log_softmax(1).double()
@@ -118,7 +123,7 @@ def test_structure_teaches_the_classifier_and_not_the_projection():
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("alpha", 0.0),
+        ("mixup_alpha", 0.0),
         ("temperature", float("inf")),
         ("sigma", -1.0),
         ("projection_width", 0),

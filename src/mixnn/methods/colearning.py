@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Beta
 from torch.nn.functional import cross_entropy, normalize
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.errors import InputError
-from mixnn.functional import mix, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 
@@ -27,7 +27,7 @@ class CoLearning(Method):
 
     Args:
         network, labels, num_classes: see `Method`.
-        alpha: α > 0, mixup draws λ from Beta(α, α), once a step (public code: 5).
+        mixup_alpha: α of λ ~ Beta(α, α), 0.001 to 1000 (public code: 5).
         temperature: τ > 0 of the contrast (public code: 0.5).
         sigma: σ > 0, how far two samples may lie apart and still count as similar (paper: 0.5; public code: 0.71).
         projection_width: P ≥ 1, outputs of the self-supervised head (public code: 512).
@@ -44,7 +44,7 @@ class CoLearning(Method):
         labels: Tensor,
         num_classes: int,
         *,
-        alpha: float = 5.0,
+        mixup_alpha: float = 5.0,
         temperature: float = 0.5,
         sigma: float = 0.5,
         projection_width: int = 512,
@@ -52,7 +52,9 @@ class CoLearning(Method):
         structure_weight: float = 1.0,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        for name, value in {"alpha": alpha, "temperature": temperature, "sigma": sigma}.items():
+        if not 1e-3 <= mixup_alpha <= 1e3:  # beyond, draws from the Beta distribution lose their digits
+            raise InputError(f"colearning.mixup_alpha is {mixup_alpha}: use 0.001 to 1000")
+        for name, value in {"temperature": temperature, "sigma": sigma}.items():
             if not 0 < value < math.inf:
                 raise InputError(f"colearning.{name} is {value}: use a number above 0")
         for name, value in {"contrast_weight": contrast_weight, "structure_weight": structure_weight}.items():
@@ -60,9 +62,8 @@ class CoLearning(Method):
                 raise InputError(f"colearning.{name} is {value}: use 0 or more")
         if projection_width < 1:
             raise InputError(f"colearning.projection_width is {projection_width}: use at least 1")
-        self.temperature, self.sigma = temperature, sigma
+        self.mixup_alpha, self.temperature, self.sigma = mixup_alpha, temperature, sigma
         self.contrast_weight, self.structure_weight = contrast_weight, structure_weight
-        self.beta = torch.distributions.Beta(float(alpha), float(alpha))
         width = self.network.head.in_features  # D
         self.projection = nn.Sequential(  # h
             nn.Linear(width, width, bias=False), nn.ReLU(), nn.Linear(width, projection_width)
@@ -79,15 +80,16 @@ class CoLearning(Method):
         v = self.projection(u)  # (2B, P)
         intrinsic = contrastive_loss(v[:size], v[size:], self.temperature)
         structural = structural_loss(v[:size].detach(), y[:size], self.sigma)  # the labels do not move the projection
-        return self._supervised(batch) + self.contrast_weight * intrinsic + self.structure_weight * structural
+        return (
+            self._supervised(batch.x, batch.y) + self.contrast_weight * intrinsic + self.structure_weight * structural
+        )
 
-    def _supervised(self, batch: Batch) -> Tensor:
-        """L_sup, cross-entropy of mixed samples against mixed labels (Eq. 6–8)."""
-        x, t = batch.inputs, soft_labels(batch.y, self.num_classes)  # (B, …), (B, C)
-        partner = torch.randperm(len(t), device=t.device)[:, None]  # m(i), (B, 1)
-        share = self.beta.sample().to(t.device)  # λ
-        a = torch.stack([share, 1 - share]).expand(len(t), 2)
-        return soft_cross_entropy(self.network(mix(x, x[partner], a)), mix(t, t[partner], a))
+    def _supervised(self, x: Tensor, y: Tensor) -> Tensor:
+        """L_sup, cross-entropy of mixed samples against both of their labels (Eq. 6–8): (B, …), (B,) -> scalar."""
+        lam = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # λ, one for the batch
+        m = torch.randperm(len(y), device=y.device)
+        logits = self.network(lam * x + (1 - lam) * x[m])  # (B, C)
+        return lam * cross_entropy(logits, y) + (1 - lam) * cross_entropy(logits, y[m])
 
 
 def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
