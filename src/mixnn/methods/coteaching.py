@@ -49,9 +49,7 @@ class CoTeaching(Method):
     ) -> None:
         super().__init__(networks, labels, num_classes)
         if forget_rate is not None and not 0 <= forget_rate < 1:
-            raise InputError(
-                f"coteaching.forget_rate is {forget_rate}: use a number from 0 to below 1, or leave it off"
-            )
+            raise InputError(f"coteaching.forget_rate is {forget_rate}: use 0 to below 1, or leave it off")
         if rampup < 1:
             raise InputError(f"coteaching.rampup is {rampup}: use at least 1")
         self.forget_rate, self.rampup = forget_rate, rampup
