@@ -97,10 +97,10 @@ def test_the_loss_of_a_step(epoch, ramp, lambda_u):
     views = random.normal(size=(M, 4 * B, D))
     first, second = torch.tensor(views, dtype=torch.float32)
     near = Batch(index[:, None], second[:, None], labels[index][:, None])
-    torch.manual_seed(3)
+    torch.manual_seed(0)  # the shares are 0.78 and 0.34: the second is turned round
     loss = method(Batch(index, first, labels[index], near))
 
-    torch.manual_seed(3)
+    torch.manual_seed(0)
     expected = 0.0
     for k in (0, 1):
         share = torch.distributions.Beta(2.0, 2.0).sample().item()

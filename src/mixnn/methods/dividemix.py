@@ -34,10 +34,10 @@ class DivideMix(Method):
     Args:
         networks, labels, num_classes: see `Method`.
         warmup: epochs of cross-entropy (paper: 10 of 300 for CIFAR-10, 30 for CIFAR-100).
-        confidence_penalty: weight of -H(p) in the warm-up (paper: 1 for asymmetric noise, Eq. 7, else 0).
+        confidence_penalty: weight of -H(p) in the warm-up (Eq. 2; paper: 1 for asymmetric noise, else 0).
         threshold: τ, above it a clean probability makes a labelled sample (paper: 0.5; 0.6 at 90 % noise).
         temperature: T of the sharpening (Eq. 4; paper: 0.5).
-        alpha: α of Beta(α, α), of which the share of a sample in its mixture is drawn (Eq. 8; paper: 4).
+        alpha: α of Beta(α, α), of which the share of a sample in its mixture is drawn (Eq. 5; paper: 4).
         lambda_u: λ_u, weight of the loss of guessed labels (Eq. 12; paper: 0 to 150, public code: 25). Where it is 0,
             unlabelled samples are only mixed into labelled ones, as in the public code for Clothing1M.
         rampup: epochs after the warm-up in which the weight grows from 0 to λ_u (public code: 16).
@@ -132,13 +132,13 @@ class DivideMix(Method):
         return torch.stack(losses).sum()
 
     def _warmup_loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """CE - weight · H(p), Eq. 6 and 7: `logits` (B, C), `y` (B,) -> scalar."""
+        """CE - weight · H(p) (Eq. 1 and 2): `logits` (B, C), `y` (B,) -> scalar."""
         entropy = soft_cross_entropy(logits, logits.softmax(1))
         return cross_entropy(logits, y) - self.confidence_penalty * entropy
 
     @torch.no_grad()
     def _targets(self, k: int, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        """Labels for network k, (2, M, b, C), the same for all M views: refined, then guessed (Eq. 3 to 5).
+        """Labels for network k, (2, M, b, C), the same for all M views: refined (Eq. 3), then guessed (Algorithm 1).
 
         Args:
             x: (2, M, b, …), labelled and unlabelled samples.
@@ -161,7 +161,7 @@ class DivideMix(Method):
         half = len(x) // 2
         used = len(x) if self.lambda_u > 0 else half
         share = float(Beta(self.alpha, self.alpha).sample())
-        own_share = max(share, 1 - share)  # λ' (Eq. 9), one for the batch
+        own_share = max(share, 1 - share)  # λ' (Eq. 6), one for the batch
         other = torch.randperm(len(x), device=x.device)[:used]
         weights = x.new_tensor([own_share, 1 - own_share], dtype=torch.float32).expand(used, 2)
         logits = network(mix(x[:used], x[other, None], weights))
