@@ -85,13 +85,15 @@ def expected_loss(networks, k, x, y, w, draws, *, temperature, lambda_u, ramp) -
     return loss
 
 
-@pytest.mark.parametrize(("epoch", "ramp"), [(2, 0.0), (6, 0.5), (10, 1.0), (30, 1.0)])
+@pytest.mark.parametrize(
+    ("epoch", "rampup", "ramp"), [(2, 8, 0.0), (6, 8, 0.5), (10, 8, 1.0), (30, 8, 1.0), (2, 0, 1.0)]
+)
 @pytest.mark.parametrize("lambda_u", [0.0, 25.0])
-def test_the_loss_of_a_step(epoch, ramp, lambda_u):
+def test_the_loss_of_a_step(epoch, rampup, ramp, lambda_u):
     options = {"temperature": 0.7, "alpha": 2.0, "lambda_u": lambda_u}
     networks, random = [linear(0), linear(1)], np.random.RandomState(epoch)
     labels = torch.tensor(random.randint(C, size=20))
-    method = DivideMix(networks, labels, C, warmup=2, rampup=8, **options)
+    method = DivideMix(networks, labels, C, warmup=2, rampup=rampup, **options)
     method.epoch, method.w = epoch, torch.tensor(random.uniform(size=(2, 20)))
     index = torch.tensor(random.randint(20, size=4 * B))  # labelled, unlabelled, of the first and of the second
     views = random.normal(size=(M, 4 * B, D))

@@ -168,7 +168,8 @@ class DivideMix(Method):
         q = mix(q[:used], q[other, None], weights)
         loss = soft_cross_entropy(logits[:half], q[:half]) + prior_penalty(logits)  # L_X + L_reg
         if self.lambda_u > 0:
-            ramp = min(1.0, (self.epoch - self.warmup) / max(1, self.rampup))
+            since = self.epoch - self.warmup
+            ramp = since / self.rampup if since < self.rampup else 1.0
             loss = loss + ramp * self.lambda_u * mse_loss(logits[half:].softmax(1), q[half:])
         return loss
 
