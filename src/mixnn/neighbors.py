@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, pad
 
 from mixnn.errors import InputError
 
@@ -17,7 +17,10 @@ Metric = Literal["l2", "cosine"]
 LARGE = 200_000  # samples from which on a CPU is better off with a graph
 SCORES = 2**27  # held at a time
 BLOCK = 64  # scores read at once by a maximum
-SPARE = 4  # candidates beyond k that bfloat16 proposes: recall 0.999 and more on CIFAR-10 features
+SPARE = 4  # candidates beyond k that 16 bits propose: recall 0.999 and more on CIFAR-10 features
+PART = 2**21  # values put into a table at a time
+LINKS = 32  # of a sample in a graph, and twice as many on the lowest level
+FLOAT16 = 2.0**15  # what the largest value in a graph becomes; float16 holds up to twice that
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -58,6 +61,8 @@ def nearest_neighbors(
             hardware multiplies it; else "exact".
         chunk: rows searched at a time; memory is chunk × N. Where None, 1024, or fewer for a very large N.
 
+    Beside `features` there is one table of its size, in float32, or half of it: in 16 bits.
+
     Returns:
         int64 (number of rows, k). A sample is never its own neighbour, also where others equal it.
 
@@ -70,14 +75,44 @@ def nearest_neighbors(
     own = torch.arange(n, device=features.device)[rows]
     if k == 0:
         return own.new_empty(len(own), 0)
-    points = normalize(features.float()) if metric == "cosine" else features.float()
-    if backend == "auto":
-        backend = _best_backend(n, points.device)
-    if backend == "hnsw":
-        return _hnsw(points, own, k)
-    # Distances do not change with the origin, and rounding is least around the mean.
+    points = _Points(features, metric)
     chunk = chunk or max(64, min(1024, SCORES // n))
-    return _brute_force(points - points.mean(0), own, k, chunk, rounded=backend == "bfloat16")
+    if backend == "auto":
+        backend = _best_backend(n, features.device)
+    if backend == "hnsw":
+        return _hnsw(points, own, k, chunk)
+    return _brute_force(points, own, k, chunk, rounded=backend == "bfloat16")
+
+
+class _Points:
+    """Features as they are compared, worked out for the rows that are asked for: no second table of them all.
+
+    They are float32, of length 1 for "cosine", and around their mean: distances do not change with the
+    origin, and rounding is least there.
+    """
+
+    def __init__(self, features: Tensor, metric: Metric) -> None:
+        self.features = features
+        self.lengths: Tensor | None = None  # (N,)
+        self.centre: Tensor = features.mean(0, dtype=torch.float32)  # (D,)
+        if metric == "cosine":
+            self.lengths = torch.linalg.vector_norm(features, dim=1, dtype=torch.float32).clamp_min(1e-12)
+            self.centre = self.lengths.reciprocal() @ features.float() / len(features)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        x = self.features[rows].float()
+        if self.lengths is not None:
+            x = x / self.lengths[rows][..., None]
+        return x - self.centre
+
+    def parts(self) -> list[slice]:
+        """All rows, so many at a time that little memory is needed."""
+        n, width = self.features.shape
+        size = max(1, PART // max(1, width))
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def _best_backend(n: int, device: torch.device) -> Backend:
@@ -86,25 +121,31 @@ def _best_backend(n: int, device: torch.device) -> Backend:
     return "bfloat16" if fast_bfloat16(device) else "exact"
 
 
-def _brute_force(points: Tensor, own: Tensor, k: int, chunk: int, rounded: bool) -> Tensor:
+def _brute_force(points: _Points, own: Tensor, k: int, chunk: int, rounded: bool) -> Tensor:
     """All distances, `chunk` rows at a time; with `rounded`, bfloat16 proposes candidates and float32 ranks them."""
     n = len(points)
     dtype = torch.bfloat16 if rounded else torch.float32
     spare = min(SPARE, n - 1 - k) if rounded else 0
-    rest = (0, -n % BLOCK)  # filled up to whole blocks with points that are never near
-    table = pad(points.to(dtype), (0, 0, *rest))
-    offset = pad(-points.square().sum(1) / 2, rest, value=-torch.inf).to(dtype)
+    filled = n + -n % BLOCK  # up to whole blocks, with points that are never near
+    table = points.features.new_zeros(filled, points.features.shape[1], dtype=dtype)
+    offset = table.new_full((filled,), -torch.inf)
+    for part in points.parts():
+        x = points[part]
+        table[part], offset[part] = x, -x.square().sum(1) / 2
     nearest = []
-    for part in own.split(chunk):
+    for rows in own.split(chunk):
         # The nearest point has the greatest q·x - |x|²/2; the sample itself is left out by its index.
-        scores = torch.addmm(offset, table[part], table.T)
-        scores.scatter_(1, part[:, None], -torch.inf)
+        scores = torch.addmm(offset, table[rows], table.T)
+        scores.scatter_(1, rows[:, None], -torch.inf)
         candidates = _largest(scores, k + spare)
-        if rounded:
-            distances = (points[candidates] - points[part][:, None]).square().sum(2)
-            candidates = candidates.gather(1, distances.topk(k, dim=1, largest=False).indices)
-        nearest.append(candidates)
+        nearest.append(_ranked(points, rows, candidates, k) if rounded else candidates)
     return torch.cat(nearest)
+
+
+def _ranked(points: _Points, rows: Tensor, candidates: Tensor, k: int) -> Tensor:
+    """The `k` of `candidates` (n, M) that are nearest to `rows` (n,) by float32, nearest first."""
+    distances = (points[candidates] - points[rows][:, None]).square().sum(2)
+    return candidates.gather(1, distances.topk(k, dim=1, largest=False).indices)
 
 
 def _largest(scores: Tensor, k: int) -> Tensor:
@@ -123,20 +164,34 @@ def _largest(scores: Tensor, k: int) -> Tensor:
     return places
 
 
-def _hnsw(points: Tensor, own: Tensor, k: int) -> Tensor:
-    """Hierarchical navigable small world graph, by faiss."""
+def _hnsw(points: _Points, own: Tensor, k: int, chunk: int) -> Tensor:
+    """Hierarchical navigable small world graph of float16, by faiss, proposes candidates and float32 ranks them."""
     require_backend("hnsw")
-    import faiss  # type: ignore[import-untyped,unused-ignore]
-
-    array = points.cpu().numpy()
-    index = faiss.IndexHNSWFlat(array.shape[1], 32)
+    faiss = importlib.import_module("faiss")
+    n, width = points.features.shape
+    parts, spare = points.parts(), min(SPARE, n - 1 - k)
+    scale = FLOAT16 / max(1e-12, *(points[part].abs().max().item() for part in parts))
+    index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_fp16, LINKS)
     index.hnsw.efSearch = max(64, 4 * k)
-    index.add(array)
-    found = torch.from_numpy(index.search(array[own.cpu().numpy()], k + 1)[1]).to(own.device)
-    # The sample is nearly always found, and nearly always first: push it to the end, then cut.
-    is_self = (found == own[:, None]).to(torch.int8)
-    nearest = found.gather(1, is_self.argsort(dim=1, stable=True))[:, :k]
-    short = (nearest < 0).any(1)  # faiss fills up with -1 where the graph search found too few
-    if short.any():
-        nearest[short] = _brute_force(points, own[short], k, max(1, SCORES // len(points)), rounded=False)
-    return nearest
+    _reserve(faiss.downcast_index(index.storage).codes, 2 * n * width)
+    _reserve(index.hnsw.neighbors, n * (2 * LINKS + 2))
+    for part in parts:
+        index.add((scale * points[part]).cpu().numpy())
+    nearest = []
+    for rows in own.split(chunk):
+        found = torch.from_numpy(index.search((scale * points[rows]).cpu().numpy(), k + 1 + spare)[1]).to(own.device)
+        found = _ranked(points, rows, found, found.shape[1])
+        # The sample itself goes to the end and is cut off, as is -1, where the search found too few.
+        wrong = (found < 0) | (found == rows[:, None])
+        found = found.gather(1, wrong.to(torch.int8).argsort(dim=1, stable=True))[:, :k]
+        short = (found < 0).any(1)
+        if short.any():
+            found[short] = _brute_force(points, rows[short], k, chunk, rounded=False)
+        nearest.append(found)
+    return torch.cat(nearest)
+
+
+def _reserve(vector: Any, size: int) -> None:
+    """Let a vector of faiss grow up to `size` without moving, which would take its memory twice."""
+    vector.resize(size)
+    vector.resize(0)

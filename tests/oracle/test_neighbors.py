@@ -168,3 +168,28 @@ def test_impossible_k(k):
 @pytest.mark.parametrize("backend", ["exact", "hnsw"])
 def test_no_neighbors(backend):
     assert nearest_neighbors(normal(5, 2), 0, rows=slice(1, 4), backend=backend).shape == (3, 0)
+
+
+@metrics
+@arithmetics
+def test_a_table_made_in_parts_is_the_same(metric, arithmetic, monkeypatch):
+    points = normal(300, 16) + 1
+    whole = search(points, 5, arithmetic, metric=metric)
+    monkeypatch.setattr(neighbors, "PART", 16 * 7)
+    assert torch.equal(search(points, 5, arithmetic, metric=metric), whole)
+    assert recall(nearest_neighbors(points, 5, metric=metric, backend="hnsw"), whole) >= 0.99
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_hnsw_of_features_that_float16_cannot_hold(scale):
+    points = normal(1000, 16)
+    found = nearest_neighbors(scale * points, 5, backend="hnsw")
+    assert recall(found, brute_force(points, 5)) >= 0.99
+
+
+@pytest.mark.parametrize("backend", ["exact", "bfloat16", "hnsw"])
+def test_features_that_are_no_numbers(backend):
+    """A network may diverge; that the search ends, and names others, is enough."""
+    points = normal(100, 4)
+    points[3] = torch.nan
+    assert_valid(nearest_neighbors(points, 3, backend=backend))

@@ -23,13 +23,16 @@ NEIGHBORS = 10  # whose given labels are compared with a sample's own
 @torch.no_grad()
 def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unlabelled: Sequence[str] = ()) -> Evidence:
     """One full pass after training, judged against the given labels; the same for every method."""
-    passes = [full_pass(network, data) for network in method.classifiers]
-    probs = torch.stack([one.log_probs.exp() for one in passes]).mean(0)  # (N, C)
+    first, *others = method.classifiers
+    features, log_probs = full_pass(first, data)  # (N, D), (N, C)
+    k = min(NEIGHBORS, len(data) - 1)
+    near = nearest_neighbors(features, k, rows=shard(len(data)), metric="cosine")
+    del features  # by far the largest table
+    every = [log_probs, *(full_pass(network, data).log_probs for network in others)]
+    probs = torch.stack([one.exp() for one in every]).mean(0)  # (N, C)
     known = data.labels >= 0
     loss = sample_losses(probs.clamp_min(1e-12).log(), data.labels.clamp_min(0))
     clean, mixture = clean_probability(loss, known)
-    k = min(NEIGHBORS, len(data) - 1)
-    near = nearest_neighbors(passes[0].features, k, rows=shard(len(data)), metric="cosine")
     targets = method.soft_targets()
     nothing = np.full((3, 2), np.nan)
     fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
