@@ -115,7 +115,7 @@ def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer
     elif options.schedule == "cosine-restarts":
         scheduler = CosineAnnealingWarmRestarts(optimizer, options.restart_every, eta_min=options.min_lr)
     elif options.schedule == "steps":
-        scheduler = MultiStepLR(optimizer, options.milestones)
+        scheduler = MultiStepLR(optimizer, options.milestones, options.gamma)
     else:
         scheduler = LambdaLR(optimizer, lambda epoch: 1.0)
     return optimizer, scheduler

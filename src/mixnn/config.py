@@ -61,10 +61,11 @@ class TrainOptions:
         momentum: of stochastic gradient descent (Nesterov's).
         weight_decay: of all weights.
         schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and
-            again, "steps" to a tenth at each of `milestones`.
+            again, "steps" to `gamma` of itself at each of `milestones`.
         restart_every: epochs of a cosine cycle, for "cosine-restarts".
         min_lr: lowest learning rate, for "cosine-restarts".
         milestones: epochs after which the learning rate falls, for "steps": [10, 20].
+        gamma: what is left of the learning rate after a milestone.
         nesterov: look ahead along the momentum.
         augment: crop-flip, resized-crop, strong or none.
         balanced: draw every class equally often.
@@ -89,6 +90,7 @@ class TrainOptions:
     restart_every: int = 10
     min_lr: float = 1e-3
     milestones: list[int] = field(default_factory=list)
+    gamma: float = 0.1
     nesterov: bool = True
     augment: Literal["crop-flip", "resized-crop", "strong", "none"] = "crop-flip"
     balanced: bool = False
@@ -112,6 +114,8 @@ class TrainOptions:
             raise InputError(f"--steps-per-epoch is {self.steps_per_epoch}: use at least 1, or leave it away")
         if self.schedule == "steps" and (not self.milestones or min(self.milestones) < 1):
             raise InputError(f"--milestones is {self.milestones}: give the epochs of --schedule steps, as [10, 20]")
+        if not 0 < self.gamma <= 1:
+            raise InputError(f"--gamma is {self.gamma}: use a share above 0, at most 1")
         if self.data.workers is not None and not 0 <= self.data.workers <= 256:
             raise InputError(f"--data.workers is {self.data.workers}: use 0 to 256")
         if self.nesterov and self.momentum == 0:

@@ -1,4 +1,4 @@
-"""The C library's way with freed memory. Must not know: anything of ours."""
+"""How much memory this process took, and what becomes of freed memory. Must not know: anything of ours."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ def keep_freed_memory() -> None:
     if hasattr(library, "gnu_get_libc_version"):
         library.mallopt(M_TRIM_THRESHOLD, LARGEST_INT)
         library.mallopt(M_MMAP_MAX, 0)
+
+
+def peak_memory() -> int | None:
+    """The most memory this process ever held, in bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

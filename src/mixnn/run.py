@@ -226,10 +226,13 @@ def _text(value: object) -> object:
 def environment(seed: int, device: str, precision: str) -> dict[str, object]:
     """What has to stand beside a result: versions, machine, revision, command, seed.
 
+    Where the package runs from a copy without .git, MIXNN_REVISION may name the revision it was copied from.
+
     Args:
         device: what it is computed on, by name.
         precision: of the networks' arithmetic.
     """
+    stated = os.environ.get("MIXNN_REVISION")
     packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib", "timm", "torchvision")
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -237,8 +240,8 @@ def environment(seed: int, device: str, precision: str) -> dict[str, object]:
         "seed": seed,
         "device": device,
         "precision": precision,
-        "git_revision": _git("rev-parse", "HEAD"),
-        "git_clean": _git("status", "--porcelain") == "",
+        "git_revision": _git("rev-parse", "HEAD") or stated,
+        "git_clean": _git("status", "--porcelain") in (["", None] if stated else [""]),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in packages},
         "system": platform.platform(),

@@ -25,7 +25,7 @@ from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.errors import InputError
 from mixnn.issues import judge, write_labels
 from mixnn.loading import Loaded, load, read
-from mixnn.memory import keep_freed_memory
+from mixnn.memory import keep_freed_memory, peak_memory
 from mixnn.methods.base import Method
 from mixnn.networks import network_factory
 from mixnn.report.overview import draw_overview
@@ -199,6 +199,7 @@ def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method)
     ]
     if rank() == 0:
         steps.insert(0, (run.model.name, model))
+        steps.append((run.environment.name, lambda: write_memory(run, method.network.mean.device)))
     else:
         steps = steps[:1]  # the full pass needs all ranks, what follows one
     failed = []
@@ -223,3 +224,10 @@ def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
     top = judge(run.read_evidence()).order[:THUMBNAILS]
     (images,) = loaded.train.pixels.get([Wanted(torch.from_numpy(top))], "none")
     run.write_arrays(run.thumbnails, {"rows": top, "images": images.permute(0, 2, 3, 1).cpu().numpy()})
+
+
+def write_memory(run: RunDirectory, device: torch.device) -> None:
+    """The peak so far, of the device that trained, beside the versions."""
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
+    if peak is not None:
+        run.write_json(run.environment, run.read_json(run.environment) | {"peak_memory_gb": round(peak / 1e9, 3)})

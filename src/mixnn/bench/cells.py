@@ -1,0 +1,134 @@
+"""What a benchmark consists of. Must not know: which suites there are, how runs are made, torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mixnn.errors import InputError
+
+Settings = dict[str, Any]  # as a run's config.yaml: options, and sections named after methods
+
+
+@dataclass(frozen=True)
+class Column:
+    """A data set with one kind of wrong labels.
+
+    Attributes:
+        name: as tables head it.
+        data: scheme of the DATA argument, such as cifar10.
+        noise: of `--noise`; {cifar10n} and the like stand for the file the user names by that scheme.
+        settings: what is special to it, such as options of methods that are published for this data set.
+    """
+
+    name: str
+    data: str
+    noise: str | None = None
+    settings: Settings = field(default_factory=dict)
+
+    @property
+    def needs(self) -> list[str]:
+        """Schemes that the user has to give."""
+        return [self.data, *re.findall(r"{(\w+)}", self.noise or "")]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Rows × columns × seeds.
+
+    Attributes:
+        name: as the command line calls it.
+        about: one line.
+        columns: those that decide most first.
+        rows: settings of each row by its name; those that decide most first.
+        common: settings of all.
+        seeds: of weights, order, augmentation and noise; all cells of the first come before those of the second.
+        minutes: what one cell takes, about, before any was measured; and on what.
+        device: "cpu" or "cuda".
+    """
+
+    name: str
+    about: str
+    columns: Sequence[Column]
+    rows: Mapping[str, Settings]
+    common: Settings
+    seeds: Sequence[int]
+    minutes: float
+    device: str
+
+    def cells(self) -> Iterator[Cell]:
+        """In the order of the queue."""
+        for seed in self.seeds:
+            for column in self.columns:
+                for row in self.rows:
+                    yield Cell(self, row, column, seed)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run."""
+
+    suite: Suite
+    row: str
+    column: Column
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A file name."""
+        return re.sub(r"[^\w.+-]", "-", f"{self.column.name}_{self.row}_{self.seed}")
+
+    def settings(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """The run's settings.
+
+        Args:
+            given: what the user named, by scheme: {"cifar10": DIR, "cifar10n": FILE}.
+
+        Raises:
+            InputError: something this cell needs is not there.
+        """
+        if missing := self.missing(given):
+            raise InputError(f"{self.name} needs {missing[0]}: give --data {missing[0]}:PATH")
+        column = self.column
+        noise = None if column.noise is None else column.noise.format(**given)
+        own = {"source": f"{column.data}:{given[column.data]}", "noise": noise, "seed": self.seed}
+        return merged(self.suite.common, self.suite.rows[self.row], column.settings, own)
+
+    def missing(self, given: Mapping[str, str]) -> list[str]:
+        """Schemes that the user has not given."""
+        return [scheme for scheme in self.column.needs if scheme not in given]
+
+
+def merged(*settings: Settings) -> dict[str, Any]:
+    """One after the other, later ones win; sections are merged too."""
+    result: dict[str, Any] = {}
+    for content in settings:
+        for key, value in content.items():
+            below = result.get(key)
+            result[key] = merged(below or {}, value) if isinstance(value, dict) else value
+    return result
+
+
+def chosen(suite: Suite, words: Sequence[str]) -> list[Cell]:
+    """The cells whose row, column, data or seed is among what `words` ask for, each a part of a name: elr, seed0.
+
+    All words have to fit; a word with commas fits where one of its parts does.
+
+    Raises:
+        InputError: there is none.
+    """
+    cells = [cell for cell in suite.cells() if all(fits(cell, word) for word in words)]
+    if not cells:
+        columns = ", ".join(column.name for column in suite.columns)
+        raise InputError(
+            f"--only {' '.join(words)} fits no cell of {suite.name}: use rows ({', '.join(suite.rows)}), "
+            f"columns ({columns}) or seed{suite.seeds[0]}"
+        )
+    return cells
+
+
+def fits(cell: Cell, word: str) -> bool:
+    names = {cell.row, cell.column.name, cell.column.data, f"seed{cell.seed}", cell.name}
+    return any(part in names for part in word.split(","))

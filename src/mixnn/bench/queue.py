@@ -1,0 +1,203 @@
+"""Runs the missing cells of a suite, one process after the other. Must not know: suites' contents, tables, torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import yaml
+from filelock import FileLock, Timeout
+
+from mixnn.bench.cells import Cell
+from mixnn.bench.results import Result, collect, counts, read_results, result_file, write_result
+from mixnn.errors import InputError
+from mixnn.run import RunDirectory, environment
+
+LEAST = 15.0  # seconds: with less left, starting a process is not worth it
+PATIENCE = 20.0  # seconds a run has to end after an interrupt
+
+
+@dataclass
+class Tally:
+    """What one call of the queue did."""
+
+    done: int = 0
+    stopped: Cell | None = None
+    failed: int = 0
+    left: int = 0
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    folder: Path,
+    given: Mapping[str, str],
+    *,
+    budget: float | None = None,
+    allow_dirty: bool = False,
+    say: Callable[[str], None] = print,
+) -> Tally:
+    """Run those of `cells` that have no result yet, in order; a run that was stopped goes on from its checkpoint.
+
+    Args:
+        folder: of results; half-done runs stay in its `runs`.
+        given: see `Cell.settings`.
+        budget: seconds; a run that is under way then is stopped, and goes on at the next call.
+        allow_dirty: go on without a committed revision; such results do not count.
+        say: where to tell what is going on.
+
+    Raises:
+        InputError: the revision is not committed, another queue is at work in `folder`, or data was not named.
+    """
+    started = time.monotonic()
+    if not allow_dirty:
+        require_revision()
+    tally = Tally()
+    with one_queue(folder):
+        todo = with_data(missing(cells, folder), given, say)
+        for place, cell in enumerate(todo):
+            tally.left = len(todo) - place
+            left = float("inf") if budget is None else budget - (time.monotonic() - started)
+            if left < LEAST:
+                return tally
+            say(f"[{place + 1}/{len(todo)}] {cell.name}: {cost_text(cell, folder)}")
+            code, seconds = run_one(cell, folder, given, left)
+            if code is None:
+                say("  stopped in time; the next call goes on with it")
+                tally.stopped = cell
+                return tally
+            if code != 0:
+                say(f"  failed with exit code {code}; what it said is in {log_file(folder, cell)}")
+                tally.failed += 1
+                continue
+            accuracy = finish(cell, folder, seconds)["accuracy"]
+            tally.done += 1
+            say(f"  last epoch {accuracy['last']:.2%}, best epoch {accuracy['best']:.2%}, {seconds:.0f} s")
+        tally.left = tally.failed
+    return tally
+
+
+def require_revision() -> None:
+    """Raise InputError unless the code that will run is committed."""
+    now = environment(0, "", "")
+    if not (now["git_revision"] and now["git_clean"]):
+        raise InputError(
+            "a result counts only with a committed git revision: commit your changes and run from the checkout, "
+            "name it by MIXNN_REVISION where there is no .git, or try out with --allow-dirty"
+        )
+
+
+@contextmanager
+def one_queue(folder: Path) -> Iterator[None]:
+    """Two queues beside each other would measure each other's noise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".queue.lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"another `mixnn bench run` is at work in {folder}: wait for it, or stop it") from None
+
+
+def missing(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+    return [cell for cell in cells if not result_file(folder, cell).exists()]
+
+
+def with_data(cells: Sequence[Cell], given: Mapping[str, str], say: Callable[[str], None]) -> list[Cell]:
+    """Those whose data the user has named; what is left out is said once for each scheme."""
+    lacking = Counter(scheme for cell in cells for scheme in cell.missing(given)[:1])
+    for scheme, count in lacking.items():
+        say(f"skipped: {count} cells that need {scheme}; give --data {scheme}:PATH")
+    return [cell for cell in cells if not cell.missing(given)]
+
+
+def run_directory(folder: Path, cell: Cell) -> RunDirectory:
+    return RunDirectory(folder / "runs" / cell.suite.name / cell.name)
+
+
+def log_file(folder: Path, cell: Cell) -> Path:
+    path = run_directory(folder, cell).path
+    return path.with_name(f"{path.name}.log")
+
+
+def run_one(cell: Cell, folder: Path, given: Mapping[str, str], limit: float) -> tuple[int | None, float]:
+    """`mixnn train` in a process of its own: its exit code, None where it was stopped after `limit` s; and seconds."""
+    run, log = run_directory(folder, cell), log_file(folder, cell)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    settings = log.with_suffix(".yaml")
+    settings.write_text(yaml.safe_dump(cell.settings(given), allow_unicode=True), encoding="utf-8")
+    words = ["train", "--config", str(settings), "--out", str(run.path), "--resume"]
+    began = time.monotonic()
+    with open(log, "ab") as output:
+        process = subprocess.Popen([sys.executable, "-m", "mixnn", *words], stdout=output, stderr=output)
+        try:
+            process.wait(None if limit == float("inf") else limit)
+        except subprocess.TimeoutExpired:
+            stop(process)
+            return None, limit
+        except BaseException:
+            stop(process)
+            raise
+    return process.returncode, time.monotonic() - began
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """By interrupt, or else by force: a run survives both."""
+    process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def finish(cell: Cell, folder: Path, seconds: float) -> Result:
+    """Keep the result, and drop the run."""
+    run = run_directory(folder, cell)
+    resumed = "resumed" in run.read_json(run.environment)
+    result = collect(cell, run, None if resumed else round(seconds, 1))
+    write_result(folder, cell, result)
+    shutil.rmtree(run.path)
+    return result
+
+
+def cost_text(cell: Cell, folder: Path) -> str:
+    """What a cell will take, in words."""
+    minutes, measured = expected_minutes(cell, folder)
+    text = f"{60 * minutes:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
+    return f"about {text}{'' if measured else f' on {cell.suite.device}, a guess'}"
+
+
+def expected_minutes(cell: Cell, folder: Path) -> tuple[float, bool]:
+    """From the cells of this row that are done, or else by the suite's guess."""
+    done = [result for result in read_results(folder, cell.suite).values() if result["row"] == cell.row]
+    known = [result["seconds"]["process"] for result in done if result["seconds"]["process"]]
+    return (mean(known) / 60, True) if known else (cell.suite.minutes, False)
+
+
+def status_lines(cells: Sequence[Cell], folder: Path, given: Mapping[str, str]) -> Iterator[str]:
+    """Done, half-done and missing cells by row, and the time that is left."""
+    suite = cells[0].suite
+    results = read_results(folder, suite)
+    minutes = 0.0
+    for row in suite.rows:
+        own = [cell for cell in cells if cell.row == row]
+        todo = missing(own, folder)
+        half = [cell for cell in todo if run_directory(folder, cell).checkpoint.exists()]
+        uncounted = sum(not counts(results[cell.name]) for cell in own if cell.name in results)
+        minutes += sum(expected_minutes(cell, folder)[0] for cell in todo)
+        notes = [f"{len(half)} half done"] * bool(half) + [f"{uncounted} do not count"] * bool(uncounted)
+        if own:
+            yield f"{row:<16} {len(own) - len(todo):>3} of {len(own)}  {', '.join(notes)}".rstrip()
+    lacking = sorted({scheme for cell in missing(cells, folder) for scheme in cell.missing(given)})
+    if lacking:
+        yield f"for what is left, give --data {' --data '.join(f'{scheme}:PATH' for scheme in lacking)}"
+    yield f"left: {len(missing(cells, folder))} cells, about {minutes / 60:.1f} hours on {suite.device}"
