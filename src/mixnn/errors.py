@@ -1,5 +1,7 @@
 """The one exception that reaches a user as a single line. Must not know: anything of ours."""
 
+import math
+
 
 def printable(text: str) -> str:
     """Text that keeps to its line: control characters, bytes that are no text and invisible signs as escapes."""
@@ -15,3 +17,10 @@ class InputError(ValueError):
 
 class LocalError(InputError):
     """One that this process may be alone with, of several that train together."""
+
+
+def require_between(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Raise InputError about the option `name` unless low ≤ value ≤ high and value is finite."""
+    if not (low <= value <= high and math.isfinite(value)):
+        allowed = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+        raise InputError(f"{name} is {value}: use {allowed}")

@@ -85,7 +85,7 @@ def test_what_was_never_seen_has_a_uniform_target():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"beta": 1.5}, "elr.beta is 1.5: use 0 to 1"), ({"lam": -1.0}, "elr.lam is -1.0: use 0 or more")],
+    [({"beta": 1.5}, "elr.beta is 1.5: use 0 to 1"), ({"lam": -1.0}, "elr.lam is -1.0: use at least 0")],
 )
 def test_options_out_of_range(options, message):
     with pytest.raises(InputError, match=message):

@@ -142,7 +142,7 @@ def test_a_network_that_diverged_is_told_of():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"warmup": -1}, "fine.warmup is -1: use 0 or more"),
+        ({"warmup": -1}, "fine.warmup is -1: use at least 0"),
         ({"zeta": 1.5}, "fine.zeta is 1.5: use 0 to 1"),
         ({"select_every": 0}, "fine.select_every is 0: use at least 1"),
     ],

@@ -58,7 +58,7 @@ def test_loss_gradient_and_targets_over_several_epochs():
     ("options", "message"),
     [
         ({"alpha": -0.1}, "selc.alpha is -0.1: use 0 to 1"),
-        ({"correct_from": -1}, "selc.correct_from is -1: use 0 or more"),
+        ({"correct_from": -1}, "selc.correct_from is -1: use at least 0"),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -5,7 +5,6 @@ Tan, Xia, Wu & Li, "Co-learning: Learning from Noisy Labels with Self-supervisio
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -15,7 +14,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
-from mixnn.errors import InputError
+from mixnn.errors import require_between
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 
@@ -28,8 +27,8 @@ class CoLearning(Method):
     Args:
         network, labels, num_classes: see `Method`.
         mixup_alpha: α of λ ~ Beta(α, α), 0.001 to 1000 (public code: 5).
-        temperature: τ > 0 of the contrast (public code: 0.5).
-        sigma: σ > 0, how far two samples may lie apart and still count as similar (paper: 0.5; public code: 0.71).
+        temperature: τ ≥ 0.001 of the contrast (public code: 0.5).
+        sigma: σ ≥ 0.001, how far two samples may lie apart and still count as similar (paper: 0.5; public code: 0.71).
         projection_width: P ≥ 1, outputs of the self-supervised head (public code: 512).
         contrast_weight: ≥ 0, of L_int in the loss (Eq. 4: 1).
         structure_weight: ≥ 0, of L_str in the loss (Eq. 4: 1).
@@ -52,16 +51,13 @@ class CoLearning(Method):
         structure_weight: float = 1.0,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        if not 1e-3 <= mixup_alpha <= 1e3:  # beyond, draws from the Beta distribution lose their digits
-            raise InputError(f"colearning.mixup_alpha is {mixup_alpha}: use 0.001 to 1000")
+        # Beyond, draws from the Beta distribution lose their digits.
+        require_between("colearning.mixup_alpha", mixup_alpha, 1e-3, 1e3)
         for name, value in {"temperature": temperature, "sigma": sigma}.items():
-            if not 0 < value < math.inf:
-                raise InputError(f"colearning.{name} is {value}: use a number above 0")
+            require_between(f"colearning.{name}", value, 1e-3)
         for name, value in {"contrast_weight": contrast_weight, "structure_weight": structure_weight}.items():
-            if not 0 <= value < math.inf:
-                raise InputError(f"colearning.{name} is {value}: use 0 or more")
-        if projection_width < 1:
-            raise InputError(f"colearning.projection_width is {projection_width}: use at least 1")
+            require_between(f"colearning.{name}", value, 0)
+        require_between("colearning.projection_width", projection_width, 1)
         self.mixup_alpha, self.temperature, self.sigma = mixup_alpha, temperature, sigma
         self.contrast_weight, self.structure_weight = contrast_weight, structure_weight
         width = self.network.head.in_features  # D

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import shard
-from mixnn.errors import InputError
+from mixnn.errors import InputError, require_between
 from mixnn.functional import clean_probability, min_max, mix, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
@@ -67,12 +67,12 @@ class DivideMix(Method):
     ) -> None:
         super().__init__(networks, labels, num_classes)
         for name, value in {"warmup": warmup, "rampup": rampup, "lambda_u": lambda_u}.items():
-            require_between(name, value, 0)
+            require_between(f"dividemix.{name}", value, 0)
         for name, value in {"temperature": temperature, "alpha": alpha}.items():
-            require_between(name, value, 0.01)
-        require_between("confidence_penalty", confidence_penalty, 0)
-        require_between("threshold", threshold, 0, 0.999)
-        require_between("loss_window", loss_window, 1)
+            require_between(f"dividemix.{name}", value, 0.01)
+        require_between("dividemix.confidence_penalty", confidence_penalty, 0)
+        require_between("dividemix.threshold", threshold, 0, 0.999)
+        require_between("dividemix.loss_window", loss_window, 1)
         self.warmup = self.first_own_epoch = warmup
         self.confidence_penalty, self.threshold, self.temperature = confidence_penalty, threshold, temperature
         self.alpha, self.lambda_u, self.rampup = alpha, lambda_u, rampup
@@ -192,10 +192,3 @@ def prior_penalty(logits: Tensor) -> Tensor:
 def rows_of(part: Tensor, whole: Tensor) -> Tensor:
     """Where `part`, bool (N,), holds, int64 (M,); if that is nowhere, where `whole` does."""
     return (part if part.any() else whole).nonzero()[:, 0]
-
-
-def require_between(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """Raise InputError unless low ≤ value ≤ high and value is finite."""
-    if not (low <= value <= high and math.isfinite(value)):
-        allowed = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
-        raise InputError(f"dividemix.{name} is {value}: use {allowed}")

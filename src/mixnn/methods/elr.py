@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
-from mixnn.errors import InputError
+from mixnn.errors import require_between
 from mixnn.functional import ema
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
@@ -36,10 +36,8 @@ class ELR(Method):
         self, network: Classifier, labels: Tensor, num_classes: int, *, beta: float = 0.7, lam: float = 3.0
     ) -> None:
         super().__init__(network, labels, num_classes)
-        if not 0 <= beta <= 1:
-            raise InputError(f"elr.beta is {beta}: use 0 to 1")
-        if not 0 <= lam < float("inf"):
-            raise InputError(f"elr.lam is {lam}: use 0 or more")
+        require_between("elr.beta", beta, 0, 1)
+        require_between("elr.lam", lam, 0)
         self.beta, self.lam = beta, lam
         self.targets = SampleTable(torch.zeros(len(labels), num_classes))  # t, zero as in the authors' code
 

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
-from mixnn.errors import InputError
+from mixnn.errors import InputError, require_between
 from mixnn.functional import clean_probability
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
@@ -49,12 +49,9 @@ class FINE(Method):
         select_every: int = 1,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        if warmup < 0:
-            raise InputError(f"fine.warmup is {warmup}: use 0 or more")
-        if not 0 <= zeta <= 1:
-            raise InputError(f"fine.zeta is {zeta}: use 0 to 1")
-        if select_every < 1:
-            raise InputError(f"fine.select_every is {select_every}: use at least 1")
+        require_between("fine.warmup", warmup, 0)
+        require_between("fine.zeta", zeta, 0, 1)
+        require_between("fine.select_every", select_every, 1)
         self.warmup, self.zeta, self.select_every = warmup, zeta, select_every
         self.first_own_epoch = warmup
         self.register_buffer("clean", labels >= 0)

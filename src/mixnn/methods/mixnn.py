@@ -5,7 +5,6 @@ He & Lu, "Mitigating Noisy Supervision Using Synthetic Samples with Soft Labels"
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Literal
@@ -17,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
-from mixnn.errors import InputError
+from mixnn.errors import require_between
 from mixnn.functional import (
     clean_probability,
     ema,
@@ -94,16 +93,16 @@ class MixNN(Method):
         gmm_monotone: bool = True,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        require_between("neighbors", neighbors, 0, len(labels) - 1)
-        require_between("alpha", alpha, 0, 1)
+        require_between("mixnn.neighbors", neighbors, 0, len(labels) - 1)
+        require_between("mixnn.alpha", alpha, 0, 1)
         for name, value in {"warmup": warmup, "mixup_until": mixup_until, "correct_from": correct_from}.items():
-            require_between(name, value, 0)
+            require_between(f"mixnn.{name}", value, 0)
         for name, value in {"correct_every": correct_every, "loss_window": loss_window}.items():
-            require_between(name, value, 1)
-        require_between("gmm_max_iter", gmm_max_iter, 1)
-        require_between("gmm_tol", gmm_tol, 0)
-        require_between("gmm_reg", gmm_reg, 1e-12)
-        require_between("min_separation", min_separation, 0)
+            require_between(f"mixnn.{name}", value, 1)
+        require_between("mixnn.gmm_max_iter", gmm_max_iter, 1)
+        require_between("mixnn.gmm_tol", gmm_tol, 0)
+        require_between("mixnn.gmm_reg", gmm_reg, 1e-12)
+        require_between("mixnn.min_separation", min_separation, 0)
         require_backend(backend)
         self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
         self.warmup, self.warmup_plain = warmup, warmup_plain
@@ -145,7 +144,7 @@ class MixNN(Method):
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
         if self.scope == "batch":
-            require_between("neighbors (in a batch)", self.neighbors, 0, data.smallest_batch - 1)
+            require_between("mixnn.neighbors (in a batch)", self.neighbors, 0, data.smallest_batch - 1)
         if not self.looking:
             return
         with self.phase("full_pass"):
@@ -229,10 +228,3 @@ class MixNN(Method):
 
     def soft_targets(self) -> Tensor:
         return self.targets.rows
-
-
-def require_between(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """Raise InputError unless low ≤ value ≤ high."""
-    if not low <= value <= high:
-        allowed = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
-        raise InputError(f"mixnn.{name} is {value}: use {allowed}")

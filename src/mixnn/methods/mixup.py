@@ -11,7 +11,7 @@ from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
-from mixnn.errors import InputError
+from mixnn.errors import require_between
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 
@@ -30,8 +30,7 @@ class Mixup(Method):
 
     def __init__(self, network: Classifier, labels: Tensor, num_classes: int, *, alpha: float = 1.0) -> None:
         super().__init__(network, labels, num_classes)
-        if not 1e-3 <= alpha <= 1e3:  # beyond, draws from the Beta distribution lose their digits
-            raise InputError(f"mixup.alpha is {alpha}: use 0.001 to 1000")
+        require_between("mixup.alpha", alpha, 1e-3, 1e3)  # beyond, draws from the Beta distribution lose their digits
         self.alpha = alpha
 
     def forward(self, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
-from mixnn.errors import InputError
+from mixnn.errors import require_between
 from mixnn.functional import ema, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
@@ -33,10 +33,8 @@ class SELC(Method):
         self, network: Classifier, labels: Tensor, num_classes: int, *, correct_from: int = 10, alpha: float = 0.9
     ) -> None:
         super().__init__(network, labels, num_classes)
-        if correct_from < 0:
-            raise InputError(f"selc.correct_from is {correct_from}: use 0 or more")
-        if not 0 <= alpha <= 1:
-            raise InputError(f"selc.alpha is {alpha}: use 0 to 1")
+        require_between("selc.correct_from", correct_from, 0)
+        require_between("selc.alpha", alpha, 0, 1)
         self.correct_from, self.alpha = correct_from, alpha
         self.first_own_epoch = correct_from
         self.targets = SampleTable(soft_labels(labels, num_classes))  # t

@@ -6,7 +6,6 @@ BMVC 2022, arXiv 2111.11288.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -16,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
-from mixnn.errors import InputError
+from mixnn.errors import require_between
 from mixnn.functional import mix, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
 from mixnn.neighbors import nearest_neighbors
@@ -40,7 +39,7 @@ class SSR(Method):
         theta_s: θ_s in 0–1, a sample is selected from this consistency on (paper: 1, its label wins the vote).
         neighbors: K in 1 to N - 1, how many vote, other than the sample itself (paper: 200); where None,
             200, or N / C where a mean class has fewer.
-        mixup_alpha: α > 0 of the mixing coefficient's Beta(α, α) (public code: 4 for CIFAR, elsewhere 0.5).
+        mixup_alpha: α, 0.001 to 1000, of the mixing coefficient's Beta(α, α) (public code: 4 for CIFAR, elsewhere 0.5).
         feature_consistency: λ ≥ 0, weight of the feature-consistency loss; 1 is SSR+, 0 SSR, without its two heads
             and at about half the cost.
 
@@ -66,16 +65,12 @@ class SSR(Method):
         super().__init__(network, labels, num_classes)
         if neighbors is None:
             neighbors = max(1, min(200, len(labels) // num_classes))
-        for name, value, right, allowed in [
-            ("warmup", warmup, warmup >= 0, "at least 0"),
-            ("theta_r", theta_r, 0 <= theta_r <= 1, "0 to 1"),
-            ("theta_s", theta_s, 0 <= theta_s <= 1, "0 to 1"),
-            ("neighbors", neighbors, 1 <= neighbors < len(labels), f"1 to {len(labels) - 1}"),
-            ("mixup_alpha", mixup_alpha, 0 < mixup_alpha < math.inf, "a number above 0"),
-            ("feature_consistency", feature_consistency, 0 <= feature_consistency < math.inf, "at least 0"),
-        ]:
-            if not right:
-                raise InputError(f"ssr.{name} is {value}: use {allowed}")
+        require_between("ssr.warmup", warmup, 0)
+        require_between("ssr.theta_r", theta_r, 0, 1)
+        require_between("ssr.theta_s", theta_s, 0, 1)
+        require_between("ssr.neighbors", neighbors, 1, len(labels) - 1)
+        require_between("ssr.mixup_alpha", mixup_alpha, 1e-3, 1e3)
+        require_between("ssr.feature_consistency", feature_consistency, 0)
         self.warmup = self.first_own_epoch = warmup
         self.theta_r, self.theta_s, self.neighbors = theta_r, theta_s, neighbors
         self.mixup_alpha, self.feature_consistency = mixup_alpha, feature_consistency
