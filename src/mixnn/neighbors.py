@@ -132,14 +132,14 @@ def _brute_force(points: _Points, own: Tensor, k: int, chunk: int, rounded: bool
     for part in points.parts():
         x = points[part]
         table[part], offset[part] = x, -x.square().sum(1) / 2
-    nearest = []
-    for rows in own.split(chunk):
+    nearest = own.new_empty(len(own), k)  # what is kept in a loop breaks up the memory that it frees
+    for into, rows in zip(nearest.split(chunk), own.split(chunk), strict=True):
         # The nearest point has the greatest q·x - |x|²/2; the sample itself is left out by its index.
         scores = torch.addmm(offset, table[rows], table.T)
         scores.scatter_(1, rows[:, None], -torch.inf)
         candidates = _largest(scores, k + spare)
-        nearest.append(_ranked(points, rows, candidates, k) if rounded else candidates)
-    return torch.cat(nearest)
+        into.copy_(_ranked(points, rows, candidates, k) if rounded else candidates)
+    return nearest
 
 
 def _ranked(points: _Points, rows: Tensor, candidates: Tensor, k: int) -> Tensor:
@@ -177,8 +177,8 @@ def _hnsw(points: _Points, own: Tensor, k: int, chunk: int) -> Tensor:
     _reserve(index.hnsw.neighbors, n * (2 * LINKS + 2))
     for part in parts:
         index.add((scale * points[part]).cpu().numpy())
-    nearest = []
-    for rows in own.split(chunk):
+    nearest = own.new_empty(len(own), k)
+    for into, rows in zip(nearest.split(chunk), own.split(chunk), strict=True):
         found = torch.from_numpy(index.search((scale * points[rows]).cpu().numpy(), k + 1 + spare)[1]).to(own.device)
         found = _ranked(points, rows, found, found.shape[1])
         # The sample itself goes to the end and is cut off, as is -1, where the search found too few.
@@ -187,8 +187,8 @@ def _hnsw(points: _Points, own: Tensor, k: int, chunk: int) -> Tensor:
         short = (found < 0).any(1)
         if short.any():
             found[short] = _brute_force(points, rows[short], k, chunk, rounded=False)
-        nearest.append(found)
-    return torch.cat(nearest)
+        into.copy_(found)
+    return nearest
 
 
 def _reserve(vector: Any, size: int) -> None:
