@@ -82,14 +82,16 @@ class TrainingScreen:
             if now > self.epoch_began:
                 self.fields["speed"] = f" {self.epoch_samples / (now - self.epoch_began):,.0f} images/s"
             self.progress.update(self.task, epoch=f"{epoch + 1}/{self.epochs}", **self.fields)
-        self.progress.advance(self.task, samples * self.ranks)
+        # A method may see other numbers of samples in an epoch than there are: the bar keeps to its epoch.
+        done = (epoch - self.start) * self.samples + min(self.epoch_samples, self.samples)
+        self.progress.update(self.task, completed=done)
 
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
         figures = figures_text(self.rows[-1])
         self.epoch_samples = 0
         if self.progress is not None:
             self.fields["figures"] = figures
-            self.progress.update(self.task, **self.fields)
+            self.progress.update(self.task, completed=(epoch + 1 - self.start) * self.samples, **self.fields)
             return
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
