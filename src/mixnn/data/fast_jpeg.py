@@ -1,4 +1,4 @@
-"""Everyday JPEGs in half the time, by the extra `jpeg`; the pixels are Pillow's. Must not know: anything of ours.
+"""Ordinary JPEGs faster, by the extra `jpeg`; the pixels are Pillow's. Must not know: anything of ours.
 
 Both are libjpeg-turbo, but Pillow stores pixels twice and asks Python in between. Whatever is not quite
 ordinary is left to Pillow, so that only the time depends on what is installed.
