@@ -1,7 +1,8 @@
 """Ordinary JPEGs faster, by the extra `jpeg`; the pixels are Pillow's. Must not know: anything of ours.
 
-Both are libjpeg-turbo, but Pillow stores pixels twice and asks Python in between. Whatever is not quite
-ordinary is left to Pillow, so that only the time depends on what is installed.
+Both are libjpeg-turbo, but Pillow stores pixels twice and asks Python in between: without resizing, this takes
+half to two thirds of the time; with it, nearly as much. Whatever is not quite ordinary is left to Pillow, so that
+only the time depends on what is installed.
 """
 
 from __future__ import annotations
