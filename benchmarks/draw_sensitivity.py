@@ -1,0 +1,50 @@
+"""The picture of `docs/studies/sensitivity.md`: accuracy against K and against α, from result files alone.
+
+mixnn bench run sensitivity --results benchmarks/results --data cifar10:DIR --data cifar10n:FILE
+python benchmarks/draw_sensitivity.py benchmarks/results --out docs/studies/sensitivity.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, stdev
+
+from matplotlib.figure import Figure
+
+from mixnn.bench.results import Result, counts, read_results
+from mixnn.bench.suites import SENSITIVITY
+from mixnn.bench.table import grouped
+
+FIGURES: dict[str, Callable[[Result], float]] = {
+    "test accuracy, last epoch, %": lambda result: 100 * result["accuracy"]["last"],
+    "soft targets that are right, %": lambda result: 100 * result["labels"]["right_targets"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    found = grouped([result for result in read_results(given.results, SENSITIVITY).values() if counts(result)])
+    figure = Figure(figsize=(13, 9), dpi=90, facecolor="white", layout="constrained")
+    for line, (title, figure_of) in zip(figure.subplots(2, 2), FIGURES.items(), strict=True):
+        for axis, option in zip(line, ("K", "alpha"), strict=True):
+            rows = [row for row in SENSITIVITY.rows if row.startswith(f"{option}=")]
+            for column in SENSITIVITY.columns:
+                there = [(place, row) for place, row in enumerate(rows) if (row, column.name) in found]
+                values = [[figure_of(result) for result in found[row, column.name]] for _, row in there]
+                spread = [stdev(one) if len(one) > 1 else 0.0 for one in values]
+                places = [place for place, _ in there]
+                axis.errorbar(places, [mean(one) for one in values], spread, marker="o", capsize=3, label=column.name)
+            axis.set_xticks(range(len(rows)), [row.partition("=")[2] for row in rows])
+            axis.set(xlabel={"K": "K, neighbours", "alpha": "α of the correction"}[option], ylabel=title)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.legend(frameon=False)
+    figure.savefig(given.out)
+
+
+if __name__ == "__main__":
+    main()
