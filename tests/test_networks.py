@@ -112,7 +112,7 @@ def test_images_of_64_pixels_cost_what_32_do(name):
     assert last_map(64) == last_map(32)
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet18", "resnet34", "preactresnet18"])
+@pytest.mark.parametrize("name", ["cnn", "resnet18", "resnet34", "preactresnet18", "mini"])
 @pytest.mark.parametrize("size", [28, 32, 64, 96, 224])
 def test_sizes_that_data_sets_have(name, size):
     network = build(name, size, classes=3)

@@ -41,6 +41,20 @@ def cnn(size: int) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 192
 
 
+def mini(size: int) -> tuple[nn.Module, int]:
+    """Three narrow convolutions and two wide layers, for benchmarks on 2 CPU cores.
+
+    A third of what `cnn` costs, and room to learn wrong labels by heart: without that, methods cannot be compared.
+    """
+    layers: list[nn.Module] = [conv_bn(3, 16, stride=max(1, size // 16)), nn.ReLU(inplace=True)]
+    for c_in, c_out in [(16, 32), (32, 64)]:
+        layers += [conv_bn(c_in, c_out), nn.MaxPool2d(2), nn.ReLU(inplace=True)]
+    layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten()]
+    for c_in, c_out in [(64 * 4 * 4, 1024), (1024, 256)]:
+        layers += [nn.Linear(c_in, c_out, bias=False), nn.BatchNorm1d(c_out), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers), 256
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut (He et al., arXiv 1512.03385)."""
 

@@ -51,7 +51,7 @@ class TrainOptions:
 
     Args:
         method: how to train, see `mixnn methods`; or package.module:Class.
-        network: cnn, resnet18, resnet34, preactresnet18; timm:NAME; or package.module:factory.
+        network: cnn, resnet18, resnet34, preactresnet18, mini; timm:NAME; or package.module:factory.
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         limit: take the first so many training samples.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mixnn.bodies import BasicBlock, PreActBlock, cnn, mlp, resnet
+from mixnn.bodies import BasicBlock, PreActBlock, cnn, mini, mlp, resnet
 from mixnn.errors import InputError
 from mixnn.lookup import look_up
 from mixnn.timm_bodies import PREFIX, timm_factory
@@ -105,6 +105,7 @@ NETWORKS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {
     "resnet18": lambda size: resnet(BasicBlock, (2, 2, 2, 2), size),
     "resnet34": lambda size: resnet(BasicBlock, (3, 4, 6, 3), size),
     "preactresnet18": lambda size: resnet(PreActBlock, (2, 2, 2, 2), size),
+    "mini": mini,
     "mlp": mlp,
 }
 

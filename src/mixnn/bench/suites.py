@@ -50,7 +50,7 @@ def human(data: str, *labels: str, settings: Settings | None = None) -> list[Col
 # --- cpu-small: minutes on two cores ---
 
 SMALL: Settings = {
-    "network": "cnn",
+    "network": "mini",
     "limit": 10_000,
     "epochs": 40,
     "device": "cpu",
@@ -67,7 +67,13 @@ CPU_SMALL = Suite(
         *noises(C10, "asymmetric:0.4", "symmetric:0.8"),
         Column("cifar10 clean", C10),
     ],
-    rows={"ce": BASELINES["ce"], "mixnn": row("mixnn"), "mixnn-paper": PUBLISHED, **BASELINES},
+    rows={
+        "ce": BASELINES["ce"],
+        "mixnn": row("mixnn"),
+        "mixnn-paper": PUBLISHED,
+        **BASELINES,
+        "ssr": row("ssr", neighbors=40),  # 200 of 50 000, in proportion
+    },
     common=SMALL,
     seeds=(0, 1, 2),
     minutes=1,
