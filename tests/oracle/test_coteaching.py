@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from contract.cases import CLASSES, Case, build, make_data, make_network
+from torch.nn.functional import one_hot
 
 from mixnn import fit
 from mixnn.errors import InputError
-from mixnn.methods.coteaching import CoTeaching
+from mixnn.methods.coteaching import CoTeaching, wrong_share
 
 COUNT, TAU, T_K = 20, 0.3, 4
 
@@ -58,22 +59,50 @@ def test_each_network_learns_from_what_the_other_one_picks():
     assert size == 14
 
 
+def wrong_by_hand(p, labels) -> float:
+    """Of the surest tenth of those predicted as c, at least one, the part with another label; all classes together."""
+    predicted = [max(range(CLASSES), key=row.__getitem__) for row in p]
+    wrong = 0.0
+    for c in range(CLASSES):
+        own = sorted((i for i in range(len(p)) if predicted[i] == c), key=lambda i: -p[i][c])
+        surest = own[: math.ceil(len(own) / 10)]
+        wrong += len(own) * sum(labels[i] != c for i in surest) / max(len(surest), 1)
+    return wrong / len(p)
+
+
 def test_the_share_of_wrong_labels_is_estimated_until_the_share_left_out_is_full():
-    data = make_data(150)  # every fifth label is wrong
-    estimates = []
+    data = make_data(150, unlabelled=7)
+    known = data.labels >= 0
+    estimates, expected = [], []
 
     class Watched(CoTeaching):
-        def end_epoch(self):
-            super().end_epoch()
+        def begin_epoch(self, epoch, data):
+            x = torch.cat(list(data.full_batches()))[known]
+            p = self.eval().predict(x).tolist()
+            expected.append(wrong_by_hand(p, data.labels[known].tolist()))
+            self.train()
+            super().begin_epoch(epoch, data)
             estimates.append(self.estimate.item())
 
-    method, optimizer, scheduler = build(Case("coteaching", Watched, {"rampup": T_K}), data, dropout=0)
+    method, optimizer, scheduler = build(Case("coteaching", Watched, {"rampup": T_K}), data)
     fit(method, data, optimizer, scheduler, epochs=T_K + 3)
-    assert estimates[0] == 0
-    assert len(set(estimates[1:])) == T_K  # anew in each epoch up to T_k, and no more after
-    assert estimates[T_K:] == [estimates[T_K]] * 3
-    assert estimates[T_K] == pytest.approx(0.2, abs=0.02)
-    assert method.figures["clean_share"] == pytest.approx(1 - estimates[T_K])
+    expected = [0.0, *expected[1 : T_K + 1], *[expected[T_K]] * 2]  # anew up to T_k, and no more after
+    np.testing.assert_allclose(estimates, expected, atol=1e-6)
+    assert expected[T_K] > 0
+    assert method.figures["clean_share"] == pytest.approx(1 - expected[T_K])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.6])
+def test_wrong_share_is_the_rate_of_the_noise_where_sure_predictions_are_right(rate):
+    random = torch.Generator().manual_seed(0)
+    true = torch.randint(0, CLASSES, (20_000,), generator=random)
+    sure = torch.rand(20_000, generator=random)
+    right = torch.rand(20_000, generator=random) < 0.4 + sure  # the surest four tenths at least
+    predicted = torch.where(right, true, (true + 1) % CLASSES)
+    probs = 0.2 * (1 - sure[:, None]) + 0.8 * sure[:, None] * one_hot(predicted, CLASSES)
+    wrong = torch.rand(20_000, generator=random) < rate
+    labels = torch.where(wrong, (true + 1 + torch.randint(0, 2, (20_000,), generator=random)) % CLASSES, true)
+    assert wrong_share(probs, labels).item() == pytest.approx(rate, abs=0.03)
 
 
 @pytest.mark.parametrize("forget_rate", [0.0, 0.999])

@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.errors import InputError
-from mixnn.functional import clean_probability, sample_losses
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
@@ -27,8 +26,8 @@ class CoTeaching(Method):
     Args:
         networks, labels, num_classes: see `Method`.
         forget_rate: τ, share of each batch that is left out in the end, from 0 to below 1; the paper's is the rate of
-            the noise, which it takes for known. None estimates it: the share of wrong labels by the mixture of the
-            losses, anew in each epoch of `rampup` and once after.
+            the noise, which it takes for known. None estimates it, see `wrong_share`: anew in each epoch of `rampup`
+            and a last time after.
         rampup: T_k, epochs in which the share grows from 0 to τ (paper: 10 of 200).
 
     Raises:
@@ -59,25 +58,37 @@ class CoTeaching(Method):
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
         if self.forget_rate is None and 0 < epoch <= self.rampup:
-            self.estimate.copy_(self._wrong_share(data))
+            with self.phase("full_pass"):
+                probs = torch.stack([full_pass(network, data).log_probs.exp() for network in self.classifiers]).mean(0)
+            known = data.labels >= 0
+            self.estimate.copy_(wrong_share(probs[known], data.labels[known]))
         tau = self.estimate.item() if self.forget_rate is None else self.forget_rate
         self.forgotten = min(epoch / self.rampup, 1) * tau  # 1 - R(T), epochs counted from 0
         self.figures["clean_share"] = 1 - self.forgotten
 
-    def _wrong_share(self, data: TrainData) -> Tensor:
-        """How many of the labels are wrong, by the mean of both networks."""
-        known, shares = data.labels >= 0, []
-        for network in self.classifiers:
-            with self.phase("full_pass"):
-                log_probs = full_pass(network, data).log_probs  # (N, C)
-            with self.phase("mixture"):
-                clean, _ = clean_probability(sample_losses(log_probs, data.labels.clamp_min(0)), known)
-            shares.append(1 - clean[known].mean())
-        return torch.stack(shares).mean()
-
     def forward(self, batch: Batch) -> Tensor:
-        kept = len(batch.y) - int(self.forgotten * len(batch.y))  # R(T) · B, of this rank's share of the batch
+        size = len(batch.y)  # of this rank's share of the batch
+        kept = max(size - int(self.forgotten * size), 1)  # R(T) · B
         loss_f, loss_g = (cross_entropy(network(batch.inputs), batch.y, reduction="none") for network in self.networks)
         small_f = loss_f.detach().topk(kept, largest=False).indices  # what f would learn from: D_f
         small_g = loss_g.detach().topk(kept, largest=False).indices
         return loss_f[small_g].mean() + loss_g[small_f].mean()
+
+
+def wrong_share(probs: Tensor, labels: Tensor) -> Tensor:
+    """About how many labels are wrong, in 0–1: those that differ where the prediction is surest.
+
+    There it is nearly always right, even early on. The surest tenth of each predicted class stands for all of it, so
+    that classes that are hard, and so seldom sure, count as well.
+
+    Args:
+        probs: (N, C), predictions for the training samples.
+        labels: int64 (N,), the given ones.
+    """
+    sureness, predicted = probs.max(1)
+    wrong = torch.zeros((), device=labels.device)
+    for c in predicted.unique():
+        own = (predicted == c).nonzero()[:, 0]
+        surest = own[sureness[own].topk(-(-len(own) // 10)).indices]
+        wrong += (labels[surest] != c).float().mean() * len(own) / len(labels)
+    return wrong
