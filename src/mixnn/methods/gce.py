@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
-from mixnn.errors import InputError
+from mixnn.errors import InputError, require_between
 from mixnn.functional import sample_losses
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
@@ -47,13 +47,11 @@ class GCE(Method):
         prune_every: int = 5,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        if not 1e-3 <= q <= 1:
-            raise InputError(f"gce.q is {q}: use 0.001 to 1")
+        require_between("gce.q", q, 1e-3, 1)
         if not 0 <= k < 1:
             raise InputError(f"gce.k is {k}: use a number from 0 to below 1")
-        for name, value, low in [("prune_from", prune_from, 0), ("prune_every", prune_every, 1)]:
-            if value < low:
-                raise InputError(f"gce.{name} is {value}: use at least {low}")
+        require_between("gce.prune_from", prune_from, 0)
+        require_between("gce.prune_every", prune_every, 1)
         self.q, self.k, self.prune_from, self.prune_every = q, k, prune_from, prune_every
         self.register_buffer("kept", torch.ones(len(labels), dtype=torch.bool))
 

@@ -10,7 +10,7 @@ import math
 from torch import Tensor
 
 from mixnn.data.batch import Batch
-from mixnn.errors import InputError
+from mixnn.errors import InputError, require_between
 from mixnn.functional import sample_losses
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
@@ -41,9 +41,8 @@ class SCE(Method):
         log_zero: float = -4.0,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        for name, value in {"alpha": alpha, "beta": beta}.items():
-            if not 0 <= value < math.inf:
-                raise InputError(f"sce.{name} is {value}: use a number from 0 up")
+        require_between("sce.alpha", alpha, 0)
+        require_between("sce.beta", beta, 0)
         if alpha == beta == 0:
             raise InputError("sce.alpha and sce.beta are 0: give one of them a weight above 0")
         if not -math.inf < log_zero < 0:
