@@ -69,7 +69,7 @@ def run_cells(
             left = float("inf") if budget is None else budget - (time.monotonic() - started)
             if left < LEAST:
                 return tally
-            say(f"[{place + 1}/{len(todo)}] {cell.name}: {cost_text(cell, folder)}")
+            say(f"[{place + 1}/{len(todo)}] {cell.name}: {cost_text(cell, read_results(folder, cell.suite))}")
             code, seconds = run_one(cell, folder, given, left)
             if code is None:
                 say("  stopped in time; the next call goes on with it")
@@ -169,16 +169,16 @@ def finish(cell: Cell, folder: Path, seconds: float) -> Result:
     return result
 
 
-def cost_text(cell: Cell, folder: Path) -> str:
+def cost_text(cell: Cell, results: Mapping[str, Result]) -> str:
     """What a cell will take, in words."""
-    minutes, measured = expected_minutes(cell, folder)
+    minutes, measured = expected_minutes(cell, results)
     text = f"{60 * minutes:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
     return f"about {text}{'' if measured else f' on {cell.suite.device}, a guess'}"
 
 
-def expected_minutes(cell: Cell, folder: Path) -> tuple[float, bool]:
-    """From the cells of this row that are done, or else by the suite's guess."""
-    done = [result for result in read_results(folder, cell.suite).values() if result["row"] == cell.row]
+def expected_minutes(cell: Cell, results: Mapping[str, Result]) -> tuple[float, bool]:
+    """From the cells of this row that are done, or else the suite's guess; and whether it was measured."""
+    done = [result for result in results.values() if result["row"] == cell.row]
     known = [result["seconds"]["process"] for result in done if result["seconds"]["process"]]
     return (mean(known) / 60, True) if known else (cell.suite.minutes, False)
 
@@ -193,7 +193,7 @@ def status_lines(cells: Sequence[Cell], folder: Path, given: Mapping[str, str]) 
         todo = missing(own, folder)
         half = [cell for cell in todo if run_directory(folder, cell).checkpoint.exists()]
         uncounted = sum(not counts(results[cell.name]) for cell in own if cell.name in results)
-        minutes += sum(expected_minutes(cell, folder)[0] for cell in todo)
+        minutes += sum(expected_minutes(cell, results)[0] for cell in todo)
         notes = [f"{len(half)} half done"] * bool(half) + [f"{uncounted} do not count"] * bool(uncounted)
         if own:
             yield f"{row:<16} {len(own) - len(todo):>3} of {len(own)}  {', '.join(notes)}".rstrip()
