@@ -33,10 +33,9 @@ from contract.command import (
 )
 from PIL import Image
 
-from mixnn import METHODS, TrainData
-from mixnn.assemble import build_method, build_optimizer, load_model
+from mixnn import METHODS
+from mixnn.assemble import load_model
 from mixnn.cli import COMMANDS
-from mixnn.commands.train import parse
 from mixnn.errors import LocalError
 
 LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
@@ -222,43 +221,6 @@ def test_dashes_are_underscores(photos: Path) -> None:
     assert config["out"] == "my-run"
     assert (config["batch_size"], config["weight_decay"]) == (8, 0.5)
     assert (config["data"]["image_size"], config["mixnn"]["correct_from"]) == (16, 3)
-
-
-@pytest.mark.parametrize("preset", ["paper", "public-code"])
-def test_presets_build_and_train(preset: str, photos: Path, tmp_path: Path) -> None:
-    config, _, _ = parse(["--preset", preset, "cifar10:x", "--out", "x"])
-    assert (config.options.network, config.options.epochs, config.options.weight_decay) == ("resnet34", 300, 1e-3)
-    data = TrainData(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4) % 2)
-    method = build_method(config, data, 2, torch.device("cpu"))
-    optimizer, scheduler = build_optimizer(method, config.options)
-    assert sum(p.numel() for p in method.parameters()) > 20_000_000
-    assert (method.scope, method.correct_every) == {"paper": ("dataset", 1), "public-code": ("batch", 10)}[preset]
-    assert (optimizer.param_groups[0]["nesterov"], scheduler.T_0) == (False, 10)
-
-    smaller = ["--network", "cnn", "--mixnn.mixup_until", "2", "--mixnn.correct-from", "2"]
-    succeed("train", photos, "--out", tmp_path / "run", f"--preset={preset}", *SMALL, *SHORT[:4], *smaller)
-    stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
-    assert (stored["network"], stored["weight_decay"], stored["mixnn"]["warmup"]) == ("cnn", 1e-3, 1)
-    assert stored["mixnn"]["scope"] == method.scope
-
-
-@pytest.mark.parametrize(
-    ("preset", "expected"),
-    [  # network, weights, epochs, batch, weight decay, falls of lr, balanced, steps an epoch, crop, E_s (SPEC.md: SELC)
-        ("clothing1m", ("timm:resnet50", "hub", 40, 64, 1e-3, [10, 20], True, 2000, 224, 5)),
-        ("mini-webvision", ("timm:inception_resnet_v2", None, 100, 32, 5e-4, [40, 80], False, None, 227, 40)),
-    ],
-)
-def test_presets_of_the_big_sets(preset: str, expected: tuple[object, ...], photos: Path, tmp_path: Path) -> None:
-    config, _, _ = parse(["--preset", preset, f"{preset}:x", "--out", "x"])
-    o = config.options
-    given = (o.network, o.weights, o.epochs, o.batch_size, o.weight_decay, o.milestones, o.balanced, o.steps_per_epoch)
-    assert (*given, o.data.crop_size, config.method_options["correct_from"]) == expected
-    assert (o.lr, o.momentum, o.nesterov, o.schedule, o.data.image_size) == (0.01, 0.9, False, "steps", 256)
-    smaller = ["--network", "cnn", "--weights", "null", "--steps-per-epoch", "3", "--data.crop-size", "12"]
-    succeed("train", photos, "--out", tmp_path / "run", f"--preset={preset}", *SMALL, *SHORT, *smaller)
-    stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
-    assert (stored["milestones"], stored["balanced"], stored["weights"]) == (o.milestones, o.balanced, None)
 
 
 @pytest.mark.parametrize("launcher", ["module", "script"])

@@ -1,4 +1,4 @@
-"""`mixnn methods`: what there is, with options and defaults."""
+"""`mixnn methods`: what there is, with options, defaults and presets."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import inspect
 from collections.abc import Sequence
 
 from mixnn.commands.parsing import Parser, readable_output
+from mixnn.commands.train import preset_names, read_preset
 
 
 def run(words: Sequence[str]) -> int:
-    Parser(prog="mixnn methods", description="List the methods with their options.").parse_words(words)
+    Parser(prog="mixnn methods", description="List the methods with their options and presets.").parse_words(words)
     from mixnn.methods import METHODS
 
+    recipes = {preset: read_preset(preset)["method"] for preset in preset_names()}
     with readable_output():
         for name, kind in METHODS.items():
-            print(f"{name:<8} {(inspect.getdoc(kind) or '').splitlines()[0]}")
-            for option in inspect.signature(kind).parameters.values():
-                if option.kind is option.KEYWORD_ONLY:
-                    print(f"{'':<8}   --{name}.{option.name.replace('_', '-')} {option.default}")
+            print(f"{name:<10} {(inspect.getdoc(kind) or '').splitlines()[0]}")
+            parameters = inspect.signature(kind).parameters.values()
+            options = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+            words = [f"--{name}.{option.name.replace('_', '-')} {option.default}" for option in options]
+            words += [f"--preset {preset}" for preset, method in recipes.items() if method == name]
+            for word in words:
+                print(f"{'':<10} {word}")
         print("\n`mixnn train --method NAME --help` tells what the options mean.")
     return 0

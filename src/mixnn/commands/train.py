@@ -65,7 +65,8 @@ def build_parser(method: str) -> Parser:
     parser.add_argument("--out", type=str | None, default=None, help="directory to write the run to (required)")
     resume = "go on where --out stopped, with its settings; start it if there is nothing yet"
     parser.add_argument("--resume", action="store_true", help=resume)
-    parser.add_argument("--preset", type=str | None, default=None, help=f"settings: {', '.join(preset_names())}")
+    preset = "a published recipe, as paper or elr-cifar10; `mixnn methods` lists them"
+    parser.add_argument("--preset", type=str | None, default=None, help=preset)
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
     parser.add_class_arguments(TrainOptions, None)
     section = option_section(method)
@@ -88,9 +89,7 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     presets = [content.pop("preset", None) for content in settings]
     preset = next((name for name in [value_of(words, "--preset"), *reversed(presets)] if name is not None), None)
     if preset is not None:
-        if preset not in preset_names():
-            raise InputError(f"--preset {preset!r} is unknown: use one of {', '.join(preset_names())}")
-        settings.insert(0, read_yaml(str(PRESETS / f"{preset}.yaml")))
+        settings.insert(0, read_preset(preset))
     return settings
 
 
@@ -128,6 +127,17 @@ def without_files(words: Sequence[str]) -> list[str]:
             kept.append(word)
         skip = word == "--config"
     return kept
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset.
+
+    Raises:
+        InputError: no such preset.
+    """
+    if name not in preset_names():
+        raise InputError(f"--preset {name!r} is unknown: use one of {', '.join(preset_names())}")
+    return read_yaml(str(PRESETS / f"{name}.yaml"))
 
 
 def preset_names() -> list[str]:
