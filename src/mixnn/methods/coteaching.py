@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
-from mixnn.errors import InputError
+from mixnn.errors import InputError, require_between
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
@@ -49,8 +49,7 @@ class CoTeaching(Method):
         super().__init__(networks, labels, num_classes)
         if forget_rate is not None and not 0 <= forget_rate < 1:
             raise InputError(f"coteaching.forget_rate is {forget_rate}: use 0 to below 1, or leave it off")
-        if rampup < 1:
-            raise InputError(f"coteaching.rampup is {rampup}: use at least 1")
+        require_between("coteaching.rampup", rampup, 1)
         self.forget_rate, self.rampup = forget_rate, rampup
         self.first_own_epoch = 1
         self.register_buffer("estimate", torch.zeros(()))
