@@ -1,6 +1,7 @@
 """The benchmark queue: every suite is valid, cells run once, stopped ones go on, tables say what files say."""
 
 import json
+import os
 import time
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
-from tests.contract.command import call, start
+from tests.contract.command import call, start, succeed, write_cifar10
 
 from mixnn.bench.cells import Column, Suite, chosen, merged
 from mixnn.bench.picture import draw
@@ -279,6 +280,26 @@ def test_what_the_command_says(tmp_path):
     assert "cpu-small" in call("bench").out
     assert "left: 195 cells" in call("bench", "status", "cpu-small", "--results", tmp_path).out
     assert "counts yet" in call("bench", "table", "cpu-small", "--results", tmp_path).out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ending_the_queue_ends_the_run(tmp_path):
+    data, results = write_cifar10(tmp_path / "cifar"), tmp_path / "results"
+    words = ["bench", "run", "cpu-small", "--results", results, "--data", f"cifar10:{data}", "--allow-dirty"]
+    words += ["--only", "ce", "--only", "cifar10 clean", "--only", "seed0"]
+    checkpoint = results / "runs" / "cpu-small" / "cifar10-clean_ce_0" / "checkpoints" / "last.pt"
+    queue = start(*words)
+    until = time.monotonic() + 100
+    while not checkpoint.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    queue.terminate()
+    _, error = queue.communicate(timeout=60)
+    assert queue.returncode == 130, error
+    before = checkpoint.stat().st_mtime_ns
+    time.sleep(1.0)
+    assert checkpoint.stat().st_mtime_ns == before  # nobody goes on with it
+    assert "1 done, 0 failed, 0 left" in succeed(*words).out
+    assert (results / "cpu-small" / "cifar10-clean_ce_0.json").exists()
 
 
 def test_times_and_places(tmp_path):

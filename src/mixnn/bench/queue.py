@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +22,7 @@ from mixnn.errors import InputError
 from mixnn.run import RunDirectory, environment
 
 LEAST = 15.0  # seconds: with less left, starting a process is not worth it
-PATIENCE = 20.0  # seconds a run has to end after an interrupt
+PATIENCE = 20.0  # seconds a run has to end when it is told to
 
 
 @dataclass
@@ -150,8 +148,8 @@ def run_one(cell: Cell, folder: Path, given: Mapping[str, str], limit: float) ->
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """By interrupt, or else by force: a run survives both."""
-    process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+    """Gently, or else by force: a run survives both."""
+    process.terminate()
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def run_suite(words: Sequence[str]) -> int:
     require_sklearn()
     cells = chosen(suite, given.only)
     budget = None if given.budget is None else seconds_of(given.budget)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it stops the run that is under way too
     tally = run_cells(
         cells, Path(given.results), places(given.data), budget=budget, allow_dirty=given.allow_dirty, say=say
     )
