@@ -1,9 +1,13 @@
-"""The Python that the README shows runs as it stands, each block on its own."""
+"""The Python that the README shows runs as it stands, each block on its own; its tables are those of the results."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from mixnn.bench.results import read_results
+from mixnn.bench.suites import SUITES
+from mixnn.bench.table import render
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -23,3 +27,11 @@ def test_there_is_a_readme() -> None:
 def test_python_blocks_run(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile(block, str(README), "exec"), {"__name__": "__main__"})
+
+
+def test_tables_are_made_of_the_result_files() -> None:
+    text = README.read_text(encoding="utf-8")
+    found = re.findall(r"^<!-- bench (\S+) -->\n(.*?)^<!-- end -->$", text, re.DOTALL | re.MULTILINE)
+    assert found
+    for name, table in found:
+        assert table == render(SUITES[name], read_results(README.parent / "benchmarks" / "results", SUITES[name]))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mixnn.bench.cells import Suite
 from mixnn.bench.results import Result, counts
-from mixnn.bench.table import cost, grouped, last
+from mixnn.bench.table import cost, grouped, headings, last
 from mixnn.report.overview import INK, save, tidy
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def draw(suite: Suite, results: Mapping[str, Result], path: Path) -> None:
             by_cost.plot([ratio], [mean(values)], linestyle="none", markersize=9, **style)
             by_cost.annotate(row, (ratio, mean(values)), (6, 4), textcoords="offset points", fontsize=9, color=INK)
     by_noise.set(xticks=range(len(columns)), ylabel="accuracy, %")
-    by_noise.set_xticklabels(columns, rotation=15)
+    by_noise.set_xticklabels(headings(suite, columns), rotation=15)
     by_noise.legend(fontsize=8, frameon=False, ncols=2)
     by_cost.set(xlabel="cost of training, in that of cross-entropy", ylabel="mean over the columns, %", xscale="log")
     ticks(by_cost, [ratio for row in rows if (ratio := cost(row, found)) is not None])

@@ -37,7 +37,7 @@ def accuracy_table(suite: Suite, results: Sequence[Result]) -> Iterator[str]:
         column: max((row for row in rows if (row, column) in found), key=lambda row: last(found[row, column]))
         for column in columns
     }
-    yield from head(["test accuracy, %: last epoch (best)", *columns, "cost"])
+    yield from head(["test accuracy, %: last epoch (best)", *headings(suite, columns), "cost"])
     for row in rows:
         texts = [accuracy_text(found.get((row, column), []), leaders[column] == row) for column in columns]
         yield line([row, *texts, cost_text(row, found)])
@@ -88,7 +88,7 @@ def label_table(suite: Suite, results: Sequence[Result]) -> Iterator[str]:
     columns = [column.name for column in suite.columns if any(key[1] == column.name for key in found)]
     if not columns:
         return
-    yield from head([f"labels, %: {' / '.join(LABEL_FIGURES)}", *columns])
+    yield from head([f"labels, %: {' / '.join(LABEL_FIGURES)}", *headings(suite, columns)])
     given = {
         column: mean(result["labels"]["right_given"] for key in found if key[1] == column for result in found[key])
         for column in columns
@@ -137,6 +137,12 @@ def grouped(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
 
 def last(results: Sequence[Result]) -> float:
     return mean(float(result["accuracy"]["last"]) for result in results)
+
+
+def headings(suite: Suite, names: Sequence[str]) -> list[str]:
+    """Names of columns, without that of the data where the suite has one data set only."""
+    data = {column.data for column in suite.columns}
+    return [name.removeprefix(f"{next(iter(data))} ") if len(data) == 1 else name for name in names]
 
 
 def head(cells: Sequence[str]) -> list[str]:
