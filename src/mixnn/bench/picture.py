@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from matplotlib import colormaps
+from matplotlib import color_sequences
 from matplotlib.figure import Figure
 
 from mixnn.bench.cells import Suite
@@ -29,7 +30,7 @@ def draw(suite: Suite, results: Mapping[str, Result], path: Path) -> None:
     figure = Figure(figsize=(14, 6), dpi=110, facecolor="white", layout="constrained")
     figure.suptitle(f"{suite.name}: test accuracy of the last epoch, mean over seeds", color=INK, fontsize=14)
     by_noise, by_cost = figure.subplots(1, 2, width_ratios=(1.4, 1))
-    colours = {row: colormaps["tab20"](place % 20) for place, row in enumerate(rows)}
+    colours = dict(zip(rows, cycle([*color_sequences["tab10"], *color_sequences["Dark2"]]), strict=False))
     for place, row in enumerate(rows):
         style = {"color": colours[row], "marker": MARKS[place % len(MARKS)], "label": row}
         there = [column for column in columns if (row, column) in found]
