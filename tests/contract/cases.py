@@ -89,6 +89,11 @@ CASES = [
 ]
 
 
+def images(n: int, height: int = 8, width: int = 8) -> Tensor:
+    """Pixels at random, the same every time: uint8 (n, 3, height, width)."""
+    return torch.randint(256, (n, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
 def make_data(count: int = 47, *, batch_size: int = 16, augment: Any = "crop-flip", unlabelled: int = 0) -> TrainData:
     """Noise that is brighter in the channel of its class, every fifth label wrong; 47 leaves uneven batches.
 
