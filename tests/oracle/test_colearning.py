@@ -76,8 +76,8 @@ def test_logits_as_far_apart_as_projections_have_the_same_structure():
 
 
 def test_the_loss_of_a_step_is_the_sum_of_three():
-    """Eq. 4, from the network's answers for one batch without augmentation, batch norm and dropout."""
-    data = make_data(augment="none")
+    """Eq. 4, from the network's answers for the two views of one batch, without batch norm and dropout."""
+    data = make_data(augment="crop-flip")
     method = CoLearning(
         make_network(norm=False, dropout=0),
         data.labels,
@@ -96,11 +96,13 @@ def test_the_loss_of_a_step_is_the_sum_of_three():
         mixed = share * batch.x + (1 - share) * batch.x[partner]
         log_p = method.network(mixed).log_softmax(1).double()
         features, logits = method.network.features_and_logits(batch.inputs)
-        v, y = method.projection(features).double().numpy(), logits.double().numpy()
+        other_features, _ = method.network.features_and_logits(batch.partners.inputs[:, 0])
+        views = method.projection(torch.stack([features, other_features])).double().numpy()  # (2, B, P)
     supervised = 0.0
     for i, m in enumerate(partner.tolist()):
         supervised -= share * log_p[i, batch.y[i]].item() + (1 - share) * log_p[i, batch.y[m]].item()
-    expected = supervised / len(batch.y) + 0.5 * contrast(np.stack([v, v]), 0.5) + 3 * structure(v, y, 0.5)
+    intrinsic, structural = contrast(views, 0.5), structure(views[0], logits.double().numpy(), 0.5)
+    expected = supervised / len(batch.y) + 0.5 * intrinsic + 3 * structural
     assert ours.item() == pytest.approx(expected, rel=1e-5)
 
 
