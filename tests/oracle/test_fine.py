@@ -45,13 +45,18 @@ def selected(f: np.ndarray, labels: np.ndarray, zeta: float) -> np.ndarray:
     return clean
 
 
+def unit(z: np.ndarray) -> np.ndarray:
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
 def planted(wrong: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit vectors around an axis for each class, labels of which some are wrong, and which those are."""
+    """Vectors of all lengths around an axis for each class, labels of which some are wrong, and which those are."""
     random = np.random.RandomState(seed)
     true = np.arange(CLASSES * PER_CLASS) % CLASSES
     z = np.eye(WIDTH)[true] + 0.15 * random.normal(size=(len(true), WIDTH))
     flipped = random.uniform(size=len(true)) < wrong
-    return z / np.linalg.norm(z, axis=1, keepdims=True), (true + flipped) % CLASSES, flipped
+    length = np.exp(random.uniform(-2, 2, size=(len(true), 1)))
+    return z * length, (true + flipped) % CLASSES, flipped
 
 
 def prepared(z: np.ndarray, labels: np.ndarray, **options: object) -> tuple[FINE, TrainData]:
@@ -80,7 +85,7 @@ def test_scores(seed, n, width):
 @pytest.mark.parametrize("wrong", [0.2, 0.4])
 def test_selection_is_that_of_the_mixture(wrong, zeta):
     z, labels, _ = planted(wrong)
-    f = scores(z, labels, np.ones(len(z)))
+    f = scores(unit(z), labels, np.ones(len(z)))
     assert (select(torch.tensor(f), torch.tensor(labels), zeta).numpy() == selected(f, labels, zeta)).all()
 
 
@@ -91,7 +96,7 @@ def test_two_rounds_the_second_with_directions_from_the_first():
     for epoch in range(3):
         method.begin_epoch(epoch, data)
         if epoch >= 1:
-            clean = selected(scores(z, labels, clean), labels, 0.5)
+            clean = selected(scores(unit(z), labels, clean), labels, 0.5)
             assert method.figures["clean_share"] == pytest.approx(clean.mean())
         assert drawn(method, data, epoch) == clean.nonzero()[0].tolist()
         method.end_epoch()
