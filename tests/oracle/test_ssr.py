@@ -1,6 +1,7 @@
 """SSR's equations a second time, in plain Python: relabelling, balanced vote, consistency, sampling, both losses."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -78,6 +79,34 @@ def projected(method: SSR, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray
     """Projections and predictions of these pixels, (B, …) each."""
     z = method.h_proj(method.network.features(method.network.normalized(pixels(images))))
     return z.detach().double().numpy(), method.h_pred(z).detach().double().numpy()
+
+
+@pytest.mark.parametrize("theta_s", [0.6, 1.0])
+def test_an_epoch_begins_with_a_vote_of_the_nearest_on_new_labels(theta_s: float) -> None:
+    """l^r, the neighbours, q, c and the selection, from the network's answers for each image."""
+    torch.manual_seed(0)
+    data, k = make_data(unlabelled=10), 5
+    n = len(data)
+    method = SSR(make_network(), data.labels, CLASSES, theta_r=0.37, theta_s=theta_s, neighbors=k)
+    method.begin_epoch(0, data)
+
+    with torch.no_grad():
+        features, logits = method.network.eval().features_and_logits(torch.cat(list(data.full_batches())))
+    z, given = features.double().numpy(), data.labels.tolist()
+    cosine = [[np.dot(z[i], z[j]) / np.linalg.norm(z[i]) / np.linalg.norm(z[j]) for j in range(n)] for i in range(n)]
+    labels = []
+    for i, p in enumerate(logits.softmax(1).tolist()):
+        labels.append(p.index(max(p)) if max(p) > 0.37 else given[i])
+    assert method.relabelled.tolist() == labels
+    assert 0 < sum(new != old for new, old in zip(labels, given, strict=True)) < n
+
+    selected = []
+    for i in range(n):
+        near = sorted((j for j in range(n) if j != i), key=lambda j: -cosine[i][j])[:k]
+        q = [Fraction(sum(labels[j] == c for j in near), k * max(1, labels.count(c))) for c in range(CLASSES)]
+        selected.append(given[i] >= 0 and q[labels[i]] / max(q) >= theta_s)
+    assert method.selected.tolist() == selected
+    assert method.figures["clean_share"] == pytest.approx(sum(selected) / 47)
 
 
 def test_selected_samples_are_mixed_and_all_views_agree() -> None:
