@@ -23,6 +23,19 @@ FIGURES: dict[str, Callable[[Result], float]] = {
 }
 
 
+DEFAULTS = {"K": "K=1", "alpha": "alpha=0.95"}  # what the row "default" is
+
+
+def rows_of(option: str) -> list[str]:
+    """The rows about one option, the default's in its place."""
+    rows = {DEFAULTS[option]: "default"} | {row: row for row in SENSITIVITY.rows if row.startswith(f"{option}=")}
+    return [rows[row] for row in sorted(rows, key=lambda row: float(row.partition("=")[2]))]
+
+
+def value_of(row: str, option: str) -> str:
+    return (DEFAULTS[option] if row == "default" else row).partition("=")[2]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
@@ -32,14 +45,14 @@ def main() -> None:
     figure = Figure(figsize=(13, 9), dpi=90, facecolor="white", layout="constrained")
     for line, (title, figure_of) in zip(figure.subplots(2, 2), FIGURES.items(), strict=True):
         for axis, option in zip(line, ("K", "alpha"), strict=True):
-            rows = [row for row in SENSITIVITY.rows if row.startswith(f"{option}=")]
+            rows = rows_of(option)
             for column in SENSITIVITY.columns:
                 there = [(place, row) for place, row in enumerate(rows) if (row, column.name) in found]
                 values = [[figure_of(result) for result in found[row, column.name]] for _, row in there]
                 spread = [stdev(one) if len(one) > 1 else 0.0 for one in values]
                 places = [place for place, _ in there]
                 axis.errorbar(places, [mean(one) for one in values], spread, marker="o", capsize=3, label=column.name)
-            axis.set_xticks(range(len(rows)), [row.partition("=")[2] for row in rows])
+            axis.set_xticks(range(len(rows)), [value_of(row, option) for row in rows])
             axis.set(xlabel={"K": "K, neighbours", "alpha": "α of the correction"}[option], ylabel=title)
             axis.spines[["top", "right"]].set_visible(False)
             axis.legend(frameon=False)

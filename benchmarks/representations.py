@@ -61,7 +61,6 @@ class Snapshots:
         losses = min_max(sample_losses(log_probs, given))
         clean, mixture = clean_probability(losses, normalized=True)
         wrong = given != self.true_labels
-        order = clean.argsort()
         self.rows.append(
             {
                 "epoch": epoch + 1,
@@ -69,7 +68,7 @@ class Snapshots:
                 "purity_true_of_wrong": share((self.true_labels[near] == self.true_labels[:, None])[wrong]),
                 "purity_given": share(given[near] == given[:, None]),
                 "separation": 0.0 if mixture is None else mixture.separation,
-                "roc_auc": roc_auc(clean[order], wrong[order]),
+                "roc_auc": roc_auc(clean, wrong),
                 "right_targets": share(targets.argmax(1) == self.true_labels)
                 if (targets := self.method.soft_targets()) is not None
                 else float("nan"),

@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from numpy.typing import NDArray
 from mixnn.errors import InputError
 
 Row = Mapping[str, object]
+HERE = Path(__file__).resolve().parent
+CODE = (".", ":(top)pyproject.toml", ":(top)benchmarks/*.py")  # what a result depends on, seen from here
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
 
 
@@ -226,13 +229,14 @@ def _text(value: object) -> object:
 def environment(seed: int, device: str, precision: str) -> dict[str, object]:
     """What has to stand beside a result: versions, machine, revision, command, seed.
 
-    Where the package runs from a copy without .git, MIXNN_REVISION may name the revision it was copied from.
+    Where the package runs from a copy without .git, MIXNN_REVISION may name the revision it was copied from; InputError
+    where that is none.
 
     Args:
         device: what it is computed on, by name.
         precision: of the networks' arithmetic.
     """
-    stated = os.environ.get("MIXNN_REVISION")
+    stated = None if _in_checkout() else _stated_revision()
     packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib", "timm", "torchvision")
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -240,8 +244,8 @@ def environment(seed: int, device: str, precision: str) -> dict[str, object]:
         "seed": seed,
         "device": device,
         "precision": precision,
-        "git_revision": _git("rev-parse", "HEAD") or stated,
-        "git_clean": _git("status", "--porcelain") in (["", None] if stated else [""]),
+        "git_revision": stated or _git("rev-parse", "HEAD"),
+        "git_clean": stated is not None or _git("status", "--porcelain", "--", *CODE) == "",
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in packages},
         "system": platform.platform(),
@@ -251,13 +255,24 @@ def environment(seed: int, device: str, precision: str) -> dict[str, object]:
     }
 
 
+def _in_checkout() -> bool:
+    """Whether this package runs from a git checkout, and not from an installed copy."""
+    return (HERE.parents[1] / ".git").exists()
+
+
+def _stated_revision() -> str | None:
+    revision = os.environ.get("MIXNN_REVISION")
+    if revision is not None and not re.fullmatch("[0-9a-f]{40}", revision):
+        raise InputError(f"MIXNN_REVISION is {revision!r}: give the 40 digits that `git rev-parse HEAD` says")
+    return revision
+
+
 def _git(*arguments: str) -> str | None:
-    """What git says of the checkout this package runs from; None for an installed copy."""
-    here = Path(__file__).resolve().parent
-    if not (here.parents[1] / ".git").exists():
+    """What git says of the checkout this package runs from; None where it says nothing, or there is none."""
+    if not _in_checkout():
         return None
     try:
-        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -108,8 +108,10 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     stored, now = read_yaml(run.config), flat(config.to_dict())
     if "method" in stored and "source" in stored:
         stored = with_defaults(RunConfig.from_dict(stored)).to_dict()  # options that came in since have their defaults
-    # However it is written, and wherever decoded images stay: the data is compared by its hash.
+    # However it is written, and wherever files and decoded images stay: the data is compared by its hash.
     same = {"source": config.source} | {key: value for key, value in now.items() if key in ANYWHERE}
+    if all(str(settings.get("noise")).startswith("file:") for settings in (stored, now)):
+        same["noise"] = now["noise"]
     stored = flat(stored) | same
     for key in sorted(stored.keys() | now.keys()):
         if stored.get(key) != now.get(key):

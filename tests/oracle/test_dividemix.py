@@ -157,7 +157,7 @@ def test_each_network_takes_the_division_of_the_other():
     assert method.figures["clean_share"] == pytest.approx(sum(map(len, clean)) / 2 / 60)
     drawn = [set(), set(), set(), set()]
     batches = list(method.batches(0, data))
-    assert len(batches) == -(-max(map(len, clean)) // data.batch_size)  # an epoch over the larger labelled set
+    assert len(batches) == -(-max(map(len, clean)) // (data.batch_size // 2))  # an epoch over the larger labelled set
     for batch in batches:
         for group, index in zip(drawn, batch.index.view(4, -1).tolist(), strict=True):
             group.update(index)

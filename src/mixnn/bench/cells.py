@@ -20,13 +20,13 @@ class Column:
         name: as tables head it.
         data: scheme of the DATA argument, such as cifar10.
         noise: of `--noise`; {cifar10n} and the like stand for the file the user names by that scheme.
-        settings: what is special to it, such as options of methods that are published for this data set.
+        rows: settings of single rows that are published for this data set, by the row's name.
     """
 
     name: str
     data: str
     noise: str | None = None
-    settings: Settings = field(default_factory=dict)
+    rows: Mapping[str, Settings] = field(default_factory=dict)
 
     @property
     def needs(self) -> list[str]:
@@ -45,8 +45,9 @@ class Suite:
         rows: settings of each row by its name; those that decide most first.
         common: settings of all.
         seeds: of weights, order, augmentation and noise; all cells of the first come before those of the second.
-        minutes: what one cell takes, about, before any was measured; and on what.
-        device: "cpu" or "cuda".
+        minutes: what a cell of cross-entropy takes, about, before any was measured.
+        costs: what the other rows take, in that of cross-entropy; 1 where not said.
+        device: that this is about.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Suite:
     common: Settings
     seeds: Sequence[int]
     minutes: float
+    costs: Mapping[str, float]
     device: str
 
     def cells(self) -> Iterator[Cell]:
@@ -94,7 +96,22 @@ class Cell:
         column = self.column
         noise = None if column.noise is None else column.noise.format(**given)
         own = {"source": f"{column.data}:{given[column.data]}", "noise": noise, "seed": self.seed}
-        return merged(self.suite.common, self.suite.rows[self.row], column.settings, own)
+        return merged(self.asked, own)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the suite says of the run's settings; it may name a preset, which is weaker."""
+        return merged(self.suite.common, self.suite.rows[self.row], self.column.rows.get(self.row, {}))
+
+    def is_run_by(self, settings: Mapping[str, Any]) -> bool:
+        """Whether a run with these settings, as in its `config.yaml`, is what the suite asks for today."""
+        return all(
+            settings.get(key) == value
+            if not isinstance(value, dict)
+            else value.items() <= settings.get(key, {}).items()
+            for key, value in self.asked.items()
+            if key != "preset"
+        )
 
     def missing(self, given: Mapping[str, str]) -> list[str]:
         """Schemes that the user has not given."""

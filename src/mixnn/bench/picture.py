@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mixnn.bench.cells import Suite
 from mixnn.bench.results import Result, counts
-from mixnn.bench.table import cost, grouped, headings, last
+from mixnn.bench.table import cost, grouped, headings, last, present
 from mixnn.report.overview import INK, save, tidy
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ MARKS = "osD^vPX<>hp*d8H"
 def draw(suite: Suite, results: Mapping[str, Result], path: Path) -> None:
     """Left: last epoch of each row, column by column. Right: its mean over the columns against what it costs."""
     found = grouped([result for result in results.values() if counts(result)])
-    rows = [row for row in suite.rows if any(key[0] == row for key in found)]
-    columns = [column.name for column in suite.columns if any(key[1] == column.name for key in found)]
+    rows, columns = present(suite, found)
     figure = Figure(figsize=(14, 6), dpi=110, facecolor="white", layout="constrained")
     figure.suptitle(f"{suite.name}: test accuracy of the last epoch, mean over seeds", color=INK, fontsize=14)
     by_noise, by_cost = figure.subplots(1, 2, width_ratios=(1.4, 1))

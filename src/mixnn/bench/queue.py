@@ -17,9 +17,9 @@ import yaml
 from filelock import FileLock, Timeout
 
 from mixnn.bench.cells import Cell
-from mixnn.bench.results import Result, collect, counts, read_results, result_file, write_result
+from mixnn.bench.results import Result, collect, counts, read_results, write_result
 from mixnn.errors import InputError
-from mixnn.run import RunDirectory, environment
+from mixnn.run import RunDirectory, environment, read_yaml
 
 LEAST = 15.0  # seconds: with less left, starting a process is not worth it
 PATIENCE = 20.0  # seconds a run has to end when it is told to
@@ -27,10 +27,9 @@ PATIENCE = 20.0  # seconds a run has to end when it is told to
 
 @dataclass
 class Tally:
-    """What one call of the queue did."""
+    """What one call of the queue did: cells that are done, that failed, and that are left of those asked for."""
 
     done: int = 0
-    stopped: Cell | None = None
     failed: int = 0
     left: int = 0
 
@@ -48,39 +47,40 @@ def run_cells(
 
     Args:
         folder: of results; half-done runs stay in its `runs`.
-        given: see `Cell.settings`.
+        given: see `Cell.settings`; cells whose data is not in it are skipped.
         budget: seconds; a run that is under way then is stopped, and goes on at the next call.
-        allow_dirty: go on without a committed revision; such results do not count.
+        allow_dirty: go on without a committed revision; such results do not count, and are made again without it.
         say: where to tell what is going on.
 
     Raises:
-        InputError: the revision is not committed, another queue is at work in `folder`, or data was not named.
+        InputError: the revision is not committed, or another queue is at work in `folder`.
     """
     started = time.monotonic()
-    if not allow_dirty:
-        require_revision()
-    tally = Tally()
+    tally = Tally(left=len(cells))
     with one_queue(folder):
-        todo = with_data(missing(cells, folder), given, say)
-        for place, cell in enumerate(todo):
-            tally.left = len(todo) - place
+        todo = missing(cells, folder, allow_dirty=allow_dirty)
+        tally.left = len(todo)
+        for place, cell in enumerate(todo := with_data(todo, given, say)):
             left = float("inf") if budget is None else budget - (time.monotonic() - started)
             if left < LEAST:
-                return tally
+                break
+            if not allow_dirty:
+                require_revision()  # each time: somebody may be working on the code
             say(f"[{place + 1}/{len(todo)}] {cell.name}: {cost_text(cell, read_results(folder, cell.suite))}")
             code, seconds = run_one(cell, folder, given, left)
             if code is None:
-                say("  stopped in time; the next call goes on with it")
-                tally.stopped = cell
-                return tally
+                on = "the next call goes on with it"
+                off = "before its first epoch was done: give a larger --budget"
+                say(f"  stopped in time, {on if run_directory(folder, cell).checkpoint.exists() else off}")
+                break
             if code != 0:
-                say(f"  failed with exit code {code}; what it said is in {log_file(folder, cell)}")
+                run = run_directory(folder, cell)
+                say(f"  failed with exit code {code}, see {beside(run, 'log')}; to start it anew, remove {run.path}")
                 tally.failed += 1
                 continue
             accuracy = finish(cell, folder, seconds)["accuracy"]
-            tally.done += 1
+            tally.done, tally.left = tally.done + 1, tally.left - 1
             say(f"  last epoch {accuracy['last']:.2%}, best epoch {accuracy['best']:.2%}, {seconds:.0f} s")
-        tally.left = tally.failed
     return tally
 
 
@@ -97,16 +97,22 @@ def require_revision() -> None:
 @contextmanager
 def one_queue(folder: Path) -> Iterator[None]:
     """Two queues beside each other would measure each other's noise."""
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".queue.lock", timeout=0):
             yield
     except Timeout:
         raise InputError(f"another `mixnn bench run` is at work in {folder}: wait for it, or stop it") from None
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise InputError(f"--results {folder} cannot be written ({error.strerror}): name a folder of yours") from error
 
 
-def missing(cells: Sequence[Cell], folder: Path) -> list[Cell]:
-    return [cell for cell in cells if not result_file(folder, cell).exists()]
+def missing(cells: Sequence[Cell], folder: Path, *, allow_dirty: bool = False) -> list[Cell]:
+    """Those without a result that counts; with `allow_dirty`, without any."""
+    if not cells:
+        return []
+    done = {name for name, one in read_results(folder, cells[0].suite).items() if allow_dirty or counts(one)}
+    return [cell for cell in cells if cell.name not in done]
 
 
 def with_data(cells: Sequence[Cell], given: Mapping[str, str], say: Callable[[str], None]) -> list[Cell]:
@@ -121,20 +127,21 @@ def run_directory(folder: Path, cell: Cell) -> RunDirectory:
     return RunDirectory(folder / "runs" / cell.suite.name / cell.name)
 
 
-def log_file(folder: Path, cell: Cell) -> Path:
-    path = run_directory(folder, cell).path
-    return path.with_name(f"{path.name}.log")
+def beside(run: RunDirectory, kind: str) -> Path:
+    """The file "log" or "yaml" (the settings given to it) of a run."""
+    return run.path.with_name(f"{run.path.name}.{kind}")
 
 
 def run_one(cell: Cell, folder: Path, given: Mapping[str, str], limit: float) -> tuple[int | None, float]:
     """`mixnn train` in a process of its own: its exit code, None where it was stopped after `limit` s; and seconds."""
-    run, log = run_directory(folder, cell), log_file(folder, cell)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    settings = log.with_suffix(".yaml")
-    settings.write_text(yaml.safe_dump(cell.settings(given), allow_unicode=True), encoding="utf-8")
-    words = ["train", "--config", str(settings), "--out", str(run.path), "--resume"]
+    run = run_directory(folder, cell)
+    if run.config.exists() and not cell.is_run_by(read_yaml(run.config)):
+        shutil.rmtree(run.path)  # begun when the suite had other settings
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    beside(run, "yaml").write_text(yaml.safe_dump(cell.settings(given), allow_unicode=True), encoding="utf-8")
+    words = ["train", "--config", str(beside(run, "yaml")), "--out", str(run.path), "--resume"]
     began = time.monotonic()
-    with open(log, "ab") as output:
+    with open(beside(run, "log"), "wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "mixnn", *words], stdout=output, stderr=output)
         try:
             process.wait(None if limit == float("inf") else limit)
@@ -164,6 +171,8 @@ def finish(cell: Cell, folder: Path, seconds: float) -> Result:
     result = collect(cell, run, None if resumed else round(seconds, 1))
     write_result(folder, cell, result)
     shutil.rmtree(run.path)
+    for kind in ("log", "yaml"):
+        beside(run, kind).unlink(missing_ok=True)
     return result
 
 
@@ -178,24 +187,23 @@ def expected_minutes(cell: Cell, results: Mapping[str, Result]) -> tuple[float, 
     """From the cells of this row that are done, or else the suite's guess; and whether it was measured."""
     done = [result for result in results.values() if result["row"] == cell.row]
     known = [result["seconds"]["process"] for result in done if result["seconds"]["process"]]
-    return (mean(known) / 60, True) if known else (cell.suite.minutes, False)
+    suite = cell.suite
+    return (mean(known) / 60, True) if known else (suite.minutes * suite.costs.get(cell.row, 1.0), False)
 
 
 def status_lines(cells: Sequence[Cell], folder: Path, given: Mapping[str, str]) -> Iterator[str]:
     """Done, half-done and missing cells by row, and the time that is left."""
     suite = cells[0].suite
-    results = read_results(folder, suite)
-    minutes = 0.0
+    results, todo = read_results(folder, suite), missing(cells, folder)
     for row in suite.rows:
-        own = [cell for cell in cells if cell.row == row]
-        todo = missing(own, folder)
-        half = [cell for cell in todo if run_directory(folder, cell).checkpoint.exists()]
-        uncounted = sum(not counts(results[cell.name]) for cell in own if cell.name in results)
-        minutes += sum(expected_minutes(cell, results)[0] for cell in todo)
-        notes = [f"{len(half)} half done"] * bool(half) + [f"{uncounted} do not count"] * bool(uncounted)
+        own, ahead = ([cell for cell in some if cell.row == row] for some in (cells, todo))
+        half = sum(run_directory(folder, cell).checkpoint.exists() for cell in ahead)
+        uncounted = sum(cell.name in results for cell in ahead)
+        notes = [f"{half} half done"] * bool(half) + [f"{uncounted} to be made again: uncommitted"] * bool(uncounted)
         if own:
-            yield f"{row:<16} {len(own) - len(todo):>3} of {len(own)}  {', '.join(notes)}".rstrip()
-    lacking = sorted({scheme for cell in missing(cells, folder) for scheme in cell.missing(given)})
+            yield f"{row:<18} {len(own) - len(ahead):>3} of {len(own)}  {', '.join(notes)}".rstrip()
+    lacking = sorted({scheme for cell in todo for scheme in cell.missing(given)})
     if lacking:
         yield f"for what is left, give --data {' --data '.join(f'{scheme}:PATH' for scheme in lacking)}"
-    yield f"left: {len(missing(cells, folder))} cells, about {minutes / 60:.1f} hours on {suite.device}"
+    hours = sum(expected_minutes(cell, results)[0] for cell in todo) / 60
+    yield f"left: {len(todo)} cells, about {hours:.1f} hours on {suite.device}"

@@ -16,6 +16,7 @@ from mixnn.issues import judge
 from mixnn.run import RunDirectory, read_yaml, written
 
 PHASES = ("begin", "full_pass", "mixture", "neighbors", "train", "evaluate")
+KEYS = {"row", "column", "seed", "settings", "accuracy", "seconds", "labels", "environment"}
 Result = dict[str, Any]
 
 
@@ -28,18 +29,26 @@ def collect(cell: Cell, run: RunDirectory, seconds: float | None = None) -> Resu
 
     Args:
         seconds: wall-clock time of the whole process, start and reports included; None where it was interrupted.
+
+    Raises:
+        InputError: nothing was held out.
     """
     metrics = run.read_table(run.metrics)
+    if not all(row.get("accuracy") for row in metrics):
+        raise InputError(f"{cell.name} has no accuracy: the data has no held-out part that can be read")
+    data = " ".join(f"--data {scheme}:PATH" for scheme in cell.column.needs)
     accuracy = [float(row["accuracy"]) for row in metrics]
     best = int(np.argmax(accuracy))
     environment = run.read_json(run.environment)
+    for part in (environment, *environment.get("resumed", [])):
+        part.pop("command", None)  # it names places of this machine
     phases = {name: round(sum(float(row[f"seconds_{name}"]) for row in metrics), 3) for name in PHASES}
     return {
         "suite": cell.suite.name,
         "row": cell.row,
         "column": cell.column.name,
         "seed": cell.seed,
-        "command": f"mixnn bench run {cell.suite.name} --only {cell.name}",
+        "command": f"mixnn bench run {cell.suite.name} --only {cell.name} --results DIR {data}",
         "settings": read_yaml(run.config) | {"source": cell.column.data, "noise": cell.column.noise},
         "accuracy": {
             "measured_on": metrics[-1]["heldout"],
@@ -52,7 +61,7 @@ def collect(cell: Cell, run: RunDirectory, seconds: float | None = None) -> Resu
         "seconds": phases | {"epochs": round(sum(phases.values()), 3), "process": seconds},
         "peak_memory_gb": environment.pop("peak_memory_gb", None),
         "labels": label_figures(run, metrics),
-        "environment": {key: value for key, value in environment.items() if key != "command"},
+        "environment": environment,
     }
 
 
@@ -101,7 +110,7 @@ def write_result(folder: Path, cell: Cell, result: Result) -> None:
 
 
 def read_results(folder: Path, suite: Suite) -> dict[str, Result]:
-    """The results of a suite by name of the cell; those of cells that the suite no longer has are left out.
+    """The results of a suite by name of the cell; those made with other settings than the suite has now are left out.
 
     Raises:
         InputError: a file is damaged.
@@ -111,9 +120,13 @@ def read_results(folder: Path, suite: Suite) -> dict[str, Result]:
         path = result_file(folder, cell)
         if path.exists():
             try:
-                found[cell.name] = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
+                content = json.loads(path.read_text(encoding="utf-8"))
+                if not content.keys() >= KEYS:
+                    raise ValueError("no result of a cell")
+            except (OSError, ValueError, AttributeError) as error:
                 raise InputError(f"result {path} cannot be read ({error}): remove it to run the cell again") from error
+            if cell.is_run_by(content["settings"]):
+                found[cell.name] = content
     return found
 
 

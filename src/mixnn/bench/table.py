@@ -15,59 +15,73 @@ from mixnn.run import written
 BASELINE = "ce"  # the row that costs are told in
 
 
+Found = Mapping[tuple[str, str], list[Result]]  # by (row, column)
+
+
 def render(suite: Suite, results: Mapping[str, Result]) -> str:
     """The accuracy table, what was found of the labels, and what stands behind the figures."""
     valid = [result for result in results.values() if counts(result)]
     if not valid:
         return f"No result of `{suite.name}` counts yet.\n"
     parts = [
-        "\n".join(accuracy_table(suite, valid)),
-        "\n".join(label_table(suite, valid)),
+        "\n".join(accuracy_table(suite, grouped(valid))),
+        "\n".join(label_table(suite, grouped([result for result in valid if result["labels"]]))),
         "\n".join(provenance(suite, valid, len(results) - len(valid))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def accuracy_table(suite: Suite, results: Sequence[Result]) -> Iterator[str]:
-    """Last epoch, mean ± deviation over seeds, and in brackets the best epoch; the highest last epoch is bold."""
-    found = grouped(results)
-    columns = [column.name for column in suite.columns if any(key[1] == column.name for key in found)]
+def present(suite: Suite, found: Found) -> tuple[list[str], list[str]]:
+    """Rows and columns that have results, in the suite's order."""
     rows = [row for row in suite.rows if any(key[0] == row for key in found)]
-    leaders = {
-        column: max((row for row in rows if (row, column) in found), key=lambda row: last(found[row, column]))
+    return rows, [column.name for column in suite.columns if any(key[1] == column.name for key in found)]
+
+
+def accuracy_table(suite: Suite, found: Found) -> Iterator[str]:
+    """Last epoch, mean ± deviation over seeds, and in brackets the best epoch; the highest last epoch is bold."""
+    rows, columns = present(suite, found)
+    yield from head(["test accuracy, %: last epoch (best)", *headings(suite, columns), "cost"])
+    seeds = {column: max(len(found.get((row, column), [])) for row in rows) for column in columns}
+    best = {
+        column: max(last(found[row, column]) for row in rows if len(found.get((row, column), [])) == seeds[column])
         for column in columns
     }
-    yield from head(["test accuracy, %: last epoch (best)", *headings(suite, columns), "cost"])
     for row in rows:
-        texts = [accuracy_text(found.get((row, column), []), leaders[column] == row) for column in columns]
-        yield line([row, *texts, cost_text(row, found)])
+        texts = [accuracy_text(found.get((row, column), []), seeds[column], best[column]) for column in columns]
+        ratio = cost(row, found)
+        yield line([row, *texts, "–" if ratio is None else f"{ratio:.1f}"])
 
 
-def accuracy_text(results: Sequence[Result], leads: bool) -> str:
+def accuracy_text(results: Sequence[Result], seeds: int, best: float) -> str:
+    """A cell of the table; `seeds`: how many others have, where it has fewer it says so, and does not lead."""
     if not results:
         return "–"
     values = [100 * result["accuracy"]["last"] for result in results]
     text = f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
-    best = mean(100 * result["accuracy"]["best"] for result in results)
-    return f"{f'**{text}**' if leads else text} ({best:.1f})"
+    few = "" if len(values) == seeds else f", {len(values)} of {seeds} seeds"
+    text = f"**{text}**" if not few and last(results) == best else text
+    return f"{text} ({mean(100 * result['accuracy']['best'] for result in results):.1f}{few})"
 
 
-def cost_text(row: str, found: Mapping[tuple[str, str], list[Result]]) -> str:
-    """Seconds of all epochs, evaluation left out, in those of cross-entropy on the same column and seed; the median."""
-    ratio = cost(row, found)
-    return "–" if ratio is None else f"{ratio:.1f}"
+def cost(row: str, found: Found) -> float | None:
+    """Time of all epochs without evaluation, in that of cross-entropy on the same column, seed and machine: the median.
 
-
-def cost(row: str, found: Mapping[tuple[str, str], list[Result]]) -> float | None:
-    """See `cost_text`; None where cross-entropy was not run beside it."""
+    None where cross-entropy was not run beside it. Runs that were interrupted do not count.
+    """
     ratios = []
     for (other, column), results in found.items():
-        plain = {result["seed"]: training_seconds(result) for result in found.get((BASELINE, column), [])}
+        plain = {key: seconds for key, seconds in map(timed, found.get((BASELINE, column), [])) if seconds is not None}
         if other == row:
             ratios += [
-                training_seconds(result) / plain[result["seed"]] for result in results if result["seed"] in plain
+                seconds / plain[key] for key, seconds in map(timed, results) if key in plain and seconds is not None
             ]
     return median(ratios) if ratios else None
+
+
+def timed(result: Result) -> tuple[tuple[int, str], float | None]:
+    """(seed, machine), and the seconds; None where the run was interrupted."""
+    whole = "resumed" not in result["environment"]
+    return (result["seed"], machine(result)), training_seconds(result) if whole else None
 
 
 def training_seconds(result: Result) -> float:
@@ -82,21 +96,19 @@ LABEL_FIGURES: dict[str, Callable[[Result], float | None]] = {
 }
 
 
-def label_table(suite: Suite, results: Sequence[Result]) -> Iterator[str]:
-    """Share of right labels after correction / ROC AUC / average precision of the clean probability, means."""
-    found = grouped([result for result in results if result["labels"]])
-    columns = [column.name for column in suite.columns if any(key[1] == column.name for key in found)]
+def label_table(suite: Suite, found: Found) -> Iterator[str]:
+    """Share of right labels after correction / ROC AUC / average precision of the final clean probability, means."""
+    rows, columns = present(suite, found)
     if not columns:
         return
     yield from head([f"labels, %: {' / '.join(LABEL_FIGURES)}", *headings(suite, columns)])
-    given = {
-        column: mean(result["labels"]["right_given"] for key in found if key[1] == column for result in found[key])
+    given = [
+        mean(result["labels"]["right_given"] for key in found if key[1] == column for result in found[key])
         for column in columns
-    }
-    yield line(["*right as given*", *(f"{100 * given[column]:.1f}" for column in columns)])
-    for row in suite.rows:
-        if any(key[0] == row for key in found):
-            yield line([row, *(label_text(found.get((row, column), [])) for column in columns)])
+    ]
+    yield line(["*right as given*", *(f"{100 * share:.1f}" for share in given)])
+    for row in rows:
+        yield line([row, *(label_text(found.get((row, column), [])) for column in columns)])
 
 
 def label_text(results: Sequence[Result]) -> str:
@@ -112,10 +124,15 @@ def provenance(suite: Suite, results: Sequence[Result], uncounted: int) -> Itera
     cells = sum(1 for _ in suite.cells())
     seeds = len({result["seed"] for result in results})
     machines = sorted({machine(result) for result in results})
-    revisions = sorted({str(result["environment"]["git_revision"])[:7] for result in results})
+    made_by = [
+        part for result in results for part in [result["environment"], *result["environment"].get("resumed", [])]
+    ]
+    revisions = sorted({str(part["git_revision"])[:7] for part in made_by})
     yield f"{suite.about} {len(results)} of {cells} cells, {seeds} of {len(suite.seeds)} seeds; mean ± deviation over"
     yield "seeds, each with its own draw of noise where noise is drawn. Cost: training time in that of"
-    yield f"`{BASELINE}` on the same column and seed. Machine: {'; '.join(machines)}. Revision: {', '.join(revisions)}."
+    yield f"`{BASELINE}` on the same column, seed and machine, the median. ROC AUC and average precision: of wrong labels"
+    yield "by the clean probability that the losses of the final network give, for all methods alike."
+    yield f"Machine: {'; '.join(machines)}. Revision: {', '.join(revisions)}."
     if uncounted:
         yield f"{uncounted} more results do not count: they were made with uncommitted code."
 
@@ -127,8 +144,8 @@ def machine(result: Result) -> str:
     return f"{name}, {environment['cores']} cores, {environment['precision']}"
 
 
-def grouped(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
-    """By (row, column)."""
+def grouped(results: Sequence[Result]) -> Found:
+    """Results by row and column."""
     found: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         found.setdefault((result["row"], result["column"]), []).append(result)
@@ -162,8 +179,8 @@ def put_into(path: Path, suite: Suite, text: str) -> None:
     start = f"<!-- bench {suite.name} -->"
     try:
         content = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--into {path} cannot be read ({error.strerror}): name a Markdown file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--into {path} cannot be read ({error}): name a Markdown file") from error
     changed, places = re.subn(
         f"{re.escape(start)}.*?<!-- end -->",
         lambda _: f"{start}\n{text}<!-- end -->",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.bench.cells import Suite, chosen
-from mixnn.bench.queue import run_cells, status_lines
-from mixnn.bench.results import read_results
+from mixnn.bench.queue import LEAST, run_cells, status_lines
+from mixnn.bench.results import counts, read_results
 from mixnn.bench.suites import SUITES
 from mixnn.bench.table import put_into, render
 from mixnn.commands.parsing import Parser, readable_output
@@ -59,7 +59,7 @@ def run_suite(words: Sequence[str]) -> int:
     tally = run_cells(
         cells, Path(given.results), places(given.data), budget=budget, allow_dirty=given.allow_dirty, say=say
     )
-    say(f"{tally.done} done, {tally.failed} failed, {tally.left - tally.failed} left of those asked for")
+    say(f"{tally.done} done, {tally.failed} failed, {tally.left} left of those asked for")
     return 1 if tally.failed else 0
 
 
@@ -81,7 +81,13 @@ def show_table(words: Sequence[str]) -> int:
     )
     given = parser.parse_words(words)
     suite = pick_suite(given.suite)
+    if not Path(given.results).is_dir():
+        raise InputError(f"--results {given.results} is no folder: give the one that `mixnn bench run` wrote to")
     results = read_results(Path(given.results), suite)
+    if (given.into or given.picture) and not any(map(counts, results.values())):
+        raise InputError(f"--results {given.results} has no result of {suite.name} that counts: run some cells first")
+    if given.picture is not None and not Path(given.picture).parent.is_dir():
+        raise InputError(f"--picture {given.picture}: there is no such folder: make it first")
     text = render(suite, results)
     if given.into is None:
         with readable_output():
@@ -122,7 +128,10 @@ def seconds_of(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     if not found:
         raise InputError(f"--budget is {text!r}: write it as 540s, 10m or 2h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    if seconds < LEAST:
+        raise InputError(f"--budget is {text}: give at least {LEAST:g}s")
+    return seconds
 
 
 def places(words: Sequence[str]) -> dict[str, str]:
@@ -131,6 +140,7 @@ def places(words: Sequence[str]) -> dict[str, str]:
     Raises:
         InputError: one is written otherwise, or nothing is there.
     """
+    known = {scheme for suite in SUITES.values() for column in suite.columns for scheme in column.needs}
     found = {}
     for word in words:
         scheme, colon, path = word.partition(":")
@@ -138,6 +148,8 @@ def places(words: Sequence[str]) -> dict[str, str]:
             raise InputError(f"--data {word!r}: write it as SCHEME:PATH, such as cifar10:DIR")
         if not Path(path).exists():
             raise InputError(f"--data {word}: {path} does not exist")
+        if scheme not in known:
+            raise InputError(f"--data {word}: {scheme!r} is needed by no suite: use one of {', '.join(sorted(known))}")
         found[scheme] = str(Path(path).resolve())
     return found
 

@@ -107,8 +107,10 @@ class TrainData:
         count = len(order) if repeats else len(self)
         return self._batches(epoch, share, count, self._travelling(partners, views), augment)
 
-    def grouped_batches(self, epoch: int, groups: Sequence[Tensor], steps: int, *, views: int = 1) -> Iterator[Batch]:
-        """`steps` batches of batch_size samples out of each of several groups, such as labelled and unlabelled ones.
+    def grouped_batches(
+        self, epoch: int, groups: Sequence[Tensor], steps: int, *, size: int | None = None, views: int = 1
+    ) -> Iterator[Batch]:
+        """`steps` batches with as many samples out of each of several groups, such as labelled and unlabelled ones.
 
         Each group is gone through in a new order, again and again, for as long as the epoch lasts.
 
@@ -116,20 +118,23 @@ class TrainData:
             epoch: counts from 0.
             groups: G times int64 (M_g,), M_g ≥ 1.
             steps: batches.
+            size: samples of each group in a step, over all ranks; batch_size where None.
             views: see `train_batches`.
 
         Yields:
-            G · b samples, group after group, where b is this rank's share of batch_size: `batch.index.view(G, -1)`.
+            G · b samples, group after group, where b is this rank's share of `size`: `batch.index.view(G, -1)`.
         """
+        size = size or self.batch_size
         orders = []
         for place, rows in enumerate(groups):
             random = generator(self.seed, epoch, GROUPS, place)
-            turns = -(-steps * self.batch_size // len(rows))
-            order = torch.cat([rows.cpu()[torch.randperm(len(rows), generator=random)] for _ in range(turns)])
-            orders.append(order[: steps * self.batch_size].view(steps, self.batch_size))
-        rows = torch.stack(orders, 1)  # (steps, G, batch_size)
+            rows = rows.cpu()
+            turns = -(-steps * size // len(rows))
+            order = torch.cat([rows[torch.randperm(len(rows), generator=random)] for _ in range(turns)])
+            orders.append(order[: steps * size].view(steps, size))
+        rows = torch.stack(orders, 1)  # (steps, G, size)
         keys = torch.arange(rows.numel()).view(rows.shape)
-        own = own_share(self.batch_size)
+        own = own_share(size)
         share = [(rows[step][:, own].flatten(), keys[step][:, own].flatten()) for step in range(steps)]
         return self._batches(epoch, share, rows.numel(), self._travelling(None, views), augment=True)
 
