@@ -98,7 +98,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 @pytest.mark.parametrize("what", ["uneven", "resumed", "even"])
 def test_ranks_end_with_the_same_state(what: str, case: Case, ended: Ended) -> None:
-    assert_same(ended(case, what, 0), ended(case, what, 1))
+    for rank in range(1, RANKS):
+        assert_same(ended(case, what, 0), ended(case, what, rank))
 
 
 def test_ranks_that_were_stopped_end_as_if_they_had_not_been(case: Case, ended: Ended) -> None:
