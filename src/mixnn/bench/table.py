@@ -112,6 +112,8 @@ def label_table(suite: Suite, found: Found) -> Iterator[str]:
 
 
 def label_text(results: Sequence[Result]) -> str:
+    if not results:
+        return "–"
     texts = []
     for figure in LABEL_FIGURES.values():
         values = [value for result in results if (value := figure(result["labels"])) is not None]
@@ -128,10 +130,11 @@ def provenance(suite: Suite, results: Sequence[Result], uncounted: int) -> Itera
         part for result in results for part in [result["environment"], *result["environment"].get("resumed", [])]
     ]
     revisions = sorted({str(part["git_revision"])[:7] for part in made_by})
-    yield f"{suite.about} {len(results)} of {cells} cells, {seeds} of {len(suite.seeds)} seeds; mean ± deviation over"
-    yield "seeds, each with its own draw of noise where noise is drawn. Cost: training time in that of"
-    yield f"`{BASELINE}` on the same column, seed and machine, the median. ROC AUC and average precision: of wrong labels"
-    yield "by the clean probability that the losses of the final network give, for all methods alike."
+    yield suite.about
+    yield f"{len(results)} of {cells} cells, {seeds} of {len(suite.seeds)} seeds; mean ± deviation over seeds, each with"
+    yield "its own draw of noise where noise is drawn. Cost: training time in that of"
+    yield f"`{BASELINE}` on the same column, seed and machine, the median. ROC AUC and average precision: of wrong"
+    yield "labels by the clean probability that the losses of the final network give, for all methods alike."
     yield f"Machine: {'; '.join(machines)}. Revision: {', '.join(revisions)}."
     if uncounted:
         yield f"{uncounted} more results do not count: they were made with uncommitted code."
