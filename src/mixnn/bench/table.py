@@ -131,8 +131,8 @@ def provenance(suite: Suite, results: Sequence[Result], uncounted: int) -> Itera
     ]
     revisions = sorted({str(part["git_revision"])[:7] for part in made_by})
     yield suite.about
-    yield f"{len(results)} of {cells} cells, {seeds} of {len(suite.seeds)} seeds; mean ± deviation over seeds, each with"
-    yield "its own draw of noise where noise is drawn. Cost: training time in that of"
+    yield f"{len(results)} of {cells} cells, {seeds} of {len(suite.seeds)} seeds; mean ± deviation over seeds, each"
+    yield "with its own draw of noise where noise is drawn. Cost: training time in that of"
     yield f"`{BASELINE}` on the same column, seed and machine, the median. ROC AUC and average precision: of wrong"
     yield "labels by the clean probability that the losses of the final network give, for all methods alike."
     yield f"Machine: {'; '.join(machines)}. Revision: {', '.join(revisions)}."
