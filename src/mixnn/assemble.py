@@ -108,7 +108,7 @@ def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer
         momentum=options.momentum,
         weight_decay=options.weight_decay,
         nesterov=options.nesterov,
-        fused=True,  # each weight is read and written once: a tenth of the time of a step on two CPU cores
+        fused=True,  # reads and writes each weight once; 8 to 12 % of a step in one look on two CPU cores
     )
     scheduler: LRScheduler
     if options.schedule == "cosine":

@@ -18,7 +18,7 @@ COMMANDS = {
     "check": "what is wrong with the data before training: unreadable, double, in two parts at once",
     "corrupt": "write wrong labels for experiments, and which they are",
     "bench": "is it really better: run a suite of benchmarks, piece by piece, and show its table",
-    "methods": "the methods and their options",
+    "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
 
