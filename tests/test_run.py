@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 
 import numpy as np
@@ -14,10 +14,10 @@ from mixnn.run import Evidence, RunDirectory, environment, read_yaml, replacing
 
 
 @pytest.fixture
-def run(tmp_path) -> RunDirectory:
+def run(tmp_path) -> Iterator[RunDirectory]:
     directory = RunDirectory(tmp_path / "run")
-    directory.create()
-    return directory
+    with directory.at_work():
+        yield directory
 
 
 class Failure(Exception):
@@ -186,7 +186,9 @@ def test_discard_removes_the_beginning_and_nothing_else(run):
     run.write_json(run.classes, [])
     run.discard()
     assert not run.path.exists()
-    run.create()
+
+
+def test_discard_keeps_an_epoch_that_is_done(run):
     run.write_config({})
     run.write_table(run.metrics, [{"epoch": 1}])
     run.discard()
@@ -194,7 +196,6 @@ def test_discard_removes_the_beginning_and_nothing_else(run):
 
 
 def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
-    run.create()
     run.write_table(run.metrics, [{"epoch": 1}])
     message = r"metrics.csv cannot be written \(.*\): make room, then --resume"
     with short_of_room(4), pytest.raises(InputError, match=message):
@@ -204,8 +205,28 @@ def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
 
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--out .* cannot be written"):
-        RunDirectory(tmp_path / "file" / "run").create()
+    run = RunDirectory(tmp_path / "file" / "run")
+    with pytest.raises(InputError, match=r"--out .* cannot be written"), run.at_work():
+        pass
+
+
+def test_one_process_at_a_time_works_in_a_directory(run):
+    run.write_config({})
+    second = RunDirectory(run.path)
+    with pytest.raises(InputError, match="another `mixnn train` is at work there"), second.at_work():
+        pass
+    assert run.config.exists()  # whoever came second has touched nothing
+
+
+def test_the_directory_is_free_for_the_next_after_an_error(run):
+    with pytest.raises(Failure), RunDirectory(run.path.with_name("other")).at_work():
+        raise Failure
+    with RunDirectory(run.path.with_name("other")).at_work():
+        pass
+
+
+def test_a_lock_alone_does_not_fill_a_directory(run):
+    run.check_free()
 
 
 def test_environment(monkeypatch):

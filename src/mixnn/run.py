@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mixnn.errors import InputError
@@ -102,6 +103,7 @@ class RunDirectory:
         self.noise = self.path / "noise.npz"
         self.noise_record = self.path / "noise.json"
         self.unreadable = self.path / "unreadable.csv"
+        self.lock = self.path / ".lock"
 
     @classmethod
     def existing(cls, path: str | Path) -> RunDirectory:
@@ -114,22 +116,32 @@ class RunDirectory:
     def check_free(self) -> None:
         """Raises InputError if `path` holds something already."""
         # A run killed before its configuration was there leaves folders and unfinished files, which nobody misses.
-        if self.path.is_file() or any(p.is_file() and ".tmp" not in p.suffixes for p in self.path.rglob("*")):
+        files = (p for p in self.path.rglob("*") if p.is_file() and ".tmp" not in p.suffixes and p != self.lock)
+        if self.path.is_file() or any(files):
             held = "another run" if self.config.exists() else "other files"
             fix = "choose a new directory" + (", or add --resume to go on with it" if self.config.exists() else "")
             raise InputError(f"--out {self.path} already holds {held}: {fix}")
 
-    def create(self) -> None:
-        """Make the directories, and clear away what a killed run left unfinished.
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Make the directories, keep other processes out, and clear away what a killed run left unfinished.
 
-        Raises InputError if that is not allowed.
+        Raises InputError if another one is at work here, or if writing is not allowed.
         """
+        lock = FileLock(self.lock, timeout=0)
         try:
             self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
             for unfinished in [*self.path.glob(".*.tmp*"), *self.checkpoint.parent.glob(".*.tmp*")]:
                 unfinished.unlink()
+        except Timeout:
+            raise InputError(f"--out {self.path}: another `mixnn train` is at work there: wait or stop it") from None
         except OSError as error:
             raise InputError(f"--out {self.path} cannot be written ({error.strerror}): choose another") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         with written(self.config) as path:
@@ -137,14 +149,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what a run writes before its first epoch."""
-        for path in (
-            self.config,
-            self.environment,
-            self.classes,
-            self.noise,
-            self.noise_record,
-            self.unreadable,
-        ):
+        written = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
+        for path in (*written, self.lock):
             path.unlink(missing_ok=True)
         for folder in (self.checkpoint.parent, self.path):
             if folder.is_dir() and not any(folder.iterdir()):

@@ -71,19 +71,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         start = checkpoint.load() if resume else 0
         if loaded.train.smallest_batch < 2:
             raise InputError(f"--batch-size {options.batch_size} gives a process one sample a step: use a larger one")
-        if rank() == 0:
-            if method.network.pretrained is not None:
-                print(f"mixnn: {options.weights}: {method.network.pretrained}", file=sys.stderr)
-            write_beginning(run, config, loaded, method)
-            warn_if_short(method, options)
-        try:
-            with watching_decoders():
-                train_epochs(run, config, loaded, method, checkpoint, start)
-        except InputError:
-            if rank() == 0 and not run.metrics.exists():
-                run.discard()  # not one epoch is done: leave the place free for the next try
-            raise
-        failed = finish(run, config, loaded, method)
+        with run.at_work() if rank() == 0 else nullcontext():
+            failed = work(run, config, loaded, method, checkpoint, start)
     if failed:
         print(
             f"mixnn: training is done and kept in {run.checkpoint}, but these could not be written: "
@@ -129,9 +118,27 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def work(
+    run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method, checkpoint: Checkpoint, start: int
+) -> list[str]:
+    """Train from epoch `start` on, and write what is made of it. What could not be written, in words."""
+    if rank() == 0:
+        if method.network.pretrained is not None:
+            print(f"mixnn: {config.options.weights}: {method.network.pretrained}", file=sys.stderr)
+        write_beginning(run, config, loaded, method)
+        warn_if_short(method, config.options)
+    try:
+        with watching_decoders():
+            train_epochs(run, config, loaded, method, checkpoint, start)
+    except InputError:
+        if rank() == 0 and not run.metrics.exists():
+            run.discard()  # not one epoch is done: leave the place free for the next try
+        raise
+    return finish(run, config, loaded, method)
+
+
 def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method) -> None:
     dataset = loaded.dataset
-    run.create()
     run.write_config(config.to_dict())
     device = method.network.mean.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
