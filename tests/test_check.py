@@ -1,7 +1,5 @@
 """What `mixnn check` finds: every kind of finding, from files that hold what it is about."""
 
-import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mixnn.check import check
-from mixnn.check.files import in_processes, look_at
 from mixnn.check.findings import KINDS, Finding, bare, label_findings, repeat_findings
 from mixnn.check.table import aligned, printable, report_lines, summary_lines
 from mixnn.data.dataset import Dataset, Part, Samples, Source, build_dataset
-from mixnn.data.decode import BadImage, decode
 from mixnn.data.files import ImageBytes, ImageFiles
-from mixnn.errors import InputError
 
 Rows = dict[str, list[tuple[str, str]]]  # part -> (file name, label) of each sample
 
@@ -229,80 +224,6 @@ def test_embeddings():
     contents, findings = check(dataset, workers=1, progress=lambda done, total: None)
     assert [f.kind for f in findings if f.file_name] == ["conflicting labels", "unreadable"]
     assert contents.modes == {"embedding of 2": 2}
-
-
-def save_odd(kind: str, path: Path) -> None:
-    """One of the things that are called an image."""
-    noise = Image.fromarray(np.random.RandomState(0).randint(256, size=(90, 120, 3), dtype=np.uint8))
-    if kind.startswith("cut"):
-        noise.save(path, format=kind[4:].upper())
-        path.write_bytes(path.read_bytes()[:-2000])
-    elif kind == "html":
-        path.write_text("<html>404</html>")
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "loop":
-        path.symlink_to(path)
-    elif kind == "bomb":
-        Image.new("1", (20_000, 20_000)).save(path, format="PNG")
-    elif kind == "float":
-        Image.new("F", (9, 9)).save(path, format="TIFF")
-    elif kind == "16-bit":
-        Image.fromarray(np.full((9, 9), 0x8000, dtype=np.uint16)).save(path, format="PNG")
-    elif kind == "turned":
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        noise.save(path, format="JPEG", exif=exif)
-    elif kind == "animated":
-        noise.quantize().save(path, format="GIF", save_all=True, append_images=[Image.new("P", (120, 90))])
-    else:
-        mode, size = kind.split()
-        noise.resize((int(size),) * 2).convert(mode).save(path, format="JPEG" if mode == "CMYK" else "PNG")
-
-
-BAD = ["cut jpeg", "cut png", "cut webp", "cut bmp", "cut tiff", "html", "folder", "loop", "pipe", "bomb", "float"]
-GOOD = ["16-bit", "turned", "animated", "RGB 1", "L 9", "P 9", "RGBA 9", "CMYK 90"]
-
-
-@pytest.mark.parametrize("kind", BAD + GOOD)
-def test_unreadable_is_what_training_cannot_read(tmp_path, kind):
-    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff, \xf0\x9f\x98\x80.jpg")
-    save_odd(kind, Path(path))
-    look = look_at(path)
-    if kind in BAD:
-        with pytest.raises(BadImage, match=f"^{re.escape(look.reason)}$"):
-            decode(path, 32)
-    else:
-        assert decode(path, 32).shape == (32, 32, 3)
-        modes = {"16-bit": "I;16", "turned": "RGB", "animated": "P"}
-        assert (look.reason, look.mode) == ("", modes.get(kind, kind.split()[0]))
-
-
-def test_sizes_are_those_of_the_file(tmp_path):
-    Image.new("RGB", (1000, 600)).save(tmp_path / "a.jpg")  # decoded at an eighth of that
-    assert look_at(str(tmp_path / "a.jpg"))[1:] == (1000, 600, "RGB", "")
-
-
-def test_processes_say_the_same_in_the_same_order(tmp_path):
-    paths = [str(write(tmp_path / f"{i}.png", i, (i + 1, 5))) for i in range(12)]
-    work = [[paths[i], str(tmp_path / "gone"), Path(paths[i]).read_bytes(), BadImage("none")] for i in range(12)]
-    alone = list(in_processes(iter(work), 1))
-    assert [[look.width for look in looks] for looks in alone] == [[i + 1, 0, i + 1, 0] for i in range(12)]
-    assert list(in_processes(iter(work), 2)) == alone
-
-
-class Deadly(BadImage):
-    """Ends the process that it is sent to, as the system does where memory is short."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os._exit, (1,)
-
-
-def test_a_process_that_dies_is_no_traceback():
-    with pytest.raises(InputError, match="ended by the system: use fewer --workers"):
-        list(in_processes(iter([["gone.png"], [Deadly()], ["gone.png"]]), 2))
 
 
 PARTS = ("train", "test", "extra")

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.prepare import check_counts, draw_stratified, fingerprint, prepare
+from mixnn.data.prepare import check_counts, draw_stratified, fingerprint, long_tail, prepare
 from mixnn.errors import InputError
 
 
@@ -92,6 +92,26 @@ def test_limit_takes_the_first_of_the_training_part():
     assert limited.original.tolist() == whole.original[:9].tolist()
     assert numbers(limited.heldout) == numbers(whole.heldout)
     assert len(prepare(dataset(), limit=1000, holdout=0).train) == 60
+
+
+def test_imbalance_thins_the_right_classes_out():
+    """By the labels of before the noise, the first samples of each staying, and ahead of the limit."""
+    clean = dataset(unlabelled=2)
+    right = clean.train.labels
+    noisy = replace(clean, train=replace(clean.train, labels=np.roll(right, 1)), original=right)
+    result = prepare(noisy, holdout=0, imbalance=4)
+    assert np.bincount(result.original[:-2]).tolist() == [20, 10, 5]
+    assert numbers(result.train)[:18] == [*range(17), 18]  # five owls, then none
+    assert result.original[-2:].tolist() == [-1, -1]
+    assert result.train.labels.tolist() == noisy.train.labels[numbers(result.train)].tolist()
+    assert numbers(prepare(noisy, holdout=0, imbalance=4, limit=7).train) == numbers(result.train)[:7]
+
+
+def test_the_long_tail_of_cifar10_is_the_published_one():
+    labels = np.arange(50_000) % 10
+    counts = np.bincount(labels[long_tail(labels, 10, 50)])
+    assert counts.tolist() == [5000, 3237, 2096, 1357, 879, 569, 368, 239, 154, 100]
+    assert len(long_tail(labels, 10, 1)) == 50_000
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_discard_keeps_an_epoch_that_is_done(run):
 
 def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
     run.write_table(run.metrics, [{"epoch": 1}])
-    message = r"metrics.csv cannot be written \(.*\): make room, then --resume"
+    message = r"metrics.csv cannot be written \(.*\): make room, then repeat the command"
     with short_of_room(4), pytest.raises(InputError, match=message):
         run.write_table(run.metrics, [{"epoch": 1}, {"epoch": 2}])
     assert run.read_table(run.metrics) == [{"epoch": "1"}]

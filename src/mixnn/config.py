@@ -54,6 +54,7 @@ class TrainOptions:
         network: cnn, resnet18, resnet34, preactresnet18, mini; timm:NAME; or package.module:factory.
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
+        imbalance: leave training samples out, so that the first class has so many times as many as the last one.
         limit: take the first so many training samples.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
@@ -80,6 +81,7 @@ class TrainOptions:
     network: str = "cnn"
     weights: str | None = None
     noise: str | None = None
+    imbalance: float = 1.0
     limit: int | None = None
     epochs: int = 40
     batch_size: int = 128
@@ -110,6 +112,8 @@ class TrainOptions:
         for name in ("lr", "momentum", "weight_decay", "min_lr"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use a number from 0 up")
+        if not 1 <= self.imbalance < float("inf"):
+            raise InputError(f"--imbalance is {self.imbalance:g}: use a number from 1, which leaves nothing out")
         if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
             raise InputError(f"--steps-per-epoch is {self.steps_per_epoch}: use at least 1, or leave it away")
         if self.schedule == "steps" and (not self.milestones or min(self.milestones) < 1):

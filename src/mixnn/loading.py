@@ -96,7 +96,9 @@ def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loade
     if options.noise is not None:
         dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
         record = noise_record(dataset, options.noise, options.seed)
-    dataset = prepare(dataset, holdout=data.holdout, limit=options.limit, seed=options.seed)
+    dataset = prepare(
+        dataset, holdout=data.holdout, imbalance=options.imbalance, limit=options.limit, seed=options.seed
+    )
     size = image_size(dataset.train, data)
     crop = crop_size(size, data)
     parts = {"train": dataset.train}

@@ -49,12 +49,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """`replacing`, for a file of a run: raises InputError where the disk does not take it."""
+    """`replacing`, for what a command makes: raises InputError where the disk does not take it."""
     try:
         with replacing(path) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): make room, then --resume") from error
+        fix = "make room, then repeat the command, `mixnn train` with --resume"
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): {fix}") from error
 
 
 @dataclass(frozen=True)

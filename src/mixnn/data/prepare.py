@@ -13,14 +13,17 @@ from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
 
 
-def prepare(dataset: Dataset, *, holdout: float = 0.1, limit: int | None = None, seed: int = 0) -> Dataset:
-    """Draw a hold-out where the source has no test part, keep the first `limit`, check.
+def prepare(
+    dataset: Dataset, *, holdout: float = 0.1, imbalance: float = 1.0, limit: int | None = None, seed: int = 0
+) -> Dataset:
+    """Draw a hold-out where the source has no test part, thin classes out, keep the first `limit`, check.
 
     Held-out samples have the labels of before any noise was added.
 
     Args:
         holdout: share of each class, in 0–1; at least one sample a class unless 0. Unlabelled ones stay.
-        limit: the first so many training samples are used.
+        imbalance: see `long_tail`; 1 leaves nothing out.
+        limit: the first so many of these training samples are used.
         seed: of the hold-out.
 
     Raises:
@@ -36,6 +39,9 @@ def prepare(dataset: Dataset, *, holdout: float = 0.1, limit: int | None = None,
         held = draw_stratified(clean, holdout, seed)
         heldout = replace(dataset.train, labels=clean)[np.flatnonzero(held)]
         dataset = replace(keep_train(dataset, np.flatnonzero(~held)), heldout=heldout, heldout_name="holdout")
+    if imbalance > 1:
+        clean = dataset.train.labels if dataset.original is None else dataset.original
+        dataset = keep_train(dataset, long_tail(clean, len(dataset.classes), imbalance))
     if limit is not None and limit < len(dataset.train):
         dataset = keep_train(dataset, np.arange(limit))
         check_counts(dataset, f" among the first {limit} (--limit)", least=1)
@@ -57,6 +63,27 @@ def draw_stratified(labels: NDArray[np.int64], share: float, seed: int) -> NDArr
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         mask[random.permutation(rows)[:count]] = True
     return mask
+
+
+def long_tail(labels: NDArray[np.int64], num_classes: int, factor: float) -> NDArray[np.int64]:
+    """Rows that make the classes a long tail: class c keeps n F^(-c / (C - 1)) of its first samples.
+
+    Cui, Jia, Lin, Song & Belongie, "Class-Balanced Loss Based on Effective Number of Samples", arXiv 1901.05555.
+
+    Args:
+        labels: (N,), the right ones; samples below 0 stay.
+        num_classes: C.
+        factor: F ≥ 1, how many times the last class is rarer than the first.
+
+    Returns:
+        Rows in ascending order; n is the size of the smallest class, so that the tail is as steep as said.
+    """
+    size = np.bincount(labels[labels >= 0], minlength=num_classes).min()
+    keep = labels < 0
+    for label in range(num_classes):
+        count = max(1, round(size * factor ** (-label / max(1, num_classes - 1))))
+        keep[np.flatnonzero(labels == label)[:count]] = True
+    return np.flatnonzero(keep)
 
 
 def fingerprint(samples: Samples, checksums: NDArray[np.uint32], classes: Sequence[str]) -> str:

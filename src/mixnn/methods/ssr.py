@@ -94,6 +94,7 @@ class SSR(Method):
             c = consistency(q, self.relabelled)  # (N,)
             self.selected = labelled & (c >= self.theta_s)
         self.figures["clean_share"] = self.selected[labelled].float().mean().item()
+        self.figures["relabelled_share"] = (self.relabelled != data.labels)[labelled].float().mean().item()
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         chosen = (self.selected if self.selected.any() else data.labels >= 0).nonzero()[:, 0]
