@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from contract.spoil import short_of_room
+from filelock import FileLock
 
 from mixnn.errors import InputError
 from mixnn.run import Evidence, RunDirectory, environment, read_yaml, replacing
@@ -197,7 +198,7 @@ def test_discard_keeps_an_epoch_that_is_done(run):
 
 def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
     run.write_table(run.metrics, [{"epoch": 1}])
-    message = r"metrics.csv cannot be written \(.*\): make room, then repeat the command"
+    message = r"metrics.csv cannot be written \(.*\): make room, and try again"
     with short_of_room(4), pytest.raises(InputError, match=message):
         run.write_table(run.metrics, [{"epoch": 1}, {"epoch": 2}])
     assert run.read_table(run.metrics) == [{"epoch": "1"}]
@@ -223,6 +224,15 @@ def test_the_directory_is_free_for_the_next_after_an_error(run):
         raise Failure
     with RunDirectory(run.path.with_name("other")).at_work():
         pass
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def acquire(lock: FileLock) -> None:
+        raise NotImplementedError("no flock here")
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with RunDirectory(tmp_path / "run").at_work():
+        assert (tmp_path / "run" / "checkpoints").is_dir()
 
 
 def test_a_lock_alone_does_not_fill_a_directory(run):

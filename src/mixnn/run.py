@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -54,8 +54,7 @@ def written(path: Path) -> Iterator[Path]:
         with replacing(path) as temporary:
             yield temporary
     except OSError as error:
-        fix = "make room, then repeat the command, `mixnn train` with --resume"
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): {fix}") from error
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): make room, and try again") from error
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,9 @@ class RunDirectory:
         lock = FileLock(self.lock, timeout=0)
         try:
             self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-            for unfinished in [*self.path.glob(".*.tmp*"), *self.checkpoint.parent.glob(".*.tmp*")]:
+            with suppress(NotImplementedError):  # the file system knows no locks: then without
+                lock.acquire()
+            for unfinished in (*self.path.glob(".*.tmp*"), *self.checkpoint.parent.glob(".*.tmp*")):
                 unfinished.unlink()
         except Timeout:
             raise InputError(f"--out {self.path}: another `mixnn train` is at work there: wait or stop it") from None
@@ -150,8 +150,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what a run writes before its first epoch."""
-        written = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
-        for path in (*written, self.lock):
+        begun = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
+        for path in (*begun, self.lock):
             path.unlink(missing_ok=True)
         for folder in (self.checkpoint.parent, self.path):
             if folder.is_dir() and not any(folder.iterdir()):
