@@ -115,9 +115,8 @@ class DivideMix(Method):
         labelled = [rows_of(part, known) for part in clean]
         unlabelled = [rows_of(~part, torch.ones_like(known)) for part in clean]
         groups = [labelled[0], unlabelled[0], labelled[1], unlabelled[1]]
-        size = max(
-            data.batch_size // 2, 1
-        )  # labelled, and as many unlabelled (public code: 64, where the warm-up has 128)
+        # Labelled, and as many unlabelled ones (public code: 64, where the warm-up has 128).
+        size = max(data.batch_size // 2, 1)
         steps = data.steps_per_epoch or -(-max(map(len, labelled)) // size)
         return data.grouped_batches(epoch, groups, steps, size=size, views=2)
 
