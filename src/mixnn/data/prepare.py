@@ -81,7 +81,8 @@ def long_tail(labels: NDArray[np.int64], num_classes: int, factor: float) -> NDA
     size = np.bincount(labels[labels >= 0], minlength=num_classes).min()
     keep = labels < 0
     for label in range(num_classes):
-        count = max(1, int(size * factor ** (-label / max(1, num_classes - 1)) + 1e-9))  # cut off, as published code does
+        share = factor ** (-label / max(1, num_classes - 1))
+        count = max(1, int(size * share + 1e-9))  # cut off, as published code does
         keep[np.flatnonzero(labels == label)[:count]] = True
     return np.flatnonzero(keep)
 
