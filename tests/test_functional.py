@@ -8,7 +8,9 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn.errors import InputError
 from mixnn.functional import (
+    calibration_error,
     clean_probability,
+    confidence_bins,
     ema,
     linear_loss,
     min_max,
@@ -216,3 +218,26 @@ def test_neighbours_without_a_target_get_nothing():
     a = mixing_weights(torch.tensor([0.0, 0.0, 0.9]), near, telling)
     torch.testing.assert_close(a[:2], torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]))  # equally bad ones share
     assert a[0, 2] == a[1, 2] == 0
+
+
+@given(seeds, st.integers(1, 60), st.integers(2, 6))
+def test_calibration_error_is_the_mean_gap_of_the_bins(seed, n, c):
+    probs, labels = simplex(seed, n, c), torch.arange(n) % c
+    confidence, right = probs.max(1).values, probs.argmax(1) == labels
+    expected = 0.0
+    for k in range(15):  # Guo et al., Eq. 3
+        own = (confidence > k / 15) & (confidence <= (k + 1) / 15)
+        if own.any():
+            expected += own.sum() / n * abs(right[own].double().mean() - confidence[own].double().mean())
+    assert calibration_error(confidence_bins(probs, labels)) == pytest.approx(float(expected), abs=1e-6)
+
+
+@given(seeds, st.integers(2, 60))
+def test_bins_of_batches_add_up(seed, n):
+    probs, labels = simplex(seed, n, 4), torch.arange(n) % 4
+    parts = [confidence_bins(probs[own], labels[own]) for own in (slice(0, n // 2), slice(n // 2, n))]
+    torch.testing.assert_close(sum(parts), confidence_bins(probs, labels))
+
+
+def test_one_who_is_always_sure_and_right_half_of_the_time_errs_by_half():
+    assert calibration_error(confidence_bins(torch.eye(2)[[0, 0]], torch.tensor([0, 1]))) == 0.5

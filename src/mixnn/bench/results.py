@@ -57,6 +57,7 @@ def collect(cell: Cell, run: RunDirectory, seconds: float | None = None) -> Resu
             "best_epoch": best + 1,
             "curve": [round(value, 6) for value in accuracy],
         },
+        "calibration_error": float(metrics[-1]["calibration_error"]) if metrics[-1].get("calibration_error") else None,
         "train_loss": [float(row["train_loss"]) for row in metrics],
         "seconds": phases | {"epochs": round(sum(phases.values()), 3), "process": seconds},
         "peak_memory_gb": environment.pop("peak_memory_gb", None),

@@ -10,21 +10,26 @@ from torch import Tensor
 
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import rank, shard, total, world_size
+from mixnn.functional import calibration_error, confidence_bins
 from mixnn.methods.base import Method
 from mixnn.run import Row, RunDirectory
 
 
 @torch.no_grad()
-def accuracy(method: Method, data: TrainData) -> float:
-    """Share of `data` whose likeliest class is its label; each rank looks at its part."""
+def accuracy(method: Method, data: TrainData) -> tuple[float, float]:
+    """Share of `data` whose likeliest class is its label, and how far confidence is from it (ECE), both in 0–1.
+
+    Each rank looks at its part.
+    """
     method.eval()
     labels = data.labels[shard(len(data))]
-    right = torch.zeros(1, device=labels.device)
+    bins = torch.zeros(3, 15, dtype=torch.float64, device=labels.device)
     done = 0
     for x in data.full_batches():
-        right += (method.predict(x).argmax(1) == labels[done : done + len(x)]).sum()
+        bins += confidence_bins(method.predict(x), labels[done : done + len(x)])
         done += len(x)
-    return total(right).item() / len(data)
+    bins = total(bins)
+    return bins[1].sum().item() / len(data), calibration_error(bins)
 
 
 class Recorder:
@@ -60,7 +65,8 @@ class Recorder:
         row: dict[str, object] = {"epoch": epoch + 1, "train_loss": loss}
         start = time.perf_counter()
         if self.heldout is not None:
-            row |= {"heldout": self.heldout_name, "accuracy": accuracy(self.method, self.heldout)}
+            share, error = accuracy(self.method, self.heldout)
+            row |= {"heldout": self.heldout_name, "accuracy": share, "calibration_error": error}
         seconds = seconds | {"evaluate": time.perf_counter() - start}
         names = ("clean_share", "mixture_low", "mixture_high", "mixture_separation", "neighbor_agreement")
         figures = dict.fromkeys(names, "") | self.method.figures  # the same columns in every row
