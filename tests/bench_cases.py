@@ -23,12 +23,14 @@ def made(suite, accuracies, *, seconds=10.0, clean=True):
         if value is not None:
             took = seconds * (2 if cell.row == "gce" else 1)
             labels = {"right_given": 0.6, "right_targets": None, "roc_auc": 0.75, "average_precision": 0.5}
+            labels["right_flagged"] = [0.1, 0.3, None]
             found[cell.name] = {
                 "settings": cell.asked,
                 "row": cell.row,
                 "column": cell.column.name,
                 "seed": cell.seed,
                 "accuracy": {"last": value, "best": value + 0.01},
+                "calibration_error": value / 10,
                 "seconds": {"epochs": took + 1, "evaluate": 1.0, "process": took + 2},
                 "labels": labels if cell.column.noise else None,
                 "environment": machine | revision,

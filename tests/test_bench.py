@@ -99,6 +99,8 @@ def test_runs_what_is_missing_and_nothing_twice(dots, tmp_path, said):
     labels = result["labels"]
     assert 0.4 < labels["right_given"] < 0.9
     assert 0 <= labels["roc_auc"] <= 1
+    assert len(labels["right_flagged"]) == 3
+    assert 0 <= result["calibration_error"] <= 1
     assert len(labels["noise_hash"]) == 64
     assert str(tmp_path) not in json.dumps(result)  # it can be published
     clean = json.loads(result_file(tmp_path / "res", cells[1]).read_text())

@@ -21,6 +21,7 @@ def test_table(tmp_path):
     assert "| gce | 60.0 (61.0, 1 of 2 seeds) | – | 2.0 |" in text
     assert "| *right as given* | 60.0 |" in text
     assert "| gce | – / 75.0 / 50.0 |" in text
+    assert "| ce | 5.1 / 20.0 (30.0) | 9.0 / – |" in text
     assert "4 of 12 cells, 2 of 2 seeds" in text
     assert "abacus, 2 cores, float32. Revision: ccccccc." in text
     assert "lost" not in text
@@ -33,6 +34,16 @@ def test_uncommitted_results_stay_out(tmp_path):
     assert "gce" not in text
     assert "1 more results do not count" in text
     assert "No result of `tiny` counts yet" in render(suite, made(suite, ACCURACIES, clean=False))
+
+
+def test_older_results_without_the_newer_figures_are_shown_without_them():
+    suite = make_suite()
+    results = made(suite, ACCURACIES)
+    for result in results.values():
+        del result["calibration_error"]
+    text = render(suite, results)
+    assert "calibration" not in text
+    assert "| ce | – / 75.0 / 50.0 |" in text
 
 
 def test_table_goes_between_its_marks(tmp_path):

@@ -74,6 +74,8 @@ def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
         right_given, right_targets: share of right labels before, and of right soft targets at the end of each epoch.
         roc_auc, average_precision: of 1 - clean probability, a wrong label being what is looked for.
         precision, recall: of the labels that the run's list holds to be wrong.
+        right_flagged: share of the right labels that it holds to be wrong all the same, for each class; None for
+            a class without any.
     """
     if not run.noise.exists():
         return None
@@ -89,6 +91,8 @@ def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
         return None
     doubt = 1 - evidence.clean_prob[known].astype(np.float64)
     issue = judge(evidence).issue[known]
+    classes = noise["original"][known]
+    right = [~wrong & (classes == label) for label in range(evidence.probs.shape[1])]
     corrected = [float(row["right_targets"]) for row in metrics if row.get("right_targets")]
     return {
         "noise_hash": run.read_json(run.noise_record)["labels_sha256"],
@@ -100,6 +104,7 @@ def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
         "average_precision": float(average_precision_score(wrong, doubt)),
         "precision": float((issue & wrong).sum() / max(1, issue.sum())),
         "recall": float((issue & wrong).sum() / wrong.sum()),
+        "right_flagged": [float(issue[own].mean()) if own.any() else None for own in right],
     }
 
 

@@ -99,6 +99,20 @@ SENSITIVITY = Suite(
     device="cpu",
 )
 
+# --- long-tail: is a rare class taken for noise? ---
+
+LONG_TAIL = Suite(
+    name="long-tail",
+    about="CIFAR-10 with 50 times as many images of the first class as of the last (13 996 in all), a small network.",
+    columns=noises(C10, "symmetric:0.4"),
+    rows={"ce": BASELINES["ce"], "mixnn": row("mixnn"), **{name: BASELINES[name] for name in ("elr", "ssr")}},
+    common=SMALL | {"limit": None, "imbalance": 50.0},
+    seeds=(0, 1, 2),
+    minutes=1.1,
+    costs=COSTS,
+    device="cpu",
+)
+
 # --- on a GPU ---
 
 GPU: Settings = {"device": "cuda", "precision": "bfloat16"}
@@ -176,4 +190,4 @@ REAL = Suite(
     device="cuda",
 )
 
-SUITES = {suite.name: suite for suite in (CPU_SMALL, SENSITIVITY, PAPER, FRONTIER, REAL)}
+SUITES = {suite.name: suite for suite in (CPU_SMALL, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}

@@ -26,6 +26,7 @@ def render(suite: Suite, results: Mapping[str, Result]) -> str:
     parts = [
         "\n".join(accuracy_table(suite, grouped(valid))),
         "\n".join(label_table(suite, grouped([result for result in valid if result["labels"]]))),
+        "\n".join(trust_table(suite, grouped([result for result in valid if "calibration_error" in result]))),
         "\n".join(provenance(suite, valid, len(results) - len(valid))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -119,6 +120,35 @@ def label_text(results: Sequence[Result]) -> str:
         values = [value for result in results if (value := figure(result["labels"])) is not None]
         texts.append(f"{100 * mean(values):.1f}" if values else "–")
     return " / ".join(texts)
+
+
+def trust_table(suite: Suite, found: Found) -> Iterator[str]:
+    """Calibration error, and the right labels held to be wrong: of all classes, and of the worst; means over seeds.
+
+    Results made before these figures were kept are not in it.
+    """
+    rows, columns = present(suite, found)
+    if not columns:
+        return
+    title = "calibration error, % / right labels held to be wrong, %: mean of classes (worst class)"
+    yield from head([title, *headings(suite, columns)])
+    for row in rows:
+        yield line([row, *(trust_text(found.get((row, column), [])) for column in columns)])
+
+
+def trust_text(results: Sequence[Result]) -> str:
+    if not results:
+        return "–"
+    errors = [result["calibration_error"] for result in results if result["calibration_error"] is not None]
+    text = f"{100 * mean(errors):.1f}" if errors else "–"
+    flagged = [
+        [share for share in result["labels"]["right_flagged"] if share is not None]
+        for result in results
+        if result["labels"]
+    ]
+    if not flagged:
+        return f"{text} / –"
+    return f"{text} / {100 * mean(map(mean, flagged)):.1f} ({100 * mean(map(max, flagged)):.1f})"
 
 
 def provenance(suite: Suite, results: Sequence[Result], uncounted: int) -> Iterator[str]:
