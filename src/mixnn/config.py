@@ -16,7 +16,8 @@ class DataOptions:
         image_size: pixels to read image files at (short side resized, centre cut out); 64 where not given.
         crop_size: pixels of what the network sees, cut out of the image; all of it where not given.
         holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
-        heldout: the part of the data that accuracy is measured on; test, or else val, where not given.
+        heldout: the part of the data that accuracy is measured on; test, or else val, where not given; train holds
+            out some of the training part all the same, to choose settings without a look at the test part.
         image_column: of a table: file names or images.
         label_column: of a table: labels.
         split_column: of a table: train, val or test; all is train where there is none.

@@ -81,6 +81,20 @@ CPU_SMALL = Suite(
     device="cpu",
 )
 
+# --- trials: as cpu-small, but never a look at the test set, so that settings may be chosen by it ---
+
+TRIALS = Suite(
+    name="trials",
+    about="As cpu-small, judged on 10 000 training images with right labels that are held out: for choosing defaults.",
+    columns=CPU_SMALL.columns,
+    rows=CPU_SMALL.rows,
+    common=SMALL | {"data": {"heldout": "train", "holdout": 0.2}},
+    seeds=(0, 1, 2),
+    minutes=0.8,
+    costs=COSTS,
+    device="cpu",
+)
+
 # --- sensitivity: the paper's two open questions, how many neighbours and how fast a correction ---
 
 SENSITIVITY = Suite(
@@ -190,4 +204,4 @@ REAL = Suite(
     device="cuda",
 )
 
-SUITES = {suite.name: suite for suite in (CPU_SMALL, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}
+SUITES = {suite.name: suite for suite in (CPU_SMALL, TRIALS, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}

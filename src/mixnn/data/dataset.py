@@ -99,7 +99,8 @@ def build_dataset(
     Args:
         unlabelled: words that mean "don't know", with commas between them (a CSV line).
         relabelled: other labels will take the place of these, so that a word of `unlabelled` need not occur yet.
-        heldout: the part that accuracy is measured on; "test", or else "val", where not said.
+        heldout: the part that accuracy is measured on; "test", or else "val", where not said. "train": none of the
+            parts, so that some of the training part is held out.
 
     Raises:
         InputError: there is no part of that name, a word of `unlabelled` does not occur, a
@@ -121,11 +122,11 @@ def build_dataset(
     code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
     parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
     train = parts.pop("train")
-    if heldout is not None and heldout not in parts:
+    if heldout not in (None, "train", *parts):
         others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
-    measured = heldout or next((name for name in HELDOUT if name in parts), None)
-    if measured is None:
+    measured = heldout or next((name for name in HELDOUT if name in parts), "train")
+    if measured == "train":
         return Dataset(kept, train, unlabelled=unknown, others=parts)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
