@@ -32,8 +32,10 @@ RULES = {
     "run": {"errors"},
     "issues": {"errors", "run"},
     "report": {"errors", "issues", "report", "run"},
-    "bench": {"bench", "errors", "issues", "report", "run"},
+    "environment": {"errors"},
+    "bench": {"bench", "environment", "errors", "issues", "report", "run"},
     "config": {"errors"},
+    "corrections": {"data.readers", "errors"},
     "screen": {"errors", "run"},
     "check": {"check", "data.dataset", "data.decode", "data.files", "errors", "report", "run"},
     "data.batch": set(),
@@ -43,6 +45,7 @@ RULES = {
     "data.files": {"data.decode"},
     "data.dataset": {"data.files", "errors"},
     "data.prepare": {"data.dataset", "errors"},
+    "data.relabel": {"corrections", "data.dataset", "data.label_files", "errors"},
     "data.noise": {"errors"},
     "data.instance_noise": set(),
     "data.numpy_files": {"errors"},
@@ -65,8 +68,9 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "issues", "run", "screen", "data.add_noise", "commands.check", "commands.corrupt"),
-    *(name for name in MODULES if name.startswith(("bench", "report", "check", "data.readers"))),
+    *("cli", "config", "corrections", "issues", "run", "screen"),
+    *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
+    *(name for name in MODULES if name.startswith(("bench", "report", "check", "data.readers", "environment"))),
 ]
 
 
