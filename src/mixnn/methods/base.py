@@ -29,8 +29,8 @@ class Method(nn.Module):
         num_classes: C.
 
     Attributes:
-        certain: bool (N,), labels that a person has reviewed: not to be changed, nor left out; known from the first
-            `begin_epoch` on.
+        certain: bool (N,), labels that a person has reviewed: not to be changed, nor left out; none before the
+            first `begin_epoch`.
         first_own_epoch: before this epoch, counted from 0, it does not do what it is named for.
         figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
         seconds: how long its own phases took in this epoch, by name.
@@ -44,6 +44,7 @@ class Method(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList([networks] if isinstance(networks, nn.Module) else networks)
         self.num_classes = num_classes
+        self.certain = torch.zeros_like(labels, dtype=torch.bool)
         self.epoch = 0
         self.first_own_epoch = 0
         self.figures: dict[str, float] = {}
