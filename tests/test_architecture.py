@@ -61,6 +61,17 @@ RULES = {
     "data.pixels": {"data.augment", "data.crop", "data.stream", "errors"},
     "data.train_data": {"data.augment", "data.batch", "data.pixels", "data.random", "distributed"},
     "data.readers": {"data.dataset", "data.decode", "data.files", "data.numpy_files", "data.readers", "errors"},
+    "cleaned": {
+        "cleaned",
+        "corrections",
+        "data.dataset",
+        "data.numpy_files",
+        "data.readers",
+        "errors",
+        "issues",
+        "run",
+    },
+    "reading": {"config", "data.dataset", "data.readers", "data.relabel"},
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
     "methods.": BASE | {"functional", "methods.base", "neighbors", "passes"},  # each method; never another one
@@ -68,9 +79,13 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "corrections", "issues", "run", "screen"),
+    *("cli", "config", "corrections", "issues", "reading", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
-    *(name for name in MODULES if name.startswith(("bench", "report", "check", "data.readers", "environment"))),
+    *(
+        name
+        for name in MODULES
+        if name.startswith(("bench", "report", "check", "cleaned", "data.readers", "environment"))
+    ),
 ]
 
 

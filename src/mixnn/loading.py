@@ -1,4 +1,4 @@
-"""From DATA to what a run trains on: read, add noise, hold out, look at every image once.
+"""From names and labels to what a run trains on: add noise, hold out, look at every image once.
 
 Must not know: methods, networks, the run directory.
 """
@@ -22,8 +22,6 @@ from mixnn.data.add_noise import add_noise, noise_record
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.pixels import Pixels, StreamPixels, TensorPixels
 from mixnn.data.prepare import check_counts, fingerprint, keep_train, prepare
-from mixnn.data.readers import Columns, read_source
-from mixnn.data.relabel import with_corrections, with_label_file
 from mixnn.data.store import Opened, Store, choose_store, held_bytes, open_images
 from mixnn.data.stream import Stream
 from mixnn.data.thumbnails import thumbnails
@@ -55,27 +53,6 @@ class Loaded(NamedTuple):
     unreadable: list[Row]
     noise_record: dict[str, Any] | None
     fingerprint: str
-
-
-def read(source: str, data: DataOptions) -> Dataset:
-    """Names and labels, as the options say; what is to be left out is still there.
-
-    Raises:
-        InputError: the source or an option is wrong.
-    """
-    columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
-    dataset = read_source(
-        source,
-        columns=columns,
-        unlabelled=data.unlabelled,
-        heldout=data.heldout,
-        relabelled=data.labels is not None,
-    )
-    if data.labels is not None:
-        dataset = with_label_file(dataset, data.labels)
-    if data.corrections is not None:
-        dataset = with_corrections(dataset, data.corrections)
-    return dataset
 
 
 def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loaded:

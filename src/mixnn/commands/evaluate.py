@@ -29,8 +29,8 @@ def run(words: Sequence[str]) -> int:
 
     from mixnn.assemble import load_model, pick_device
     from mixnn.data.prepare import without_dropped
-    from mixnn.loading import read
     from mixnn.prediction import predict_samples
+    from mixnn.reading import read
 
     classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device))
