@@ -114,7 +114,7 @@ def test_arrays(tmp_path: Path, classes: list[str] | None, folder: bool) -> None
         for name, array in arrays.items():
             np.save(source / f"{name}.npy", array)
     else:
-        np.savez(source, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
+        np.savez(source, **arrays)
     run = make_run(tmp_path / "run", f"npz:{source}")
     words = classes or ["0", "1", "2"]
     rows = [("train/00000", words[1], "accept"), ("train/00002", "", "drop"), ("train/00003", words[0], "keep")]

@@ -61,16 +61,9 @@ RULES = {
     "data.pixels": {"data.augment", "data.crop", "data.stream", "errors"},
     "data.train_data": {"data.augment", "data.batch", "data.pixels", "data.random", "distributed"},
     "data.readers": {"data.dataset", "data.decode", "data.files", "data.numpy_files", "data.readers", "errors"},
-    "cleaned": {
-        "cleaned",
-        "corrections",
-        "data.dataset",
-        "data.numpy_files",
-        "data.readers",
-        "errors",
-        "issues",
-        "run",
-    },
+    "places": {"errors"},
+    "cleaned": {"cleaned", "corrections", "data", "errors", "issues", "places", "run"},
+    "export": {"errors", "export", "places", "run"},
     "reading": {"config", "data.dataset", "data.readers", "data.relabel"},
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
@@ -84,7 +77,7 @@ WITHOUT_TORCH = [
     *(
         name
         for name in MODULES
-        if name.startswith(("bench", "report", "check", "cleaned", "data.readers", "environment"))
+        if name.startswith(("bench", "report", "check", "cleaned", "data.readers", "environment", "export"))
     ),
 ]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.cleaned.changes import Changes
-from mixnn.cleaned.places import written_folder
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
 from mixnn.data.readers.arrays import CLASSES, class_names, members_of
 from mixnn.errors import InputError
+from mixnn.places import written_folder
 from mixnn.run import written
 
 ORIGINALS = "original_labels"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mixnn.cleaned.changes import ORIGINAL, Changes
-from mixnn.cleaned.places import written_folder
 from mixnn.cleaned.table import check_backup, clean_in_place, clean_table
 from mixnn.corrections import Corrections
 from mixnn.data.readers import Columns
 from mixnn.data.readers.folder import metadata_file, read_folder, split_folders
 from mixnn.errors import InputError
+from mixnn.places import written_folder
 from mixnn.run import TEXT, written
 
 Mode = Literal["copy", "hardlink", "symlink"]

@@ -13,7 +13,6 @@ from mixnn.cleaned.arrays import clean_arrays
 from mixnn.cleaned.changes import Changes, check_reviewed, find_changes
 from mixnn.cleaned.folder import Mode, clean_folder, clean_folder_in_place
 from mixnn.cleaned.label_list import clean_label_list
-from mixnn.cleaned.places import check_place, file_in
 from mixnn.cleaned.table import clean_in_place, clean_table
 from mixnn.commands.parsing import Parser
 from mixnn.config import DataOptions, RunConfig
@@ -22,6 +21,7 @@ from mixnn.data.dataset import Dataset
 from mixnn.data.readers import split_source
 from mixnn.errors import InputError, printable
 from mixnn.issues import given_words
+from mixnn.places import check_place, file_in
 from mixnn.reading import columns_of, read
 from mixnn.run import Evidence, RunDirectory, read_yaml
 
