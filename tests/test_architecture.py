@@ -32,8 +32,10 @@ RULES = {
     "run": {"errors"},
     "issues": {"errors", "run"},
     "report": {"errors", "issues", "report", "run"},
-    "bench": {"bench", "errors", "issues", "report", "run"},
+    "environment": {"errors"},
+    "bench": {"bench", "environment", "errors", "issues", "report", "run"},
     "config": {"errors"},
+    "corrections": {"data.readers", "errors"},
     "screen": {"errors", "run"},
     "check": {"check", "data.dataset", "data.decode", "data.files", "errors", "report", "run"},
     "data.batch": set(),
@@ -43,6 +45,7 @@ RULES = {
     "data.files": {"data.decode"},
     "data.dataset": {"data.files", "errors"},
     "data.prepare": {"data.dataset", "errors"},
+    "data.relabel": {"corrections", "data.dataset", "data.label_files", "errors"},
     "data.noise": {"errors"},
     "data.instance_noise": set(),
     "data.numpy_files": {"errors"},
@@ -58,6 +61,10 @@ RULES = {
     "data.pixels": {"data.augment", "data.crop", "data.stream", "errors"},
     "data.train_data": {"data.augment", "data.batch", "data.pixels", "data.random", "distributed"},
     "data.readers": {"data.dataset", "data.decode", "data.files", "data.numpy_files", "data.readers", "errors"},
+    "places": {"errors"},
+    "cleaned": {"cleaned", "corrections", "data", "errors", "issues", "places", "run"},
+    "export": {"errors", "export", "places", "run"},
+    "reading": {"config", "data.dataset", "data.readers", "data.relabel"},
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
     "methods.": BASE | {"functional", "methods.base", "neighbors", "passes"},  # each method; never another one
@@ -65,8 +72,13 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "issues", "run", "screen", "data.add_noise", "commands.check", "commands.corrupt"),
-    *(name for name in MODULES if name.startswith(("bench", "report", "check", "data.readers"))),
+    *("cli", "config", "corrections", "issues", "reading", "run", "screen"),
+    *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
+    *(
+        name
+        for name in MODULES
+        if name.startswith(("bench", "report", "check", "cleaned", "data.readers", "environment", "export"))
+    ),
 ]
 
 

@@ -17,6 +17,8 @@ COMMANDS = {
     "predict": "labels for images, as CSV",
     "check": "what is wrong with the data before training: unreadable, double, in two parts at once",
     "corrupt": "write wrong labels for experiments, and which they are",
+    "apply": "reviewed labels back into the data, as a copy",
+    "export": "what a run found out, for cleanlab, Label Studio, FiftyOne, Hugging Face or NumPy",
     "bench": "is it really better: run a suite of benchmarks, piece by piece, and show its table",
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",

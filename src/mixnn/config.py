@@ -23,6 +23,7 @@ class DataOptions:
         split_column: of a table: train, val or test; all is train where there is none.
         root: folder that the file names of a table are relative to; the table's own where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
+        corrections: labels that a person has reviewed, as corrections.csv: certain, never changed by a method.
         unlabelled: labels that mean "don't know", with commas between: "Not sure,Skip".
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
@@ -39,6 +40,7 @@ class DataOptions:
     split_column: str | None = None
     root: str | None = None
     labels: str | None = None
+    corrections: str | None = None
     unlabelled: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"

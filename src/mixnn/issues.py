@@ -53,6 +53,7 @@ def belief(evidence: Evidence) -> NDArray[np.float32]:
     for column in evidence.neighbors.T:  # one at a time: no (N, K, C) array
         vote += evidence.targets[column]
     mean: NDArray[np.float32] = (evidence.targets + evidence.probs + vote / evidence.neighbors.shape[1]) / 3
+    mean[evidence.certain] = evidence.targets[evidence.certain]  # a person has looked: no other opinion counts
     return mean
 
 

@@ -1,4 +1,4 @@
-"""From DATA to what a run trains on: read, add noise, hold out, look at every image once.
+"""From names and labels to what a run trains on: add noise, hold out, look at every image once.
 
 Must not know: methods, networks, the run directory.
 """
@@ -20,10 +20,8 @@ from mixnn.check.table import summary_lines
 from mixnn.config import DataOptions, TrainOptions
 from mixnn.data.add_noise import add_noise, noise_record
 from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.label_files import read_label_file
 from mixnn.data.pixels import Pixels, StreamPixels, TensorPixels
 from mixnn.data.prepare import check_counts, fingerprint, keep_train, prepare
-from mixnn.data.readers import Columns, read_source
 from mixnn.data.store import Opened, Store, choose_store, held_bytes, open_images
 from mixnn.data.stream import Stream
 from mixnn.data.thumbnails import thumbnails
@@ -57,32 +55,6 @@ class Loaded(NamedTuple):
     fingerprint: str
 
 
-def read(source: str, data: DataOptions) -> Dataset:
-    """Names and labels, as the options say.
-
-    Raises:
-        InputError: the source or an option is wrong.
-    """
-    columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
-    dataset = read_source(
-        source,
-        columns=columns,
-        unlabelled=data.unlabelled,
-        heldout=data.heldout,
-        relabelled=data.labels is not None,
-    )
-    if data.labels is not None:
-        words = [*dataset.classes, *dataset.unlabelled]
-        labels = read_label_file(data.labels, dataset.train.names, words, "--data.labels")
-        classes = len(dataset.classes)
-        labels = np.where(labels < classes, labels, classes - 1 - labels)  # words[classes + i] is unlabelled[i]
-        for i, word in enumerate(dataset.unlabelled):
-            if not (labels == -1 - i).any():
-                raise InputError(f"--data.unlabelled: no label of {data.labels} is {word!r}: correct it")
-        dataset = replace(dataset, train=replace(dataset.train, labels=labels))
-    return dataset
-
-
 def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loaded:
     """Check labels, add noise, hold out, decode or look at every image; set aside what cannot be read.
 
@@ -93,6 +65,9 @@ def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loade
     if first_process():
         for line in summary_lines(label_findings(dataset)):
             print(f"mixnn: {line}", file=sys.stderr)
+        if len(dataset.dropped):
+            count = len(dataset.dropped)
+            print(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed", file=sys.stderr)
     if options.noise is not None:
         dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
         record = noise_record(dataset, options.noise, options.seed)
@@ -250,6 +225,7 @@ def train_data(
         augment=options.augment,
         balanced=options.balanced,
         steps_per_epoch=options.steps_per_epoch,
+        certain=None if samples.certain is None else torch.from_numpy(samples.certain).to(device),
     )
 
 

@@ -22,14 +22,16 @@ from mixnn.data.dataset import Dataset
 from mixnn.data.pixels import Wanted
 from mixnn.data.stream import watching_decoders
 from mixnn.distributed import barrier, process_group, rank, world_size
+from mixnn.environment import environment
 from mixnn.errors import InputError
 from mixnn.issues import judge, write_labels
-from mixnn.loading import Loaded, load, read
+from mixnn.loading import Loaded, load
 from mixnn.memory import keep_freed_memory, peak_memory
 from mixnn.methods.base import Method
 from mixnn.networks import network_factory
+from mixnn.reading import read
 from mixnn.report.overview import draw_overview
-from mixnn.run import RunDirectory, environment, read_yaml
+from mixnn.run import RunDirectory, read_yaml
 from mixnn.screen import TrainingScreen
 from mixnn.train.checkpoint import Checkpoint
 from mixnn.train.evidence import collect_evidence

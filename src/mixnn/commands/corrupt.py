@@ -17,6 +17,7 @@ from mixnn.data.dataset import Dataset
 from mixnn.data.noise import KINDS
 from mixnn.data.thumbnails import thumbnails
 from mixnn.errors import InputError
+from mixnn.reading import read
 from mixnn.run import TEXT, replacing
 from mixnn.screen import counter
 
@@ -39,8 +40,6 @@ def run(words: Sequence[str]) -> int:
         raise InputError(f"--seed is {given.seed}: use a number from 0 to {2**32 - 1}")
     check_noise(given.noise)
     out = free_path(given.out, overwrite=given.overwrite)
-
-    from mixnn.loading import read
 
     dataset = read(given.source, data_options(given))
     small = partial(thumbnails, progress=counter("decoding images"))

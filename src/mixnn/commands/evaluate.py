@@ -28,12 +28,13 @@ def run(words: Sequence[str]) -> int:
     directory = RunDirectory.existing(given.run)
 
     from mixnn.assemble import load_model, pick_device
-    from mixnn.loading import read
+    from mixnn.data.prepare import without_dropped
     from mixnn.prediction import predict_samples
+    from mixnn.reading import read
 
     classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device))
-    dataset = read(given.source, data_options(given))
+    dataset = without_dropped(read(given.source, data_options(given)))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
     samples = samples[np.flatnonzero(samples.labels >= 0)]
     if len(samples) == 0:

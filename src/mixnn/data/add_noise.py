@@ -37,8 +37,8 @@ def check_noise(noise: str) -> None:
 def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Samples], NDArray[np.uint8]]) -> Dataset:
     """`dataset` with noisy labels in its training part, and those of before as `original`.
 
-    Unlabelled samples stay so. Same data, noise and seed, same labels on every machine; for `instance` noise on
-    compressed images, where these decode to the same pixels.
+    Unlabelled samples stay so, and labels that are certain stay what they are. Same data, noise and seed, same
+    labels on every machine; for `instance` noise on compressed images, where these decode to the same pixels.
 
     Args:
         noise: kind and value, such as asymmetric:0.4 or file:labels.csv; see `mixnn.data.noise`.
@@ -61,20 +61,23 @@ def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Sam
         noisy = corrupt_by_image(labels, inputs, rate=parse_rate(kind, value), classes=len(classes), seed=seed)
     else:
         noisy = corrupt(labels, transition_matrix(kind, parse_rate(kind, value), classes), seed)
+    if dataset.train.certain is not None:
+        noisy = np.where(dataset.train.certain, labels, noisy)  # after the draw: all others get what they had
     return replace(dataset, train=replace(dataset.train, labels=noisy), original=labels)
 
 
 def labels_from_file(dataset: Dataset, spec: str) -> NDArray[np.int64]:
-    """(N,), what a label file says of the training part; the unlabelled keep theirs."""
+    """(N,), what a label file says of the training part; the unlabelled and the certain keep theirs."""
     labels, classes = dataset.train.labels, dataset.classes
+    kept = labels < 0 if dataset.train.certain is None else (labels < 0) | dataset.train.certain
     # A file of `mixnn corrupt` has the words for "don't know" too; they count as classes while it is read.
     words = [*classes, *dataset.unlabelled]
     given = read_label_file(spec, dataset.train.names, words, "--noise file")
-    lost = np.flatnonzero((given >= len(classes)) & (labels >= 0))
+    lost = np.flatnonzero((given >= len(classes)) & ~kept)
     if len(lost):
         name, word = dataset.train.names[lost[0]], words[given[lost[0]]]
         raise InputError(f"--noise file:{spec}: {name} has a label in the data, but {word!r} in the file: give it one")
-    return np.where(labels < 0, labels, given)
+    return np.where(kept, labels, given)
 
 
 def read_matrix(path: str, classes: list[str] | None = None) -> NDArray[np.float64]:

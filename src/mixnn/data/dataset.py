@@ -50,17 +50,20 @@ class Samples:
         images: uint8 (N, H, W, 3), or float32 (N, D) embeddings, or still encoded.
         labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabelled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
+        certain: bool (N,), labels that a person has reviewed; None where none was.
     """
 
     images: EncodedImages | NDArray[Any]
     labels: NDArray[np.int64]
     names: list[str]
+    certain: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, rows: Rows) -> Samples:
-        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows))
+        certain = None if self.certain is None else self.certain[rows]
+        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows), certain)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Dataset:
         original: int64 (N,), the labels of `train` before noise was added; None where none was.
         unlabelled: words that mean "don't know"; `unlabelled[i]` is label -1 - i.
         others: parts of the source that the run does not use.
+        dropped: int64 (D,), rows of `train` that a person has thrown out; noise is drawn before they go, so that
+            what the others are given stays the same.
     """
 
     classes: list[str]
@@ -84,6 +89,7 @@ class Dataset:
     original: NDArray[np.int64] | None = None
     unlabelled: list[str] = field(default_factory=list)
     others: dict[str, Samples] = field(default_factory=dict)
+    dropped: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""

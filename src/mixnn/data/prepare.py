@@ -16,7 +16,8 @@ from mixnn.errors import InputError
 def prepare(
     dataset: Dataset, *, holdout: float = 0.1, imbalance: float = 1.0, limit: int | None = None, seed: int = 0
 ) -> Dataset:
-    """Draw a hold-out where the source has no test part, thin classes out, keep the first `limit`, check.
+    """Leave out what was thrown out, draw a hold-out where the source has no test part, thin classes out, keep the
+    first `limit`, check.
 
     Held-out samples have the labels of before any noise was added.
 
@@ -33,6 +34,7 @@ def prepare(
         raise InputError(f"--data.holdout is {holdout:g}: use a share from 0 up to, not including, 1")
     if limit is not None and limit < 2:
         raise InputError(f"--limit is {limit}: use at least 2")
+    dataset = without_dropped(dataset)
     check_counts(dataset, "")
     if dataset.heldout is None and holdout > 0:
         clean = dataset.train.labels if dataset.original is None else dataset.original
@@ -52,6 +54,12 @@ def keep_train(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
     """`dataset` with these rows of its training part only."""
     original = None if dataset.original is None else dataset.original[rows]
     return replace(dataset, train=dataset.train[rows], original=original)
+
+
+def without_dropped(dataset: Dataset) -> Dataset:
+    """`dataset` without the training samples that a person has thrown out."""
+    rows = np.delete(np.arange(len(dataset.train)), dataset.dropped)
+    return replace(keep_train(dataset, rows), dropped=dataset.dropped[:0]) if len(dataset.dropped) else dataset
 
 
 def draw_stratified(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
@@ -88,7 +96,7 @@ def long_tail(labels: NDArray[np.int64], num_classes: int, factor: float) -> NDA
 
 
 def fingerprint(samples: Samples, checksums: NDArray[np.uint32], classes: Sequence[str]) -> str:
-    """A hash of everything a checkpoint depends on: images, labels, names, classes.
+    """A hash of everything a checkpoint depends on: images, labels, names, classes, which labels are certain.
 
     Args:
         checksums: (N,), of each image's pixels, see `mixnn.data.store`.
@@ -96,6 +104,8 @@ def fingerprint(samples: Samples, checksums: NDArray[np.uint32], classes: Sequen
     digest = hashlib.sha256(checksums.tobytes())
     digest.update(samples.labels.tobytes())
     digest.update("\0".join([*samples.names, *classes]).encode("utf-8", "surrogateescape"))
+    if samples.certain is not None:
+        digest.update(samples.certain.tobytes())
     return digest.hexdigest()
 
 

@@ -33,6 +33,7 @@ class TrainData:
         augment: "crop-flip", "resized-crop", "strong" or "none".
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where None.
+        certain: bool (N,) on the labels' device, labels that a person has reviewed; none where None.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class TrainData:
         augment: Augmentation = "crop-flip",
         balanced: bool = False,
         steps_per_epoch: int | None = None,
+        certain: Tensor | None = None,
     ) -> None:
         if isinstance(images, Tensor):
             images = TensorPixels(images, labels.device, images.shape[-1])
         self.pixels, self.labels = images, labels
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
         self.balanced, self.steps_per_epoch = balanced, steps_per_epoch
+        self.certain = torch.zeros_like(labels, dtype=torch.bool) if certain is None else certain
         self.labelled = labels.cpu().ge(0).nonzero()[:, 0]
 
     def __len__(self) -> int:

@@ -29,6 +29,8 @@ class Method(nn.Module):
         num_classes: C.
 
     Attributes:
+        certain: bool (N,), labels that a person has reviewed: not to be changed, nor left out; none before the
+            first `begin_epoch`.
         first_own_epoch: before this epoch, counted from 0, it does not do what it is named for.
         figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
         seconds: how long its own phases took in this epoch, by name.
@@ -36,11 +38,13 @@ class Method(nn.Module):
 
     network_count: ClassVar[int] = 1
     networks: nn.ModuleList
+    certain: Tensor
 
     def __init__(self, networks: Classifier | Sequence[Classifier], labels: Tensor, num_classes: int) -> None:
         super().__init__()
         self.networks = nn.ModuleList([networks] if isinstance(networks, nn.Module) else networks)
         self.num_classes = num_classes
+        self.certain = torch.zeros_like(labels, dtype=torch.bool)
         self.epoch = 0
         self.first_own_epoch = 0
         self.figures: dict[str, float] = {}
@@ -59,6 +63,7 @@ class Method(nn.Module):
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         """Whatever needs the whole training set: passes, mixtures, neighbours."""
         self.epoch, self.figures, self.seconds = epoch, {}, {}
+        self.certain = data.certain
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         """What one epoch is."""

@@ -67,10 +67,13 @@ class CoTeaching(Method):
 
     def forward(self, batch: Batch) -> Tensor:
         size = len(batch.y)  # of this rank's share of the batch
-        kept = max(size - int(self.forgotten * size), 1)  # R(T) · B
+        certain = self.certain[batch.index]  # (B,), in front of all others
+        kept = max(size - int(self.forgotten * size), int(certain.sum()), 1)  # R(T) · B
         loss_f, loss_g = (cross_entropy(network(batch.inputs), batch.y, reduction="none") for network in self.networks)
-        small_f = loss_f.detach().topk(kept, largest=False).indices  # what f would learn from: D_f
-        small_g = loss_g.detach().topk(kept, largest=False).indices
+        small_f = (
+            loss_f.detach().masked_fill(certain, -1).topk(kept, largest=False).indices
+        )  # what f would learn from: D_f
+        small_g = loss_g.detach().masked_fill(certain, -1).topk(kept, largest=False).indices
         return loss_f[small_g].mean() + loss_g[small_f].mean()
 
 

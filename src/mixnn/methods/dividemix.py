@@ -100,7 +100,7 @@ class DivideMix(Method):
         losses = min_max(sample_losses(log_probs, labels.clamp_min(0)), known)
         self.history[k] = torch.cat([self.history[k, 1:], losses[None]])
         w, _ = clean_probability(self.history[k].nanmean(0), known, normalized=True)
-        return w * known
+        return (w * known).masked_fill(self.certain, 1.0)
 
     def _beliefs(self, p: Tensor, w: Tensor, labels: Tensor) -> Tensor:
         """Refined or guessed labels (n, C), mean over the networks; `p` (2, n, C), `w` (2, n), `labels` (n,)."""

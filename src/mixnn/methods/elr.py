@@ -47,7 +47,8 @@ class ELR(Method):
         said = p.detach()
         t = ema(self.targets[batch.index], said / said.sum(1, keepdim=True), self.beta)  # (B, C), this step's p in it
         self.targets.write(batch.index, t)
-        return cross_entropy(logits, batch.y) + self.lam * torch.log1p(-(p * t).sum(1)).mean()
+        pull = torch.log1p(-(p * t).sum(1)).masked_fill(self.certain[batch.index], 0)  # (B,)
+        return cross_entropy(logits, batch.y) + self.lam * pull.mean()
 
     def soft_targets(self) -> Tensor:
         t = self.targets.rows + 1e-12  # uniform where nothing was ever said

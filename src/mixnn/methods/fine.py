@@ -67,7 +67,7 @@ class FINE(Method):
             with self.phase("mixture"):
                 u = main_directions(z[self.clean], data.labels[self.clean], self.num_classes)  # (C, D)
                 f = alignment(z, data.labels, u)  # (N,)
-                self.clean.copy_(select(f, data.labels, self.zeta))
+                self.clean.copy_(select(f, data.labels, self.zeta) | self.certain)
         self.figures["clean_share"] = self.clean[data.labels >= 0].float().mean().item()
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:

@@ -65,7 +65,7 @@ class GCE(Method):
             with self.phase("full_pass"):
                 log_probs = full_pass(self.network, data).log_probs  # (N, C)
             p = (-sample_losses(log_probs, data.labels.clamp_min(0))).exp()  # (N,)
-            self.kept.copy_(p > self.k)
+            self.kept.copy_((p > self.k) | self.certain)
         self.figures["clean_share"] = self.kept[labelled].float().mean().item()
 
     def forward(self, batch: Batch) -> Tensor:

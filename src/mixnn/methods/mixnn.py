@@ -162,6 +162,7 @@ class MixNN(Method):
                 self.figures["neighbor_agreement"] = agreement.mean().item()
         if self.correcting and not self.unsure:  # takes effect when the epoch ends
             rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
+            rows = rows[~self.certain[rows]]
             self.targets.write(rows, ema(self.targets[rows], log_probs[rows].exp(), self.alpha))
 
     def _judge(self, log_probs: Tensor, labelled: Tensor) -> Tensor:
@@ -175,7 +176,7 @@ class MixNN(Method):
         if mixture is not None:
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
             self.figures["mixture_separation"] = mixture.separation
-        return clean
+        return clean.masked_fill(self.certain, 1.0)
 
     def _telling(self, labels: Tensor) -> Tensor:
         """Whose target says something, (N,); not that of an unlabelled sample before its first correction."""
@@ -217,7 +218,7 @@ class MixNN(Method):
             with torch.no_grad():
                 features, logits = self.network.features_and_logits(batch.inputs)
             if self.correcting and not self.unsure:
-                t = ema(t, logits.softmax(1), self.alpha)
+                t = ema(t, logits.softmax(1), self.alpha).where(~self.certain[batch.index, None], t)
                 self.targets.write(batch.index, t)
             if self.stage == "neighbors":
                 near = nearest_neighbors(features, self.neighbors, metric=self.metric, backend=self.backend)

@@ -43,7 +43,10 @@ class SELC(Method):
         logits = self.network(batch.inputs)  # (B, C)
         if self.epoch < self.correct_from:
             return cross_entropy(logits, batch.y)
-        t = ema(self.targets[batch.index], logits.detach().softmax(1), self.alpha)  # (B, C), this step's p in it
+        t = self.targets[batch.index]  # (B, C)
+        t = t.where(
+            self.certain[batch.index, None], ema(t, logits.detach().softmax(1), self.alpha)
+        )  # this step's p in it
         self.targets.write(batch.index, t)
         return soft_cross_entropy(logits, t)
 

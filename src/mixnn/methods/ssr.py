@@ -87,12 +87,12 @@ class SSR(Method):
         if epoch >= self.warmup:
             with self.phase("full_pass"):
                 f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
-            self.relabelled.copy_(relabel(data.labels, log_p.exp(), self.theta_r))
+            self.relabelled.copy_(data.labels.where(self.certain, relabel(data.labels, log_p.exp(), self.theta_r)))
             with self.phase("neighbors"):  # each rank searches for its share
                 near = nearest_neighbors(f, self.neighbors, rows=shard(len(data)), metric="cosine")
                 q = gather_rows(balanced_vote(self.relabelled, near, self.num_classes))  # (N, C)
             c = consistency(q, self.relabelled)  # (N,)
-            self.selected = labelled & (c >= self.theta_s)
+            self.selected = labelled & ((c >= self.theta_s) | self.certain)
         self.figures["clean_share"] = self.selected[labelled].float().mean().item()
         self.figures["relabelled_share"] = (self.relabelled != data.labels)[labelled].float().mean().item()
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
-from mixnn.functional import clean_probability, min_max, sample_losses
+from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
 from mixnn.methods.base import Method
 from mixnn.neighbors import nearest_neighbors
 from mixnn.passes import full_pass
@@ -27,6 +28,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     features, log_probs = full_pass(first, data)  # (N, D), (N, C)
     k = min(NEIGHBORS, len(data) - 1)
     near = nearest_neighbors(features, k, rows=shard(len(data)), metric="cosine")
+    distances = cosine_distances(features, near, shard(len(data)))  # (N, K)
     del features  # by far the largest table
     every = [log_probs, *(full_pass(network, data).log_probs for network in others)]
     probs = torch.stack([one.exp() for one in every]).mean(0)  # (N, C)
@@ -34,19 +36,31 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     loss = sample_losses(probs.clamp_min(1e-12).log(), data.labels.clamp_min(0))
     clean, mixture = clean_probability(loss, known)
     targets = method.soft_targets()
+    targets = probs if targets is None else targets
+    targets = soft_labels(data.labels, method.num_classes).where(data.certain[:, None], targets)
+    clean = clean.masked_fill(data.certain, 1.0)
     nothing = np.full((3, 2), np.nan)
     fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
     return Evidence(
         names=np.array(names, dtype=np.str_),
         given=numpy(data.labels),
         probs=numpy(probs),
-        targets=numpy(probs if targets is None else targets),
+        targets=numpy(targets),
         loss=numpy(min_max(loss, known).where(known, torch.nan)),
         clean_prob=numpy(clean.where(known, torch.nan)),
         mixture=fitted,
         neighbors=numpy(gather_rows(near)),
         unlabelled=np.array(unlabelled, dtype=np.str_),
+        certain=numpy(data.certain.nonzero()[:, 0]),
+        distances=numpy(gather_rows(distances)),
     )
+
+
+def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:
+    """One minus the cosine of each of `rows` and its neighbours, near to far: (N, D), int64 (n, K) -> (n, K) in 0–2."""
+    z = normalize(features[rows])  # (n, D)
+    columns = [1 - (z * normalize(features[column])).sum(1) for column in near.T]  # one at a time: no (n, K, D) table
+    return torch.stack(columns, 1).clamp(0, 2)
 
 
 def numpy(x: Tensor) -> Any:

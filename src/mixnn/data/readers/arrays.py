@@ -37,14 +37,10 @@ def read_arrays(path: str, columns: Columns) -> Source:
     columns.refuse(f"goes with tables, and {path} holds arrays", ("split", "root"))
     file = Path(path)
     members = list_arrays(file)
-    images, labels = [columns.image] if columns.image else IMAGES, [columns.label] if columns.label else LABELS
-    classes = _classes(file, members)
+    classes = class_names(file, members)
     parts = {}
     for name in ("train", "val", "test"):
-        image_member = _find(members, [form.format(word, name) for word in images for form in ("{1}_{0}", "{0}_{1}")])
-        label_member = _find(members, [form.format(word, name) for word in labels for form in ("{1}_{0}", "{0}_{1}")])
-        if name == "train" and image_member is None:
-            image_member, label_member = _find(members, images), _find(members, labels)
+        image_member, label_member = members_of(members, name, columns)
         if image_member is not None and label_member is not None:
             parts[name] = _part(file, name, image_member, label_member, classes)
         elif image_member is not None or label_member is not None or name == "train":
@@ -58,11 +54,28 @@ def read_arrays(path: str, columns: Columns) -> Source:
     return Source(parts, classes)
 
 
+def members_of(members: Sequence[str], part: str, columns: Columns) -> tuple[str | None, str | None]:
+    """The names, out of `members`, of the arrays with the images and with the labels of a part."""
+    images, labels = [columns.image] if columns.image else IMAGES, [columns.label] if columns.label else LABELS
+    forms = ("{1}_{0}", "{0}_{1}")
+    image, label = (
+        _find(members, [form.format(word, part) for word in words for form in forms]) for words in (images, labels)
+    )
+    if part == "train" and image is None:
+        return _find(members, images), _find(members, labels)
+    return image, label
+
+
 def _find(members: Sequence[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in members), None)
 
 
-def _classes(file: Path, members: Sequence[str]) -> list[str] | None:
+def class_names(file: Path, members: Sequence[str]) -> list[str] | None:
+    """What labels 0, 1, … are called; None where the file does not say.
+
+    Raises:
+        InputError: that member is no list of different names.
+    """
     member = _find(members, CLASSES)
     if member is None:
         return None

@@ -39,13 +39,13 @@ def read_folder(path: str, columns: Columns) -> Source:
     if not os.path.isdir(path):
         raise InputError(f"{path} is a file: give a folder of images, or csv:{path} for a list")
     columns.refuse(f"does not go with a folder: file names are relative to {path}", ("root",))
-    metadata = _metadata(path)
+    metadata = metadata_file(path)
     if metadata is not None:
         content = _read_metadata(metadata, columns)
         source = to_source(content, metadata, path)
         return _by_first_folder(source) if content.splits is None else source
-    folders = _split_folders(path)
-    if not any(_metadata(os.path.join(path, folder)) for folder in folders.values()):
+    folders = split_folders(path)
+    if not any(metadata_file(os.path.join(path, folder)) for folder in folders.values()):
         columns.refuse(f"does not go with {path}, which has no metadata file")
     if folders:
         return Source(_read_parts(path, folders, columns))
@@ -57,7 +57,7 @@ def _read_parts(path: str, folders: dict[str, str], columns: Columns) -> dict[st
     seen = {_identity(path), *(_identity(os.path.join(path, folder)) for folder in folders.values())}
     parts: dict[str, Part] = {}
     for split, folder in folders.items():
-        metadata = _metadata(os.path.join(path, folder))
+        metadata = metadata_file(os.path.join(path, folder))
         if metadata is not None:
             content = _read_metadata(metadata, columns)._replace(splits=None)  # the folder says it
             part = to_source(content, metadata, os.path.join(path, folder)).parts["train"]
@@ -117,15 +117,19 @@ def _images_below(folder: str, seen: Seen) -> list[str]:
     return sorted(found)
 
 
-def _split_folders(path: str) -> dict[str, str]:
-    """Split -> folder, "train" first; empty where `path` has class folders."""
+def split_folders(path: str) -> dict[str, str]:
+    """Split -> folder, "train" first; empty where `path` has class folders.
+
+    Raises:
+        InputError: two folders are one part, or the folders are parts without one to train on.
+    """
     names = _subfolders(path)
     lower = {name.lower() for name in names}
     found: dict[str, str] = {}
     for name in sorted(names, key=lambda name: SPLITS.get(name.lower()) != "train"):
         split = SPLITS.get(name.lower())
         inside = os.path.join(path, name)
-        if split == "train" and not (_metadata(inside) or _subfolders(inside) or SPLITS.keys() >= lower):
+        if split == "train" and not (metadata_file(inside) or _subfolders(inside) or SPLITS.keys() >= lower):
             continue  # a class of that name
         if split is None or "train" not in (split, *found):
             continue
@@ -146,7 +150,12 @@ def _read_metadata(path: str, columns: Columns) -> Content:
     return read_content(path, kind, lambda header: choose(header, columns, path, guess=True))
 
 
-def _metadata(folder: str) -> str | None:
+def metadata_file(folder: str) -> str | None:
+    """The table that says the labels of the images in `folder`; None where its folders do.
+
+    Raises:
+        InputError: there are two.
+    """
     found = [path for name in METADATA if os.path.isfile(path := os.path.join(folder, name))]
     if len(found) > 1:
         raise InputError(f"{found[0]} and {found[1]} stand side by side: keep one")

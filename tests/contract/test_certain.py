@@ -1,0 +1,82 @@
+"""Labels that a person has reviewed: no method changes them, leaves them out, or doubts them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from contract.cases import CASES, CLASSES, EPOCHS, Case, assert_same, build
+from torch.nn.functional import one_hot
+
+from mixnn import Method, TrainData, fit
+from mixnn.issues import judge
+from mixnn.train.evidence import collect_evidence
+
+# How a method says what it chose, each bool (N,); others use every label as it is.
+CHOSEN: dict[str, Any] = {
+    "mixnn": lambda method: method.clean == 1,
+    "gce-truncated": lambda method: method.kept,
+    "fine": lambda method: method.clean,
+    "dividemix": lambda method: (method.w == 1).all(0),
+    "ssr": lambda method: method.selected,
+}
+CHANGING = ("mixnn", "selc", "dividemix", "ssr")  # whose targets are the labels, corrected
+
+
+def reviewed(case: Case, *, certain: bool) -> TrainData:
+    """Six labels that contradict their image, seen to be right where `certain`."""
+    data = case.data()
+    rows = torch.arange(5, 47, 8)
+    data.labels[rows] = (rows + 2) % CLASSES
+    data.certain[rows] = certain
+    data.labelled = data.labels.ge(0).nonzero()[:, 0]
+    return data
+
+
+def trained(case: Case, data: TrainData) -> Method:
+    method, optimizer, scheduler = build(case, data)
+    fit(method, data, optimizer, scheduler, epochs=EPOCHS)
+    return method
+
+
+def test_they_end_as_they_were_given(case: Case) -> None:
+    data = reviewed(case, certain=True)
+    method = trained(case, data)
+    rows = data.certain.nonzero()[:, 0]
+    given = one_hot(data.labels[rows], CLASSES).float()
+    targets = method.soft_targets()
+    if case.name.startswith(CHANGING):
+        assert targets is not None
+        assert_same(targets[rows], given)
+    if case.name in CHOSEN:
+        assert CHOSEN[case.name](method)[rows].all()
+    evidence = collect_evidence(method, data, [f"{i}.png" for i in range(len(data))])
+    assert_same(torch.from_numpy(evidence.targets)[rows], given)
+    assert evidence.clean_prob[rows].tolist() == [1] * len(rows)
+    assert evidence.certain.tolist() == rows.tolist()
+    verdicts = judge(evidence)
+    assert not verdicts.issue[rows].any()
+    assert verdicts.quality[rows].tolist() == [1] * len(rows)
+    assert verdicts.suggested[rows].tolist() == data.labels[rows].tolist()
+
+
+@pytest.mark.parametrize("name", [*CHOSEN, "selc", "elr", "coteaching"])
+def test_without_review_they_would_not_have_been_believed(name: str) -> None:
+    """That the test above looks at labels which the method would otherwise change or leave out."""
+    case = next(case for case in CASES if case.name == name)
+    doubted, believed = (trained(case, reviewed(case, certain=certain)) for certain in (False, True))
+    rows = torch.arange(5, 47, 8)
+    with pytest.raises(AssertionError):
+        assert_same(believed.state_dict(), doubted.state_dict())
+    if name in CHOSEN:
+        assert not CHOSEN[name](doubted)[rows].all()
+
+
+def test_distances_are_those_of_the_neighbours(case: Case) -> None:
+    data = case.data()
+    method, *_ = build(case, data)
+    evidence = collect_evidence(method, data, [f"{i}.png" for i in range(len(data))])
+    assert evidence.distances is not None
+    assert evidence.distances.shape == evidence.neighbors.shape
+    assert (np.diff(evidence.distances, axis=1) >= -1e-5).all()  # near to far
+    assert ((evidence.distances >= 0) & (evidence.distances <= 2)).all()

@@ -1,0 +1,207 @@
+"""`mixnn apply` on tables, arrays, and data that stays as it is; folders are in test_apply_folder.py."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from contract.command import SMALL, call, read_csv, succeed, write_cifar10, write_folder
+from review_cases import labels_of, make_run, write_corrections
+
+NAMES = [f"{i:02d}.png" for i in range(24)]
+LABELS = [["cat", "dog", "owl"][i % 3] for i in range(24)]
+DECISIONS = [("00.png", "dog", "accept"), ("01.png", "dog", "keep"), ("02.png", "cat", "other"), ("03.png", "", "drop")]
+AFTER = {"00.png": "dog", "01.png": "dog", "02.png": "cat"}
+SUMMARY = "4 of 24 samples reviewed (accept 1, other 1, keep 1, drop 1): 2 labels changed; "
+
+
+@pytest.fixture
+def decided(tmp_path: Path) -> Path:
+    return write_corrections(tmp_path / "corrections.csv", *DECISIONS)
+
+
+def table(kind: str, folder: Path) -> Path:
+    """Columns around the two that count, in the form of `kind`."""
+    folder.mkdir()
+    file = folder / f"labels.{kind}"
+    rows = [{"id": i, "file_name": name, "note": 'a, "b"', "label": LABELS[i]} for i, name in enumerate(NAMES)]
+    if kind == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file, row_group_size=7)
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n\n" for row in rows), encoding="utf-8")
+    else:
+        with open(file, "w", newline="", encoding="utf-8-sig") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), delimiter="," if kind == "csv" else "\t")
+            writer.writeheader()
+            writer.writerows(rows)
+    return file
+
+
+def rows_of(file: Path) -> list[dict[str, object]]:
+    if file.suffix == ".parquet":
+        return pyarrow.parquet.read_table(file).to_pylist()
+    text = file.read_text(encoding="utf-8-sig")
+    if file.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines() if line]
+    return list(csv.DictReader(text.splitlines(), delimiter="," if file.suffix == ".csv" else "\t"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_table_keeps_all_but_the_labels(tmp_path: Path, decided: Path, kind: str, in_place: bool) -> None:
+    file = table(kind, tmp_path / "data")
+    before, content = rows_of(file), file.read_bytes()
+    run = make_run(tmp_path / "run", file)
+    out = file if in_place else tmp_path / f"new/clean.{kind}"
+    result = succeed("apply", run.path, decided, *(["--in-place"] if in_place else ["--out", out]))
+    assert result.out.startswith(SUMMARY)
+    assert len(result.out.splitlines()) == 1
+    expected = [row | {"original_label": row["label"]} for row in before if row["file_name"] != "03.png"]
+    assert rows_of(out) == [row | {"label": AFTER.get(str(row["file_name"]), row["label"])} for row in expected]
+    if in_place:
+        assert file.with_name(f"{file.name}.bak").read_bytes() == content
+    else:
+        assert file.read_bytes() == content
+        assert f"to go on: mixnn train {out} --data.root {file.parent} --out" in result.out
+    assert labels_of(out) == {name: AFTER.get(name, LABELS[i]) for i, name in enumerate(NAMES) if name != "03.png"}
+    if kind in ("csv", "tsv"):
+        assert out.read_bytes()[:40] == content[:25].rstrip() + out.read_bytes()[len(content[:25].rstrip()) : 40]
+        assert out.read_bytes().startswith(b"\xef\xbb\xbf")
+        assert out.read_bytes().count(b"\r\n") == len(before)
+
+
+def test_a_second_round_keeps_what_was_said_first(tmp_path: Path, decided: Path) -> None:
+    file = table("csv", tmp_path / "data")
+    succeed("apply", make_run(tmp_path / "a", file).path, decided, "--out", tmp_path / "data/clean.csv")
+    again = write_corrections(tmp_path / "again.csv", ("00.png", "owl", "other"))
+    run = make_run(tmp_path / "b", tmp_path / "data/clean.csv")
+    result = succeed("apply", run.path, again, "--out", tmp_path / "data/cleaner.csv")
+    assert "--data.root" not in result.out  # beside its images
+    first = rows_of(tmp_path / "data/cleaner.csv")[0]
+    assert (first["label"], first["original_label"]) == ("owl", "cat")
+
+
+def test_numbers_in_parquet_stay_numbers(tmp_path: Path) -> None:
+    rows = [{"file_name": name, "label": i % 3} for i, name in enumerate(NAMES)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "labels.parquet")
+    run = make_run(tmp_path / "run", tmp_path / "labels.parquet")
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "2", "other"))
+    succeed("apply", run.path, decided, "--out", tmp_path / "clean.parquet")
+    found = pyarrow.parquet.read_table(tmp_path / "clean.parquet")
+    assert found.column("label").to_pylist() == [2, *(i % 3 for i in range(1, 24))]
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "cow", "other"))
+    result = call("apply", run.path, decided, "--out", tmp_path / "other.parquet", "--new-classes")
+    assert (result.code, (tmp_path / "other.parquet").exists()) == (2, False)
+    assert "its labels are int64, which cannot say 'cow'" in result.err
+
+
+@pytest.mark.parametrize("classes", [None, ["cat", "dog", "owl"]])
+@pytest.mark.parametrize("folder", [False, True])
+def test_arrays(tmp_path: Path, classes: list[str] | None, folder: bool) -> None:
+    """MedMNIST's form: parts in one file, labels (N, 1); and a folder of .npy files."""
+    images = np.arange(24 * 8 * 8 * 3).reshape(24, 8, 8, 3).astype(np.uint8)
+    labels = (np.arange(24) % 3)[:, None].astype(np.uint8)
+    arrays = {"train_images": images, "train_labels": labels, "train_ids": np.arange(24)}
+    arrays |= {"test_images": images, "test_labels": labels} | (
+        {} if classes is None else {"classes": np.array(classes)}
+    )
+    source = tmp_path / ("data" if folder else "data.npz")
+    if folder:
+        source.mkdir()
+        for name, array in arrays.items():
+            np.save(source / f"{name}.npy", array)
+    else:
+        np.savez(source, **arrays)
+    run = make_run(tmp_path / "run", f"npz:{source}")
+    words = classes or ["0", "1", "2"]
+    rows = [("train/00000", words[1], "accept"), ("train/00002", "", "drop"), ("train/00003", words[0], "keep")]
+    if classes is not None:
+        rows += [("train/00004", "cow", "other"), ("train/00005", "cow", "other")]
+    out = tmp_path / ("clean" if folder else "clean.npz")
+    decided = write_corrections(tmp_path / "c.csv", *rows)
+    succeed("apply", run.path, decided, "--out", out, *["--new-classes"] * (classes is not None))
+    found = {file.stem: np.load(file) for file in out.iterdir()} if folder else dict(np.load(out))
+    keep = np.arange(24) != 2
+    after = labels.copy()
+    after[0] = 1
+    if classes is not None:
+        after[4:6] = 3
+    assert found["train_labels"].dtype == np.uint8
+    assert np.array_equal(found["train_labels"], after[keep])
+    assert np.array_equal(found["original_labels"], labels[keep, 0])
+    assert np.array_equal(found["train_images"], images[keep])
+    assert found["train_ids"].tolist() == np.arange(24)[keep].tolist()
+    assert np.array_equal(found["test_images"], images)
+    assert np.array_equal(found["test_labels"], labels)
+    if classes is not None:
+        assert found["classes"].tolist() == [*classes, "cow"]
+    assert list(labels_of(f"npz:{out}").values())[:4] == [words[1], words[1], words[0], "cow" if classes else "1"]
+
+
+def test_data_that_stays_as_it_is_gets_a_list(tmp_path: Path) -> None:
+    data = write_cifar10(tmp_path / "cifar")
+    run = make_run(tmp_path / "run", f"cifar10:{data}", holdout=0.1)
+    decided = write_corrections(tmp_path / "c.csv", ("train/00000", "ship", "accept"), ("train/00001", "", "drop"))
+    result = succeed("apply", run.path, decided, "--out", tmp_path / "clean")
+    listed = tmp_path / "clean/labels.csv"
+    assert f"to go on: mixnn train cifar10:{data} --data.labels {listed} --out" in result.out
+    assert read_csv(listed)[:2] == [
+        {"file_name": "train/00000", "label": "ship", "original_label": "airplane"},
+        {"file_name": "train/00001", "label": "", "original_label": "automobile"},
+    ]
+    found = labels_of(f"cifar10:{data}", labels=str(listed))
+    assert found["train/00000"] == "ship"
+    assert len(found) == 99
+    decided = write_corrections(tmp_path / "c.csv", ("train/00000", "boat", "other"))
+    result = call("apply", run.path, decided, "--out", tmp_path / "other", "--new-classes")
+    assert (result.code, "the classes of this data cannot become more" in result.err) == (2, True)
+
+
+def test_noise_for_an_experiment_counts_as_given(tmp_path: Path) -> None:
+    """What was reviewed is what the run was given, and that is what the cleaned data begins with."""
+    file = table("csv", tmp_path / "data")
+    noisy = np.arange(1, 25) % 3
+    run = make_run(tmp_path / "run", file, noisy=noisy)
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "cat", "accept"), ("01.png", "owl", "keep"))
+    succeed("apply", run.path, decided, "--out", tmp_path / "data/clean.csv")
+    rows = rows_of(tmp_path / "data/clean.csv")
+    words = [["cat", "dog", "owl"][label] for label in noisy]
+    assert [row["label"] for row in rows] == ["cat", *words[1:]]
+    assert [row["original_label"] for row in rows] == words
+    result = call("apply", run.path, decided, "--in-place")
+    assert (result.code, "the run had other labels than" in result.err) == (2, True)
+
+
+def test_decisions_add_up_over_rounds(tmp_path: Path, decided: Path) -> None:
+    """A run that was given decisions: they count in what its own review makes of the data."""
+    file = table("csv", tmp_path / "data")
+    run = make_run(tmp_path / "run", file, corrections=str(decided))
+    again = write_corrections(tmp_path / "again.csv", ("02.png", "owl", "other"), ("05.png", "cat", "accept"))
+    succeed("apply", run.path, again, "--out", tmp_path / "data/clean.csv")
+    rows = {row["file_name"]: row for row in rows_of(tmp_path / "data/clean.csv")}
+    assert "03.png" not in rows
+    assert [rows[name]["label"] for name in ("00.png", "02.png", "05.png")] == ["dog", "owl", "cat"]
+    assert [rows[name]["original_label"] for name in ("00.png", "02.png", "05.png")] == ["cat", "owl", "owl"]
+
+
+def test_train_and_check_take_what_was_written(tmp_path: Path) -> None:
+    """From a real run to a real run on the cleaned table, by the command that `apply` prints."""
+    photos = write_folder(tmp_path / "photos")
+    names = sorted(str(file.relative_to(photos)) for file in photos.rglob("*.png"))
+    file = tmp_path / "labels.csv"
+    file.write_text("path,kind\n" + "".join(f"{name},{name.split('/')[0]}\n" for name in names))
+    options = ["--data.label-column", "kind", "--data.root", photos, "--data.holdout", "0"]
+    few = [*SMALL, "--network", "mini", "--method", "ce", "--epochs", "1"]
+    succeed("train", file, "--out", tmp_path / "run", *options, *few)
+    decided = write_corrections(tmp_path / "c.csv", ("red/00.png", "blue", "accept"), ("red/01.png", "", "drop"))
+    out = tmp_path / "clean/labels.csv"
+    result = succeed("apply", tmp_path / "run", decided, "--out", out)
+    command = result.out.split("mixnn ")[1].split()
+    assert command[:2] == ["train", str(out)]
+    succeed(*command[:-1], tmp_path / "second", "--data.holdout", "0", *few)
+    given = {row["file_name"]: row["given_label"] for row in read_csv(tmp_path / "second/labels.csv")}
+    assert given == {name: name.split("/")[0] for name in names if name != "red/01.png"} | {"red/00.png": "blue"}
+    succeed("check", out, *options[:-2], "--workers", "0")
