@@ -30,9 +30,10 @@ RULES = {
     "networks": {"bodies", "errors", "lookup", "timm_bodies", "weights"},
     "passes": {"data.train_data", "distributed", "networks"},
     "run": {"errors"},
+    "environment": {"errors"},
     "issues": {"errors", "run"},
     "report": {"errors", "issues", "report", "run"},
-    "bench": {"bench", "errors", "issues", "report", "run"},
+    "bench": {"bench", "environment", "errors", "issues", "report", "run"},
     "config": {"errors"},
     "screen": {"errors", "run"},
     "check": {"check", "data.dataset", "data.decode", "data.files", "errors", "report", "run"},
@@ -66,7 +67,7 @@ RULES = {
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
     *("cli", "config", "issues", "run", "screen", "data.add_noise", "commands.check", "commands.corrupt"),
-    *(name for name in MODULES if name.startswith(("bench", "report", "check", "data.readers"))),
+    *(name for name in MODULES if name.startswith(("bench", "report", "check", "data.readers", "environment"))),
 ]
 
 

@@ -170,8 +170,8 @@ def test_one_queue_at_a_time(dots, tmp_path):
 
 def test_only_committed_code_counts(dots, tmp_path, monkeypatch, said):
     git = {"rev-parse": "a" * 40, "status": " M file.py"}
-    monkeypatch.setattr("mixnn.run._git", lambda *words: git[words[0]])
-    monkeypatch.setattr("mixnn.run._in_checkout", lambda: True)
+    monkeypatch.setattr("mixnn.environment._git", lambda *words: git[words[0]])
+    monkeypatch.setattr("mixnn.environment._in_checkout", lambda: True)
     monkeypatch.setenv("MIXNN_REVISION", "b" * 40)  # says nothing where git knows
     cell = chosen(make_suite(), ["ce", "dots half", "seed0"])[0]
     with pytest.raises(InputError, match="committed git revision"):
@@ -203,7 +203,7 @@ def test_what_lies_beside_the_code_is_not_the_code(tmp_path):
 
 
 def test_a_copy_without_git_may_name_its_revision(monkeypatch):
-    monkeypatch.setattr("mixnn.run._in_checkout", lambda: False)
+    monkeypatch.setattr("mixnn.environment._in_checkout", lambda: False)
     monkeypatch.delenv("MIXNN_REVISION", raising=False)
     assert not counts({"environment": environment(0, "cpu", "float32")})
     monkeypatch.setenv("MIXNN_REVISION", "b" * 40)

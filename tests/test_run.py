@@ -10,8 +10,9 @@ import pytest
 from contract.spoil import short_of_room
 from filelock import FileLock
 
+from mixnn.environment import environment
 from mixnn.errors import InputError
-from mixnn.run import Evidence, RunDirectory, environment, read_yaml, replacing
+from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 
 @pytest.fixture

@@ -9,15 +9,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import platform
-import re
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +23,6 @@ from numpy.typing import NDArray
 from mixnn.errors import InputError
 
 Row = Mapping[str, object]
-HERE = Path(__file__).resolve().parent
-CODE = (".", ":(top)pyproject.toml", ":(top)benchmarks/*.py")  # what a result depends on, seen from here
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
 
 
@@ -71,6 +63,7 @@ class Evidence:
         mixture: (3, 2) float64: means, variances, weights, lower mean first; NaN where none was fitted.
         neighbors: (N, K) int64 nearest samples in feature space, nearest first.
         unlabelled: words that mean "don't know".
+        coordinates: (N, 2) float32, the features on a plane; None in runs written before there were any.
     """
 
     names: NDArray[np.str_]
@@ -82,6 +75,7 @@ class Evidence:
     mixture: NDArray[np.float64]
     neighbors: NDArray[np.int64]
     unlabelled: NDArray[np.str_]
+    coordinates: NDArray[np.float32] | None = None
 
 
 class RunDirectory:
@@ -100,6 +94,8 @@ class RunDirectory:
         self.overview = self.path / "overview.png"
         self.evidence = self.path / "evidence.npz"
         self.thumbnails = self.path / "thumbnails.npz"
+        self.losses = self.path / "losses.npz"
+        self.report = self.path / "report.html"
         self.noise = self.path / "noise.npz"
         self.noise_record = self.path / "noise.json"
         self.unreadable = self.path / "unreadable.csv"
@@ -190,7 +186,7 @@ class RunDirectory:
             raise InputError(f"{path} is missing: the run is not complete; train again with another --out") from None
 
     def write_evidence(self, evidence: Evidence) -> None:
-        fields = dict(vars(evidence))
+        fields = {name: value for name, value in vars(evidence).items() if value is not None}
         with written(self.targets) as path:
             np.save(path, fields.pop("targets"))
         self.write_arrays(self.evidence, fields)
@@ -231,70 +227,3 @@ def _text(value: object) -> object:
     if isinstance(value, (float, np.floating)):
         return "" if np.isnan(value) else f"{value:.6g}"
     return value
-
-
-def environment(seed: int, device: str, precision: str) -> dict[str, object]:
-    """What has to stand beside a result: versions, machine, revision, command, seed.
-
-    Where the package runs from a copy without .git, MIXNN_REVISION may name the revision it was copied from; InputError
-    where that is none.
-
-    Args:
-        device: what it is computed on, by name.
-        precision: of the networks' arithmetic.
-    """
-    stated = None if _in_checkout() else _stated_revision()
-    packages = ("mixnn", "torch", "numpy", "pillow", "safetensors", "jsonargparse", "matplotlib", "timm", "torchvision")
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "seed": seed,
-        "device": device,
-        "precision": precision,
-        "git_revision": stated or _git("rev-parse", "HEAD"),
-        "git_clean": stated is not None or _git("status", "--porcelain", "--", *CODE) == "",
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in packages},
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-    }
-
-
-def _in_checkout() -> bool:
-    """Whether this package runs from a git checkout, and not from an installed copy."""
-    return (HERE.parents[1] / ".git").exists()
-
-
-def _stated_revision() -> str | None:
-    revision = os.environ.get("MIXNN_REVISION")
-    if revision is not None and not re.fullmatch("[0-9a-f]{40}", revision):
-        raise InputError(f"MIXNN_REVISION is {revision!r}: give the 40 digits that `git rev-parse HEAD` says")
-    return revision
-
-
-def _git(*arguments: str) -> str | None:
-    """What git says of the checkout this package runs from; None where it says nothing, or there is none."""
-    if not _in_checkout():
-        return None
-    try:
-        done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()

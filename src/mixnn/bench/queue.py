@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 
 from mixnn.bench.cells import Cell
 from mixnn.bench.results import Result, collect, counts, read_results, write_result
+from mixnn.environment import environment
 from mixnn.errors import InputError
-from mixnn.run import RunDirectory, environment, read_yaml
+from mixnn.run import RunDirectory, read_yaml
 
 LEAST = 15.0  # seconds: with less left, starting a process is not worth it
 PATIENCE = 20.0  # seconds a run has to end when it is told to
