@@ -35,4 +35,5 @@ def evidence() -> Evidence:
         mixture=np.array([[0.1, 0.8], [0.01, 0.02], [0.5, 0.5]]),
         neighbors=np.array([[2, 1], [3, 0], [1, 3], [1, 0]]),
         unlabelled=np.array([], dtype=np.str_),
+        coordinates=np.array([[0, 0], [1, 0], [0.5, 2], [-1, 1]], dtype=np.float32),
     )

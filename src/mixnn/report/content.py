@@ -16,6 +16,7 @@ from mixnn.report.shown import NEIGHBORS, WITH_NEIGHBORS, cards, mapped, once
 from mixnn.run import Evidence, RunDirectory, read_yaml
 
 BINS = 50  # of the losses after training, as many as `losses.npz` has
+PICTURE_BYTES = 6_500_000  # in a page; photos take half of it, and only images of noise more
 PAIRS = 1000  # given → suggested, the largest
 CURVES = ("accuracy", "clean_share", "right_targets", "train_loss")
 MARKS = {  # settings of methods -> what begins with the epoch after so many
@@ -64,6 +65,8 @@ def samples(
     words = len(classes) + len(evidence.unlabelled)
     given = evidence.given % words  # those below 0 count from the end
     with_picture = [row for row in rows.tolist() if row in pictures]
+    sizes = np.cumsum([len(pictures[row]) for row in with_picture], dtype=np.int64)
+    with_picture = with_picture[: int(np.searchsorted(sizes, PICTURE_BYTES, "right"))]
     files = [pictures[row] for row in with_picture]
     return {
         "groups": {name: len(part) for name, part in shown._asdict().items()},

@@ -2,10 +2,10 @@
 
 const FRAME = { left: 44, right: 14, top: 14, bottom: 34 };
 
-function axes(width, height, x, y, xLabel, percentages) {
+function axes(width, height, x, y, xLabel, percentages, high = FRAME.top) {
   const parts = [];
   for (const tick of ticks(...y, 4)) {
-    const at = scale(y, height - FRAME.bottom, FRAME.top, tick);
+    const at = scale(y, height - FRAME.bottom, high, tick);
     parts.push(svg("line", { class: "grid", x1: FRAME.left, x2: width - FRAME.right, y1: at, y2: at }));
     const text = percentages ? percent(tick) : Number(tick.toPrecision(6));
     parts.push(svg("text", { x: FRAME.left - 6, y: at + 4, "text-anchor": "end" }, String(text)));
@@ -61,21 +61,23 @@ function curveChart(box, names, percentages) {
   const every = shown.flatMap((name) => DATA.curves[name]).filter((value) => value !== null);
   const y = percentages ? [0, 1] : [Math.min(0, ...every), Math.max(...every)];
   const x = [Math.min(1, epochs[0]), Math.max(2, epochs.at(-1))];
-  const height = 250;
+  const band = 15 * DATA.marks.length; // above the lines, for what begins when
+  const height = 250 + band;
+  const high = FRAME.top + band;
   drawn(canvas, (width) => {
     const at = (epoch) => scale(x, FRAME.left, width - FRAME.right, epoch);
-    const drawing = svg("svg", { width, height, role: "img", "aria-label": key.textContent }, ...axes(width, height, x, y, "epoch", percentages));
+    const drawing = svg("svg", { width, height, role: "img", "aria-label": key.textContent }, ...axes(width, height, x, y, "epoch", percentages, high));
     DATA.marks.forEach(({ after, text }, i) => {
       const left = at(after) > width * 0.55;
       drawing.append(
-        svg("line", { class: "mark", x1: at(after), x2: at(after), y1: FRAME.top, y2: height - FRAME.bottom }),
-        svg("text", { class: "mark", x: at(after) + (left ? -5 : 5), y: FRAME.top + 11 + 15 * i, "text-anchor": left ? "end" : "start" }, text),
+        svg("line", { class: "mark", x1: at(after), x2: at(after), y1: FRAME.top + 15 * i - 10, y2: height - FRAME.bottom }),
+        svg("text", { class: "mark", x: at(after) + (left ? -5 : 5), y: FRAME.top + 15 * i, "text-anchor": left ? "end" : "start" }, text),
       );
     });
     shown.forEach((name, i) => {
-      const place = (value, k) => `${at(epochs[k]).toFixed(1)},${scale(y, height - FRAME.bottom, FRAME.top, value).toFixed(1)}`;
+      const place = (value, k) => `${at(epochs[k]).toFixed(1)},${scale(y, height - FRAME.bottom, high, value).toFixed(1)}`;
       drawing.append(svg("path", { class: `curve series-${percentages ? i : "loss"}`, d: line(DATA.curves[name], place) }));
-      if (epochs.length === 1) drawing.append(svg("circle", { r: 4, class: `dot series-${i}`, cx: at(epochs[0]), cy: scale(y, height - FRAME.bottom, FRAME.top, DATA.curves[name][0] ?? 0) }));
+      if (epochs.length === 1) drawing.append(svg("circle", { r: 4, class: `dot series-${i}`, cx: at(epochs[0]), cy: scale(y, height - FRAME.bottom, high, DATA.curves[name][0] ?? 0) }));
     });
     drawing.addEventListener("pointermove", (event) => {
       const epoch = scale([FRAME.left, width - FRAME.right], ...x, event.offsetX);
@@ -96,22 +98,23 @@ function lossChart(width, { counts, mixture }) {
   const hump = (k, loss) =>
     (weights[k] * Math.exp(-((loss - means[k]) ** 2) / (2 * variances[k]))) / Math.sqrt(2 * Math.PI * variances[k]);
   const x = [0, 1];
-  // A hump that is narrower than a bar may stand above all of them.
-  const y = [0, 1.06 * Math.max(...density)];
   const bottom = height - FRAME.bottom;
-  const drawing = svg("svg", { width, height, role: "img", "aria-label": "Histogram of the losses with two fitted humps" }, ...axes(width, height, x, y, "loss, in 0–1", false));
+  // Heights as square roots: the upper hump is often a tenth of the lower one. One narrower than a bar may stand out.
+  const root = [0, Math.sqrt(1.06 * Math.max(...density))];
+  const up = (value) => scale(root, bottom, FRAME.top, Math.sqrt(value));
+  const drawing = svg("svg", { width, height, role: "img", "aria-label": "Histogram of the losses with two fitted humps" }, ...axes(width, height, x, [0, 0], "loss, in 0–1", false));
   const clip = svg("clipPath", { id: "inside" }, svg("rect", { x: FRAME.left, y: FRAME.top, width: width - FRAME.left - FRAME.right, height: bottom - FRAME.top }));
   drawing.append(svg("defs", {}, clip));
   density.forEach((value, i) => {
     const from = scale(x, FRAME.left, width - FRAME.right, i / counts.length);
     const to = scale(x, FRAME.left, width - FRAME.right, (i + 1) / counts.length);
-    const top = scale(y, bottom, FRAME.top, value);
+    const top = up(value);
     drawing.append(svg("rect", { class: "bin", x: from + 0.5, width: Math.max(0.5, to - from - 1), y: top, height: bottom - top }));
   });
   if (means[0] === null) return drawing;
   for (const k of [0, 1]) {
     const points = Array.from({ length: 301 }, (_, i) => hump(k, i / 300));
-    const place = (value, i) => `${scale(x, FRAME.left, width - FRAME.right, i / 300).toFixed(1)},${scale(y, bottom, FRAME.top, value).toFixed(1)}`;
+    const place = (value, i) => `${scale(x, FRAME.left, width - FRAME.right, i / 300).toFixed(1)},${up(value).toFixed(1)}`;
     drawing.append(svg("path", { class: `curve ${k ? "wrong" : "clean"}`, d: line(points, place), "clip-path": "url(#inside)" }));
   }
   return drawing;

@@ -108,7 +108,7 @@ function evidenceOf(i) {
   const pictures = near.map((other, k) => el("button", {
     type: "button", class: kind(places[k]), tabindex: "-1", title: `${visible(SAMPLES.name(other))}: ${label(places[k])}`,
     "aria-label": `See ${visible(SAMPLES.name(other))}, labelled ${label(places[k])}`, click: () => showOne(other),
-  }, picture(other) ? el("img", { src: picture(other), alt: "", loading: "lazy" }) : "?", named(LABELS[places[k]], { class: "caption" })));
+  }, picture(other) ? el("img", { src: picture(other), alt: "" }) : "?", named(LABELS[places[k]], { class: "caption" })));
   return el("div", { class: "near" }, el("p", {}, "Nearest images are labelled"), el("ul", { class: "counts" }, ...words),
     pictures.length ? el("div", { class: "strip" }, ...pictures) : null);
 }
@@ -140,7 +140,7 @@ function card(i) {
   const verdict = verdictText(i);
   const quality = SAMPLES.given[i] >= CLASSES ? null : meter("quality", SAMPLES.quality[i], "quality");
   const box = el("article", { "data-place": i, "data-decision": decisionOn(i)?.decision ?? "", tabindex: "-1", "aria-label": describe(i) },
-    source ? el("img", { class: "picture", src: source, alt: "", loading: "lazy" }) : null,
+    source ? el("img", { class: "picture", src: source, alt: "" }) : null,
     el("div", { class: "facts-of" },
       el("p", { class: "name", title: visible(SAMPLES.name(i)) }, named(SAMPLES.name(i))), labels,
       el("dl", {}, meter("confidence", SAMPLES.confidence[i], "confidence"), quality)),

@@ -1,7 +1,8 @@
 // Given → suggested: a matrix, or a list of the largest where classes are many. Must not know: cards, decisions.
 
 const DENSE = 30; // classes that a matrix is made of
-const LISTED = 40;
+const LISTED = 45; // pairs, where there is no matrix
+const BESIDE = 9; // pairs beside a matrix
 
 const matrix = { chosen: null, choose: () => {} };
 
@@ -41,8 +42,8 @@ function denseMatrix() {
     el("thead", {}, head), el("tbody", {}, ...rows));
 }
 
-function longList() {
-  const shown = DATA.pairs.slice(0, LISTED);
+function pairList(size) {
+  const shown = DATA.pairs.slice(0, size);
   const most = shown[0][2];
   return el("ol", { class: "pairs" }, ...shown.map(([given, suggested, n]) => {
     const item = el("li", {}, pairButton(given, suggested, n,
@@ -54,11 +55,14 @@ function longList() {
 
 // Mark the cell of this pair, or none.
 function showChosen(pair) {
-  for (const button of byId("matrix").querySelectorAll("button")) {
+  for (const button of byId("confused").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(pair !== null && button.dataset.pair === pair.join("-")));
   }
 }
 
-byId("matrix").append(
-  DATA.pairs.length === 0 ? el("p", { class: "hint" }, "No label is held to be wrong.") : CLASSES <= DENSE ? denseMatrix() : longList(),
-);
+const alone = DATA.pairs.length === 0 || CLASSES > DENSE;
+byId("confused").classList.toggle("alone", alone);
+if (DATA.pairs.length === 0) byId("matrix").append(el("p", { class: "hint" }, "No label is held to be wrong."));
+else byId("matrix").append(alone ? pairList(LISTED) : denseMatrix());
+if (alone) byId("largest").remove();
+else byId("largest").append(el("h3", {}, "The largest"), pairList(BESIDE));
