@@ -88,10 +88,10 @@ class Page:
         return [str(entry["message"]) for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for since the last call, other than those inside the page."""
+        """Addresses on a network that were asked for since the last call."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-        return [address for address in asked if not address.startswith(("file:", "blob:", "data:"))]
+        return [address for address in asked if address.startswith(("http", "ws", "ftp"))]
 
 
 @contextmanager
@@ -103,7 +103,14 @@ def browser(folder: Path) -> Iterator[Page]:
     options = webdriver.ChromeOptions()
     options.binary_location = str(BROWSER)
     # In a container there is neither a sandbox nor much shared memory.
-    for word in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1400,1000"):
+    for word in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "no-first-run",
+        "window-size=1400,1000",
+    ):
         options.add_argument(f"--{word}")
     options.add_argument(f"--user-data-dir={folder / 'profile'}")
     options.add_experimental_option(

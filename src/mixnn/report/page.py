@@ -11,7 +11,7 @@ from mixnn.errors import InputError
 from mixnn.issues import Verdicts, judge
 from mixnn.report.columns import name_html, script_json
 from mixnn.report.content import collect
-from mixnn.report.words import LITTLE, class_rows, facts, next_steps, percent, sentences
+from mixnn.report.words import LITTLE, apply_words, class_rows, command_html, facts, next_steps, percent, sentences
 from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 TEMPLATE = resources.files("mixnn") / "report" / "template"
@@ -55,7 +55,7 @@ def build_page(run: RunDirectory) -> str:
         summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, verdicts, classes, metrics)),
         next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, bool(few))),
         class_rows=class_table(evidence, verdicts, classes),
-        apply=name_html(list(next_steps(run, False))[1][1] or ""),
+        apply=command_html(apply_words(run)),
         data=script_json(collect(run)),
         script="\n".join(map(read, SCRIPTS)),
     )
@@ -69,8 +69,8 @@ def fact_html(figure: str, what: str) -> str:
     return f"<div><dt>{what}</dt><dd>{figure}</dd></div>"
 
 
-def step_html(text: str, command: str | None) -> str:
-    return f"<li>{text}{f'<pre><code>{name_html(command)}</code></pre>' if command else ''}</li>"
+def step_html(text: str, command: list[str]) -> str:
+    return f"<li>{text}{command_html(command) if command else ''}</li>"
 
 
 def class_table(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> str:

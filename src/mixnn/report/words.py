@@ -62,20 +62,25 @@ def sentences(
         yield f"{unlabelled:,} samples have no label; each has a suggestion."
 
 
-def next_steps(run: RunDirectory, few: bool) -> Iterator[tuple[str, str | None]]:
-    """What to do now: a sentence, and the command for it."""
+def next_steps(run: RunDirectory, few: bool) -> Iterator[tuple[str, list[str]]]:
+    """What to do now: a sentence, and the words of the command for it, if there is one."""
     look = "Look at the suspects below: a key decides on each, and what is decided is kept in this browser."
     if few:
         look = "The model can be used as it is. The few suspects below are worth a look all the same."
-    yield f"{look} Then download <code>corrections.csv</code>.", None
-    place, again = str(run.path), f"{run.path}-reviewed"
-    apply, train = ["mixnn", "apply", place, "corrections.csv", "--out"], ["mixnn", "train", "--config"]
-    yield "Write the data set with the corrections; the original stays as it is:", f"{shlex.join(apply)} CLEAN"
-    reviewed = ["--data.corrections", "corrections.csv", "--out", again]
-    yield (
-        "Or train again, the labels you looked at being certain:",
-        shlex.join([*train, str(run.config), *reviewed]),
-    )
+    yield f"{look} Then download <code>corrections.csv</code>.", []
+    yield "Write the data set with the corrections; the original stays as it is:", apply_words(run)
+    again = ["mixnn", "train", "--config", str(run.config), "--data.corrections", "corrections.csv"]
+    yield "Or train again, the labels you looked at being certain:", [*again, "--out", f"{run.path}-reviewed"]
+
+
+def apply_words(run: RunDirectory) -> list[str]:
+    """The command that takes the corrections."""
+    return ["mixnn", "apply", str(run.path), "corrections.csv", "--out", "CLEAN"]
+
+
+def command_html(words: list[str]) -> str:
+    """A command to copy; no line ends within a word."""
+    return f"<pre><code>{' '.join(f'<span>{name_html(shlex.quote(word))}</span>' for word in words)}</code></pre>"
 
 
 def class_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> Iterator[tuple[str, int, int, str]]:

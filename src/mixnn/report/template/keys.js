@@ -157,6 +157,7 @@ matrix.choose = (given, suggested) => {
   filter({ group: "suspects", pair: same ? null : [given, suggested] });
   if (!same) byId("review").scrollIntoView({ block: "start" });
 };
+document.querySelector(".keys").open = matchMedia("(hover: hover)").matches;
 const LEAST = [95, 90, 85, 80, 75, 70, 65, 60, 55, 50];
 const surest = SAMPLES.confidence.subarray(0, SUSPECTS).reduce((most, value) => Math.max(most, value), 0);
 byId("least").value = LEAST.find((least) => surest >= least / 100) ?? 50;

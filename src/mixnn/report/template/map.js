@@ -31,7 +31,8 @@ function mapOf(data) {
     canvas.style.height = `${view.height}px`;
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    const size = Math.max(1.4, Math.min(4, 260 / Math.sqrt(index.length))) * Math.sqrt(view.zoom);
+    const room = Math.sqrt((view.width * view.height) / Math.max(1, index.length));
+    const size = Math.max(1.3, Math.min(4.5, room * 0.24)) * Math.sqrt(view.zoom);
     const ring = dark.matches ? "#f4f6f8" : "#1f2933";
     const disc = (k, radius) => {
       pen.beginPath();
