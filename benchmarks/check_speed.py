@@ -20,7 +20,7 @@ from pathlib import Path
 from mixnn.check import check
 from mixnn.data.decode import SUFFIXES
 from mixnn.data.readers import read_source
-from mixnn.run import environment
+from mixnn.environment import environment
 
 
 def link(images: list[Path], folder: Path, count: int) -> None:

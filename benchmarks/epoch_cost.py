@@ -16,7 +16,7 @@ from mixnn.assemble import build_method, build_optimizer, pick_device
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.readers import read_source
 from mixnn.loading import load
-from mixnn.run import environment
+from mixnn.environment import environment
 from mixnn.train.loop import fit
 
 

@@ -31,7 +31,7 @@ from mixnn.loading import load, read
 from mixnn.methods.base import Method
 from mixnn.neighbors import nearest_neighbors
 from mixnn.passes import full_pass
-from mixnn.run import environment
+from mixnn.environment import environment
 from mixnn.train.loop import fit
 
 SHOWN = 2_000  # samples on a map

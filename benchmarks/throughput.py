@@ -41,7 +41,7 @@ from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.mixnn import MixNN
 from mixnn.networks import Classifier, build_network
-from mixnn.run import environment
+from mixnn.environment import environment
 from mixnn.train.loop import fit
 
 CLASSES = 10

@@ -21,8 +21,8 @@ from mixnn.bench.queue import beside, run_cells, run_directory, status_lines, st
 from mixnn.bench.results import counts, result_file
 from mixnn.bench.suites import SUITES
 from mixnn.commands.train import parse
+from mixnn.environment import environment
 from mixnn.errors import InputError
-from mixnn.run import environment
 
 GIVEN = {name: f"/{name}" for name in ("cifar10", "cifar100", "cifar10n", "cifar100n", "clothing1m", "mini-webvision")}
 
@@ -191,7 +191,7 @@ def test_what_lies_beside_the_code_is_not_the_code(tmp_path):
     subprocess.run([*git, "commit", "-q", "-m", "all"], check=True)
 
     def clean():
-        code = "from mixnn.run import environment as e; print(e(0, '', '')['git_clean'])"
+        code = "from mixnn.environment import environment as e; print(e(0, '', '')['git_clean'])"
         own = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True).stdout.strip()
 

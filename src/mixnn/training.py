@@ -239,8 +239,8 @@ def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
     evidence = run.read_evidence()
     verdicts = judge(evidence)
     top, small = verdicts.order[:THUMBNAILS], pictured(evidence, cards(evidence, verdicts))
-    large = {"rows": top, "images": np.stack(list(pictures(loaded, top)))}
-    run.write_arrays(run.thumbnails, large | packed(small, pictures(loaded, small)))
+    large = np.stack(list(pictures(loaded, top)))
+    run.write_arrays(run.thumbnails, {"rows": top, "images": large, **packed(small, pictures(loaded, small))})
 
 
 def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
