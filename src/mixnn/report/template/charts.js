@@ -66,7 +66,7 @@ function curveChart(box, names, percentages) {
   const high = FRAME.top + band;
   drawn(canvas, (width) => {
     const at = (epoch) => scale(x, FRAME.left, width - FRAME.right, epoch);
-    const drawing = svg("svg", { width, height, role: "img", "aria-label": key.textContent }, ...axes(width, height, x, y, "epoch", percentages, high));
+    const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": key.textContent }, ...axes(width, height, x, y, "epoch", percentages, high));
     DATA.marks.forEach(({ after, text }, i) => {
       const left = at(after) > width * 0.55;
       drawing.append(
@@ -102,7 +102,7 @@ function lossChart(width, { counts, mixture }) {
   // Heights as square roots: the upper hump is often a tenth of the lower one. One narrower than a bar may stand out.
   const root = [0, Math.sqrt(1.06 * Math.max(...density))];
   const up = (value) => scale(root, bottom, FRAME.top, Math.sqrt(value));
-  const drawing = svg("svg", { width, height, role: "img", "aria-label": "Histogram of the losses with two fitted humps" }, ...axes(width, height, x, [0, 0], "loss, in 0–1", false));
+  const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Histogram of the losses with two fitted humps" }, ...axes(width, height, x, [0, 0], "loss, in 0–1", false));
   const clip = svg("clipPath", { id: "inside" }, svg("rect", { x: FRAME.left, y: FRAME.top, width: width - FRAME.left - FRAME.right, height: bottom - FRAME.top }));
   drawing.append(svg("defs", {}, clip));
   density.forEach((value, i) => {

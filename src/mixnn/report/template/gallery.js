@@ -68,12 +68,13 @@ function showPage() {
   showCurrent();
 }
 
-// The current card alone is in the order of the Tab key.
+// The current card alone, with its buttons, is in the order of the Tab key.
 function showCurrent() {
   for (const box of byId("cards").querySelectorAll("article")) {
     const here = Number(box.dataset.place) === current();
     box.tabIndex = here ? 0 : -1;
     box.classList.toggle("current", here);
+    for (const button of box.querySelectorAll(".actions button")) button.tabIndex = here ? 0 : -1;
   }
 }
 

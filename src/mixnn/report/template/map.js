@@ -45,9 +45,9 @@ function mapOf(data) {
       for (let k = 0; k < index.length; k++) {
         if (suspect(k) !== above || !shown(k)) continue;
         pen.fillStyle = paint(k);
-        disc(k, above ? size * 1.15 : size);
+        disc(k, above ? size * 1.2 : size);
         pen.fill();
-        if (above) pen.stroke();
+        if (above && size > 2.2) pen.stroke();
       }
     }
     if (view.at >= 0) {
