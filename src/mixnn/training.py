@@ -246,7 +246,7 @@ def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
 def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
     """The training images `rows` as uint8 (H, W, 3), one after the other."""
     for images in loaded.train.inputs(torch.from_numpy(rows)):
-        yield from images.permute(0, 2, 3, 1).cpu().numpy()
+        yield from images.permute(0, 2, 3, 1).cpu().numpy().copy()  # the next ones take the memory of these
 
 
 def write_memory(run: RunDirectory, device: torch.device) -> None:
