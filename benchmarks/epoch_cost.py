@@ -15,8 +15,8 @@ from pathlib import Path
 from mixnn.assemble import build_method, build_optimizer, pick_device
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.readers import read_source
-from mixnn.loading import load
 from mixnn.environment import environment
+from mixnn.loading import load
 from mixnn.train.loop import fit
 
 

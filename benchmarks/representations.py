@@ -26,12 +26,12 @@ from mixnn.assemble import build_method, build_optimizer, with_defaults
 from mixnn.bench.suites import SMALL
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.train_data import TrainData
+from mixnn.environment import environment
 from mixnn.functional import clean_probability, min_max, sample_losses
 from mixnn.loading import load, read
 from mixnn.methods.base import Method
 from mixnn.neighbors import nearest_neighbors
 from mixnn.passes import full_pass
-from mixnn.environment import environment
 from mixnn.train.loop import fit
 
 SHOWN = 2_000  # samples on a map

@@ -35,13 +35,13 @@ from mixnn.data.dataset import Samples
 from mixnn.data.files import ImageFiles
 from mixnn.data.store import open_images
 from mixnn.data.train_data import TrainData
+from mixnn.environment import environment
 from mixnn.loading import train_data
 from mixnn.memory import keep_freed_memory
 from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.mixnn import MixNN
 from mixnn.networks import Classifier, build_network
-from mixnn.environment import environment
 from mixnn.train.loop import fit
 
 CLASSES = 10

@@ -73,6 +73,8 @@ def test_decisions_by_key_are_undone_and_found_again(page: Page, run: RunDirecto
     page.keys("x")
     assert page.at() == names[3]
     assert list(page.decisions().values())[:3] == [f"accepted: {expected[0][2]}", f"kept: {expected[1][1]}", "dropped"]
+    page.open(run.report)
+    assert page.text("#counter") == f"3 of {len(names)} suspects decided: 1 accept, 1 keep, 1 drop"
     page.keys("u")
     assert page.at() == names[2]
     assert page.decisions()[names[2]] == ""
