@@ -36,4 +36,5 @@ def evidence() -> Evidence:
         neighbors=np.array([[2, 1], [3, 0], [1, 3], [1, 0]]),
         unlabelled=np.array([], dtype=np.str_),
         distances=np.array([[0.1, 0.2], [0.3, 0.3], [0.0, 1.5], [0.5, 0.75]], dtype=np.float32),
+        coordinates=np.array([[0, 0], [1, 0], [0.5, 2], [-1, 1]], dtype=np.float32),
     )

@@ -115,6 +115,13 @@ def test_a_run_directory_holds_all_that_was_found(run: Path, photos: Path) -> No
     assert {"command", "seed", "packages", "git_revision", "processor"} <= set(environment)
     with np.load(run / "thumbnails.npz") as thumbnails:
         assert thumbnails["images"].shape == (TRAINED_ON, SIZE, SIZE, 3)
+        assert set(thumbnails["small_rows"].tolist()) == set(range(TRAINED_ON))
+    with np.load(run / "losses.npz") as losses:
+        assert losses["epochs"].tolist() == [2, 3, 4]  # after a warm-up of one
+        assert losses["counts"].sum(1).tolist() == [TRAINED_ON] * 3
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "corrections.csv" in page
+    assert len(page) < 1e6
     assert (run / "checkpoints/last.pt").is_file()
 
 

@@ -119,6 +119,12 @@ def test_evidence_round_trip(run, evidence, unlabelled):
     assert np.array_equal(np.load(run.targets), evidence.targets)  # for others to read without us
 
 
+def test_evidence_of_a_run_from_before_there_were_coordinates(run, evidence):
+    run.write_evidence(replace(evidence, coordinates=None))
+    assert "coordinates" not in run.read_arrays(run.evidence)
+    assert run.read_evidence().coordinates is None
+
+
 def test_evidence_without_a_mixture(run, evidence):
     run.write_evidence(replace(evidence, mixture=np.full((3, 2), np.nan)))
     assert np.isnan(run.read_evidence().mixture).all()

@@ -13,6 +13,7 @@ from mixnn.errors import InputError, LocalError
 # name -> what it does; the code is mixnn.commands.<name>.run, imported when called
 COMMANDS = {
     "train": "train on images with wrong labels; write the model, the suspects and a picture",
+    "report": "one HTML file to look through a run, and to decide on its suspects",
     "evaluate": "accuracy of a trained run on other data",
     "predict": "labels for images, as CSV",
     "check": "what is wrong with the data before training: unreadable, double, in two parts at once",

@@ -66,6 +66,7 @@ class Evidence:
         certain: int64 (R,), rows whose label a person has reviewed: their target is that label, their clean
             probability 1.
         distances: (N, K) float32 in 0–2, of the neighbours, one minus cosine; None in runs written before.
+        coordinates: (N, 2) float32, the features on a plane; None in runs written before there were any.
     """
 
     names: NDArray[np.str_]
@@ -79,6 +80,7 @@ class Evidence:
     unlabelled: NDArray[np.str_]
     certain: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     distances: NDArray[np.float32] | None = None
+    coordinates: NDArray[np.float32] | None = None
 
 
 class RunDirectory:
@@ -97,6 +99,8 @@ class RunDirectory:
         self.overview = self.path / "overview.png"
         self.evidence = self.path / "evidence.npz"
         self.thumbnails = self.path / "thumbnails.npz"
+        self.losses = self.path / "losses.npz"
+        self.report = self.path / "report.html"
         self.noise = self.path / "noise.npz"
         self.noise_record = self.path / "noise.json"
         self.unreadable = self.path / "unreadable.csv"

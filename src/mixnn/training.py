@@ -7,19 +7,20 @@ step loses nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mixnn.assemble import build_method, build_optimizer, pick_device, save_model, with_defaults
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.add_noise import check_noise
 from mixnn.data.dataset import Dataset
-from mixnn.data.pixels import Wanted
 from mixnn.data.stream import watching_decoders
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.environment import environment
@@ -31,6 +32,9 @@ from mixnn.methods.base import Method
 from mixnn.networks import network_factory
 from mixnn.reading import read
 from mixnn.report.overview import draw_overview
+from mixnn.report.page import write_report
+from mixnn.report.pictures import packed
+from mixnn.report.shown import cards, pictured
 from mixnn.run import RunDirectory, read_yaml
 from mixnn.screen import TrainingScreen
 from mixnn.train.checkpoint import Checkpoint
@@ -39,7 +43,7 @@ from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder
 
 ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
-THUMBNAILS = 100  # suspects whose pictures go into the run directory
+THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are
 
 
 def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: Dataset | None = None) -> RunDirectory:
@@ -207,6 +211,7 @@ def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method)
         (run.labels.name, lambda: write_labels(run)),
         (run.thumbnails.name, lambda: write_thumbnails(run, loaded)),
         (run.overview.name, lambda: draw_overview(run)),
+        (run.report.name, lambda: write_report(run, run.report)),
     ]
     if rank() == 0:
         steps.insert(0, (run.model.name, model))
@@ -229,12 +234,20 @@ def write_evidence(run: RunDirectory, loaded: Loaded, method: Method) -> None:
 
 
 def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
-    """Pictures of the likeliest wrong labels; embeddings have none."""
+    """Pictures of the likeliest wrong labels, and small ones of all that a report shows; embeddings have none."""
     if loaded.image_size is None:
         return
-    top = judge(run.read_evidence()).order[:THUMBNAILS]
-    (images,) = loaded.train.pixels.get([Wanted(torch.from_numpy(top))], "none")
-    run.write_arrays(run.thumbnails, {"rows": top, "images": images.permute(0, 2, 3, 1).cpu().numpy()})
+    evidence = run.read_evidence()
+    verdicts = judge(evidence)
+    top, small = verdicts.order[:THUMBNAILS], pictured(evidence, cards(evidence, verdicts))
+    large = np.stack(list(pictures(loaded, top)))
+    run.write_arrays(run.thumbnails, {"rows": top, "images": large, **packed(small, pictures(loaded, small))})
+
+
+def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    """The training images `rows` as uint8 (H, W, 3), one after the other."""
+    for images in loaded.train.inputs(torch.from_numpy(rows)):
+        yield from images.permute(0, 2, 3, 1).cpu().numpy().copy()  # the next ones take the memory of these
 
 
 def write_memory(run: RunDirectory, device: torch.device) -> None:

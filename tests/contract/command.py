@@ -98,3 +98,7 @@ def assert_same_outcome(run: Path, other: Path) -> None:
     assert figures(run) == figures(other)
     for name in ("labels.csv", "soft_targets.npy", "model.safetensors", "classes.json"):
         assert (run / name).read_bytes() == (other / name).read_bytes(), name
+    histories = [np.load(each / "losses.npz") for each in (run, other) if (each / "losses.npz").exists()]
+    if histories:  # of a method that has full passes
+        assert all(np.array_equal(part, histories[-1][name], equal_nan=True) for name, part in histories[0].items())
+        assert len(histories) == 2

@@ -168,5 +168,5 @@ def summary(run: RunDirectory) -> str:
     if run.unreadable.exists():
         bad = len(run.read_table(run.unreadable))
         lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
-    lines.append(f"run directory: {run.path}  (labels.csv, overview.png, model.safetensors, metrics.csv)")
+    lines.append(f"run directory: {run.path}  (report.html, labels.csv, model.safetensors, metrics.csv)")
     return "\n".join(lines)

@@ -34,6 +34,9 @@ class Method(nn.Module):
         first_own_epoch: before this epoch, counted from 0, it does not do what it is named for.
         figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
         seconds: how long its own phases took in this epoch, by name.
+        losses: (N,) in 0–1, normalised losses of this epoch's full pass, NaN where there is no label; None where
+            there was no pass.
+        mixture: (3, 2) float64: means, variances, weights of what was fitted to them, lower mean first, or None.
     """
 
     network_count: ClassVar[int] = 1
@@ -49,6 +52,8 @@ class Method(nn.Module):
         self.first_own_epoch = 0
         self.figures: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
+        self.losses: Tensor | None = None
+        self.mixture: Tensor | None = None
 
     @property
     def classifiers(self) -> list[Classifier]:
@@ -64,6 +69,7 @@ class Method(nn.Module):
         """Whatever needs the whole training set: passes, mixtures, neighbours."""
         self.epoch, self.figures, self.seconds = epoch, {}, {}
         self.certain = data.certain
+        self.losses = self.mixture = None
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         """What one epoch is."""

@@ -170,10 +170,13 @@ class MixNN(Method):
         t = self.targets.rows
         losses = sample_losses(log_probs, t.argmax(1))
         self.history.copy_(torch.cat([self.history[1:], min_max(losses, labelled)[None]]))
-        clean, mixture = self.clean_probability(self.history.nanmean(0), labelled)
+        seen = self.history.nanmean(0)
+        clean, mixture = self.clean_probability(seen, labelled)
+        self.losses = seen.where(labelled, torch.nan)
         self.unsure = mixture is None or mixture.separation < self.min_separation
         self.figures["clean_share"] = clean[labelled].gt(0.5).float().mean().item()
         if mixture is not None:
+            self.mixture = torch.stack(mixture[:3])
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
             self.figures["mixture_separation"] = mixture.separation
         return clean.masked_fill(self.certain, 1.0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
@@ -19,6 +19,7 @@ from mixnn.passes import full_pass
 from mixnn.run import Evidence
 
 NEIGHBORS = 10  # whose given labels are compared with a sample's own
+PART = 2**22  # values of the features put into float64 at a time
 
 
 @torch.no_grad()
@@ -29,6 +30,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     k = min(NEIGHBORS, len(data) - 1)
     near = nearest_neighbors(features, k, rows=shard(len(data)), metric="cosine")
     distances = cosine_distances(features, near, shard(len(data)))  # (N, K)
+    coordinates = plane(features)
     del features  # by far the largest table
     every = [log_probs, *(full_pass(network, data).log_probs for network in others)]
     probs = torch.stack([one.exp() for one in every]).mean(0)  # (N, C)
@@ -53,6 +55,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         unlabelled=np.array(unlabelled, dtype=np.str_),
         certain=numpy(data.certain.nonzero()[:, 0]),
         distances=numpy(gather_rows(distances)),
+        coordinates=numpy(coordinates),
     )
 
 
@@ -61,6 +64,27 @@ def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:
     z = normalize(features[rows])  # (n, D)
     columns = [1 - (z * normalize(features[column])).sum(1) for column in near.T]  # one at a time: no (n, K, D) table
     return torch.stack(columns, 1).clamp(0, 2)
+
+
+def plane(features: Tensor) -> Tensor:
+    """The two directions in which `features` (N, D) differ most, by principal components: (N, 2) float32.
+
+    They are compared as the neighbours are, at length one. A direction has no sign of its own: its largest
+    share is taken as positive. What has one dimension only lies on a line.
+    """
+    size = max(1, PART // max(1, features.shape[1]))
+    width = features.shape[1]
+    total, products = features.new_zeros(width, dtype=torch.float64), features.new_zeros(width, width).double()
+    for part in features.split(size):
+        x = normalize(part.double())
+        total += x.sum(0)
+        products += x.T @ x
+    mean = total / len(features)
+    directions = torch.linalg.eigh(products / len(features) - mean.outer(mean)).eigenvectors[:, -2:].flip(1)  # (D, 2)
+    largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))  # (1, 2)
+    directions = directions * largest.sign()
+    parts = [(normalize(part.double()) - mean) @ directions for part in features.split(size)]
+    return pad(torch.cat(parts), (0, 2 - directions.shape[1])).float()
 
 
 def numpy(x: Tensor) -> Any:

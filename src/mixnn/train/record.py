@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mixnn.data.train_data import TrainData
@@ -13,6 +15,8 @@ from mixnn.distributed import rank, shard, total, world_size
 from mixnn.functional import calibration_error, confidence_bins
 from mixnn.methods.base import Method
 from mixnn.run import Row, RunDirectory
+
+BINS = 50  # of the losses, which lie in 0–1
 
 
 @torch.no_grad()
@@ -33,7 +37,7 @@ def accuracy(method: Method, data: TrainData) -> tuple[float, float]:
 
 
 class Recorder:
-    """Writes `metrics.csv`; an observer of `fit`.
+    """Writes `metrics.csv`, and the losses as a histogram into `losses.npz`; an observer of `fit`.
 
     Args:
         run: where to.
@@ -43,6 +47,8 @@ class Recorder:
         true_labels: int64 (N,), where noise was added and so the truth is known.
         rows: those of the epochs already done, on resuming.
     """
+
+    history: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # epoch, from 1 -> counts (BINS,), mixture (3, 2)
 
     def __init__(
         self,
@@ -57,6 +63,7 @@ class Recorder:
         self.true_labels = true_labels
         self.rows: list[Row] = list(rows)
         self.samples = 0
+        self.history = read_history(run, len(self.rows))
 
     def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
         self.samples += samples
@@ -82,3 +89,28 @@ class Recorder:
         self.rows.append(row)
         if rank() == 0:
             self.run.write_table(self.run.metrics, self.rows)
+            self._keep_losses(epoch)
+
+    def _keep_losses(self, epoch: int) -> None:
+        """Add this epoch's losses to the file, where there was a full pass."""
+        losses, mixture = self.method.losses, self.method.mixture
+        if losses is None:
+            return
+        counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
+        fitted = np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
+        self.history[epoch + 1] = counts, fitted
+        every = {
+            "epochs": np.array(list(self.history)),
+            "counts": np.stack([counts for counts, _ in self.history.values()]),
+            "mixtures": np.stack([mixture for _, mixture in self.history.values()]),
+        }
+        self.run.write_arrays(self.run.losses, every)
+
+
+def read_history(run: RunDirectory, done: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """What `losses.npz` holds of the first `done` epochs; those after them are run again."""
+    if done == 0 or not run.losses.exists():
+        return {}
+    kept = run.read_arrays(run.losses)
+    rows = zip(kept["epochs"].tolist(), kept["counts"], kept["mixtures"], strict=True)
+    return {epoch: (counts, mixture) for epoch, counts, mixture in rows if epoch <= done}

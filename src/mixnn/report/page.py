@@ -1,0 +1,83 @@
+"""One HTML file that shows a run and takes decisions on its suspects. Must not know: torch, training."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from mixnn.errors import InputError
+from mixnn.issues import Verdicts, judge
+from mixnn.report.columns import name_html, script_json
+from mixnn.report.content import collect
+from mixnn.report.words import LITTLE, apply_words, class_rows, command_html, facts, next_steps, percent, sentences
+from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
+
+TEMPLATE = resources.files("mixnn") / "report" / "template"
+STYLES = ("style.css", "cards.css", "print.css")
+SCRIPTS = ("base.js", "review.js", "charts.js", "matrix.js", "gallery.js", "keys.js", "map.js")
+
+
+def write_report(run: RunDirectory, path: Path) -> None:
+    """Write the page to `path`, from the files of the run directory; it needs no other file, and no network.
+
+    Raises:
+        InputError: the run is not finished, or its files are damaged.
+        OSError: `path` cannot be written.
+    """
+    if not (run.evidence.is_file() and run.targets.is_file()):
+        raise InputError(f"{run.path} is not finished (no {run.evidence.name}): `mixnn train` with --resume goes on")
+    try:
+        page = build_page(run)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(f"{run.path} is damaged ({reason}): `mixnn train` with --resume writes it again") from error
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def build_page(run: RunDirectory) -> str:
+    """The page as text."""
+    evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
+    verdicts, metrics = judge(evidence), run.read_table(run.metrics)
+    added = f", noise {config['noise']} added" if config.get("noise") else ""
+    about = f"{config['method']}, {config['epochs']} epochs, seed {config['seed']}{added}"
+    few = verdicts.issue.sum() < LITTLE * (evidence.given >= 0).sum()
+    return Template(read("page.html")).substitute(
+        title=name_html(str(config["source"])).removeprefix("<bdi>").removesuffix("</bdi>"),
+        source=name_html(str(config["source"])),
+        about=name_html(about),
+        style="\n".join(map(read, STYLES)),
+        facts="\n".join(fact_html(*fact) for fact in facts(evidence, verdicts, metrics)),
+        summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, verdicts, classes, metrics)),
+        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, bool(few))),
+        class_rows=class_table(evidence, verdicts, classes),
+        apply=command_html(apply_words(run)),
+        data=script_json(collect(run)),
+        script="\n".join(map(read, SCRIPTS)),
+    )
+
+
+def read(name: str) -> str:
+    return (TEMPLATE / name).read_text(encoding="utf-8")
+
+
+def fact_html(figure: str, what: str) -> str:
+    return f"<div><dt>{what}</dt><dd>{figure}</dd></div>"
+
+
+def step_html(text: str, command: list[str]) -> str:
+    return f"<li>{text}{command_html(command) if command else ''}</li>"
+
+
+def class_table(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> str:
+    """The rows of the table of classes."""
+    return "\n".join(
+        f'<tr><th scope="row">{name}</th><td>{count:,}</td><td>{wrong:,}</td>'
+        f'<td class="bar" style="--share:{wrong / max(1, count):.4f}">{percent(wrong / max(1, count))}</td>'
+        f"<td>{largest}</td></tr>"
+        for name, count, wrong, largest in class_rows(evidence, verdicts, classes)
+    )

@@ -1,0 +1,95 @@
+"""A run in sentences, and in a table of its classes, as HTML. Must not know: torch, training, scripts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+import numpy as np
+
+from mixnn.issues import Verdicts
+from mixnn.report.columns import name_html
+from mixnn.report.content import pairs
+from mixnn.run import Evidence, RunDirectory
+
+LITTLE = 0.01  # of the labels: below this share there is hardly any noise
+NAMED = 3  # confusions in the summary
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def facts(evidence: Evidence, verdicts: Verdicts, metrics: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
+    """The figures that stand largest: (figure, what it is)."""
+    labelled, issues = int((evidence.given >= 0).sum()), int(verdicts.issue.sum())
+    yield percent(issues / max(1, labelled)), "of the labels are held to be wrong"
+    yield f"{issues:,}", f"suspects among {labelled:,} labels"
+    accuracies = accuracy(metrics)
+    if accuracies:
+        yield percent(accuracies[-1]), f"accuracy on {name_html(metrics[-1]['heldout'])}, last epoch"
+
+
+def accuracy(metrics: list[dict[str, str]]) -> list[float]:
+    return [float(row["accuracy"]) for row in metrics if row.get("accuracy")]
+
+
+def sentences(
+    evidence: Evidence, verdicts: Verdicts, classes: list[str], metrics: list[dict[str, str]]
+) -> Iterator[str]:
+    """What came out, in words."""
+    labelled, issues = int((evidence.given >= 0).sum()), int(verdicts.issue.sum())
+    few = issues < LITTLE * labelled
+    lead = "<strong>There seems to be almost no noise here.</strong> " if few else ""
+    yield f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong."
+    confused = [
+        f"{name_html(classes[given])} that should be {name_html(classes[suggested])} ({count:,})"
+        for given, suggested, count in pairs(evidence, verdicts)[:NAMED]
+    ]
+    if confused:
+        yield f"Confused most: {'; '.join(confused)}."
+    accuracies = accuracy(metrics)
+    if accuracies:
+        best = max(accuracies)
+        what = name_html(metrics[-1]["heldout"])
+        yield (
+            f"On the part <em>{what}</em> the model is right for {percent(accuracies[-1])} after the last epoch; its "
+            f"best was epoch {accuracies.index(best) + 1} with {percent(best)}. Where labels of that part are wrong, a "
+            "right prediction counts as a mistake."
+        )
+    unlabelled = int((evidence.given < 0).sum())
+    if unlabelled:
+        yield f"{unlabelled:,} samples have no label; each has a suggestion."
+
+
+def next_steps(run: RunDirectory, few: bool) -> Iterator[tuple[str, list[str]]]:
+    """What to do now: a sentence, and the words of the command for it, if there is one."""
+    look = "Look at the suspects below: a key decides on each, and what is decided is kept in this browser."
+    if few:
+        look = "The model can be used as it is. The few suspects below are worth a look all the same."
+    yield f"{look} Then download <code>corrections.csv</code>.", []
+    yield "Write the data set with the corrections; the original stays as it is:", apply_words(run)
+    again = ["mixnn", "train", "--config", str(run.config), "--data.corrections", "corrections.csv"]
+    yield "Or train again, the labels you looked at being certain:", [*again, "--out", f"{run.path}-reviewed"]
+
+
+def apply_words(run: RunDirectory) -> list[str]:
+    """The command that takes the corrections."""
+    return ["mixnn", "apply", str(run.path), "corrections.csv", "--out", "CLEAN"]
+
+
+def command_html(words: list[str]) -> str:
+    """A command to copy; no line ends within a word."""
+    return f"<pre><code>{' '.join(f'<span>{name_html(shlex.quote(word))}</span>' for word in words)}</code></pre>"
+
+
+def class_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> Iterator[tuple[str, int, int, str]]:
+    """(name as HTML, labels, of these held to be wrong, where these belong as HTML) of each class."""
+    known = evidence.given >= 0
+    counts = np.bincount(evidence.given[known], minlength=len(classes))
+    wrong = np.bincount(evidence.given[known & verdicts.issue], minlength=len(classes))
+    largest: dict[int, str] = {}
+    for given, suggested, count in pairs(evidence, verdicts):
+        largest.setdefault(given, f"{name_html(classes[suggested])} ({count:,})")
+    for label, name in enumerate(classes):
+        yield name_html(name), int(counts[label]), int(wrong[label]), largest.get(label, "")

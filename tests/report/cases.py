@@ -1,0 +1,98 @@
+"""Run directories made up for reports: every size and every name, without training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixnn.issues import judge, write_labels
+from mixnn.report.pictures import packed
+from mixnn.report.shown import cards, pictured
+from mixnn.run import Evidence, RunDirectory
+
+HOSTILE_CLASSES = ["<script>alert(1)</script>", "</script><b>bold", 'say "hi" & bye', "🦊 fox 👩‍🔬", "שלום عربي"]
+HOSTILE_FILES = [
+    "</script><script>alert(2)</script>.png",
+    'a "quoted", name.png',
+    "<img src=x onerror=alert(3)>.png",
+    "🦊/👩‍🔬.png",
+    "مرحبا/שלום.png",
+    "line\nbreak.png",
+    "latin \udce4.png",
+    "$title ${data} <!-- -->.png",
+]
+
+
+def made_up(
+    samples: int,
+    classes: int,
+    *,
+    noise: float = 0.2,
+    unlabelled: int = 0,
+    names: Sequence[str] | None = None,
+) -> Evidence:
+    """Evidence of a network that is mostly right, with about `noise` of the labels wrong."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, classes, samples)
+    wrong = random.random(samples) < noise
+    given = np.where(wrong, (truth + random.integers(1, classes, samples)) % classes, truth)
+    given[samples - unlabelled :] = -1
+    sure = random.uniform(0.6, 0.99, samples).astype(np.float32)
+    probs = np.repeat(((1 - sure) / (classes - 1))[:, None], classes, 1)
+    probs[np.arange(samples), truth] = sure
+    known = given >= 0
+    agrees = given == truth
+    loss = np.where(agrees, random.uniform(0, 0.3, samples), random.uniform(0.7, 1, samples))
+    around = np.concatenate([np.flatnonzero(truth == label) for label in range(classes)])
+    place = np.argsort(around)
+    near = np.stack([around[(place + step) % samples] for step in range(1, 11)], 1)
+    angle = 2 * np.pi * truth / classes
+    spread = random.normal(0, 0.2, (samples, 2))
+    return Evidence(
+        names=np.array([f"photos/{i:06d}.jpg" for i in range(samples)] if names is None else names, dtype=np.str_),
+        given=given,
+        probs=probs,
+        targets=probs,
+        loss=np.where(known, loss, np.nan).astype(np.float32),
+        clean_prob=np.where(known, np.where(agrees, 0.98, 0.02), np.nan).astype(np.float32),
+        mixture=np.array([[0.15, 0.85], [0.01, 0.01], [1 - noise, noise]]),
+        neighbors=near,
+        unlabelled=np.array(["Not sure"] if unlabelled else [], dtype=np.str_),
+        coordinates=(np.stack([np.cos(angle), np.sin(angle)], 1) + spread).astype(np.float32),
+    )
+
+
+def write_run(
+    path: Path,
+    evidence: Evidence,
+    classes: Sequence[str],
+    *,
+    side: int | None = 16,
+    config: dict[str, Any] | None = None,
+) -> RunDirectory:
+    """The files of a finished run that a report is made of; without pictures where `side` is None."""
+    run = RunDirectory(path)
+    path.mkdir(parents=True)
+    settings: dict[str, Any] = {"source": "photos", "method": "mixnn", "epochs": 4, "seed": 0, "noise": None}
+    run.write_config(settings | {"mixnn": {"warmup": 1, "mixup_until": 1, "correct_from": 2}} | (config or {}))
+    run.write_json(run.classes, list(classes))
+    rows = [{"epoch": i, "train_loss": 2 / i, "heldout": "test", "accuracy": 0.5 + i / 10} for i in range(1, 5)]
+    run.write_table(run.metrics, [row | {"clean_share": 0.8 if row["epoch"] > 1 else ""} for row in rows])
+    run.write_evidence(evidence)
+    write_labels(run)
+    counts = np.array([np.histogram(evidence.loss[evidence.given >= 0], 50, (0, 1))[0]] * 2)
+    mixtures = np.stack([evidence.mixture, np.full((3, 2), np.nan)])
+    run.write_arrays(run.losses, {"epochs": np.array([2, 3]), "counts": counts, "mixtures": mixtures})
+    if side is not None:
+        rows_shown = pictured(evidence, cards(evidence, judge(evidence)))
+        random = np.random.default_rng(1)
+        images = (random.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in rows_shown)
+        run.write_arrays(run.thumbnails, packed(rows_shown, images))
+    return run
+
+
+def hostile_run(path: Path) -> RunDirectory:
+    """Forty samples with names and classes that would break a careless page; every label wrong but few."""
+    names = HOSTILE_FILES + [f"plain/{i:02d}.png" for i in range(40 - len(HOSTILE_FILES))]
+    return write_run(path, made_up(40, len(HOSTILE_CLASSES), noise=0.9, names=names), HOSTILE_CLASSES)

@@ -1,0 +1,234 @@
+"""What stands in the report, and how large it gets."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from contract.command import call
+from report.cases import HOSTILE_CLASSES, hostile_run, made_up, write_run
+
+from mixnn.issues import judge
+from mixnn.report import content, page, shown
+from mixnn.report.columns import column, file_names, name_html, places, script_json, share
+from mixnn.report.page import SCRIPTS, STYLES, TEMPLATE, build_page
+from mixnn.report.pictures import SIDE, packed, read_pictures, unpacked
+from mixnn.run import RunDirectory
+
+CLASSES = ["apple", "pear", "plum"]
+TYPES = {"u1": np.uint8, "u2": np.uint16, "u4": np.uint32}
+
+
+def decoded(packed_column: dict[str, str]) -> Any:
+    return np.frombuffer(base64.b64decode(packed_column["bytes"]), TYPES[packed_column["type"]])
+
+
+def data_of(text: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found
+    return dict(json.loads(found[1]))
+
+
+def words_of(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", text.partition('id="summary"')[2].partition("</section>")[0]))
+
+
+def test_columns_come_back() -> None:
+    assert decoded(column([1, 70000], "u4")).tolist() == [1, 70000]
+    assert [places(np.zeros(1), count)["type"] for count in (256, 257, 1 << 16, 1 << 17)] == ["u1", "u2", "u2", "u4"]
+    np.testing.assert_allclose(decoded(share(np.array([0, 0.5, 1, np.nan]))) / 0xFFFF, [0, 0.5, 1, 0], atol=1e-4)
+    names = ["a/b/c.png", "a/b/d.png", "e.png"]
+    packed_names = file_names(names)
+    folders = [packed_names["folders"][i] for i in decoded(packed_names["folder"])]
+    assert [folder + file for folder, file in zip(folders, packed_names["files"], strict=True)] == names
+    assert packed_names["folders"] == ["a/b/", ""]
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "&amp;", "\u2028", "\udce4", "🦊", "<script>"])
+def test_json_stands_safely_in_a_page(text: str) -> None:
+    written = script_json({text: [text]})
+    assert not set("<>&\u2028") & set(written)
+    written.encode("utf-8")
+    assert json.loads(written) == {text: [text]}
+
+
+def test_a_name_as_html() -> None:
+    assert name_html('<b> & "x"\n') == "<bdi>&lt;b&gt; &amp; &quot;x&quot;\\n</bdi>"
+    assert name_html("👩‍🔬 \udce4") == "<bdi>👩‍🔬 \\udce4</bdi>"
+
+
+class Tags(HTMLParser):
+    """Counts tags, and remembers addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+
+
+def test_hostile_names_make_no_tags(tmp_path: Path) -> None:
+    text = build_page(hostile_run(tmp_path / "run"))
+    text.encode("utf-8")
+    tags = Tags()
+    tags.feed(text)
+    assert tags.tags.count("script") == 2
+    assert "b" not in tags.tags
+    assert "img" not in tags.tags
+    assert all((address and address[0] == "#") or address == "data:," for address in tags.addresses)
+    assert data_of(text)["labels"] == HOSTILE_CLASSES
+
+
+def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
+    evidence = made_up(200, 3, unlabelled=4)
+    run = write_run(tmp_path / "run", evidence, CLASSES)
+    data, verdicts = content.collect(run), judge(evidence)
+    samples = data["samples"]
+    rows = decoded(samples["row"]).astype(int)
+    assert sorted(rows) == list(range(200))  # all are on the map
+    assert rows[: data["groups"]["suspects"]].tolist() == verdicts.order[: verdicts.issue.sum()].tolist()
+    assert data["labels"] == [*CLASSES, "Not sure"]
+    given = decoded(samples["given"])
+    assert [data["labels"][i] for i in given] == [
+        row["given_label"] for row in np.array(run.read_table(run.labels))[rows]
+    ]
+    assert (decoded(samples["suggested"]) == verdicts.suggested[rows]).all()
+    near = decoded(samples["near"]).reshape(200, 8)
+    assert (near == evidence.given[evidence.neighbors[rows, :8]] % 4).all()
+    nearest = decoded(data["nearest"]).reshape(-1, 8)
+    assert (rows[nearest] == evidence.neighbors[rows[: len(nearest)], :8]).all()
+    assert sum(n for *_, n in data["pairs"]) == verdicts.issue.sum()
+    assert len(decoded(data["map"]["index"])) == 200
+    assert data["marks"] == [
+        {"after": 1, "text": "mixing with neighbours begins"},
+        {"after": 1, "text": "warm-up ends"},
+        {"after": 2, "text": "correction begins"},
+    ]
+    assert [moment["epoch"] for moment in data["losses"]] == [2, 3, None]
+    assert data["losses"][1]["mixture"][0] == [None, None]
+
+
+def test_a_run_from_before(tmp_path: Path) -> None:
+    """No coordinates, no history of losses, and pictures as they were."""
+    run = write_run(tmp_path / "run", replace(made_up(50, 3), coordinates=None), CLASSES, side=None)
+    run.losses.unlink()
+    images = np.zeros((2, 200, 100, 3), dtype=np.uint8)
+    run.write_arrays(run.thumbnails, {"rows": judge(run.read_evidence()).order[:2], "images": images})
+    data = data_of(build_page(run))
+    assert data["map"] is None
+    assert len(data["losses"]) == 1
+    assert len(decoded(data["pictures"]["index"])) == 2
+
+
+def test_pictures_come_back_small(tmp_path: Path) -> None:
+    import io
+
+    from PIL import Image
+
+    images = [np.full((200, 100, 3), shade, dtype=np.uint8) for shade in (10, 200)]
+    kept = unpacked(packed(np.array([7, 3]), images))
+    assert list(kept) == [7, 3]
+    for shade, file in zip((10, 200), kept.values(), strict=True):
+        with Image.open(io.BytesIO(file)) as picture:
+            assert max(picture.size) == SIDE
+            assert abs(np.asarray(picture.convert("RGB")).mean() - shade) < 4
+    run = RunDirectory(tmp_path)
+    assert read_pictures(run) == {}
+
+
+def test_points_on_the_map_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown, "POINTS", 60)
+    evidence = made_up(500, 3, noise=0.2)
+    verdicts = judge(evidence)
+    points = shown.mapped(evidence, shown.cards(evidence, verdicts))
+    assert len(points) == len(set(points.tolist())) == 60
+    assert points[:30].tolist() == verdicts.order[:30].tolist()
+    assert points.tolist() == shown.mapped(evidence, shown.cards(evidence, verdicts)).tolist()
+
+
+def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of them, all limits being a tenth as well, and pictures of noise, which no encoder makes small."""
+    for limit in ("SUSPECTS", "WITHOUT_LABEL", "POINTS"):
+        monkeypatch.setattr(shown, limit, getattr(shown, limit) // 10)
+    evidence = made_up(10_000, 10, noise=0.6, names=[f"photos/{i:036x}.jpg" for i in range(10_000)])
+    run = write_run(tmp_path / "run", evidence, [f"class {i}" for i in range(10)], side=SIDE)
+    data = content.collect(run)
+    pictures = len(json.dumps(data["pictures"]))
+    columns = len(json.dumps([data["samples"], data["map"]]))
+    assert pictures < 1.4 * content.PICTURE_BYTES
+    assert len(build_page(run)) + 9 * columns < 15e6
+
+
+def test_the_summary_in_words(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "my run", made_up(300, 3, unlabelled=5), CLASSES)
+    words = words_of(build_page(run))
+    issues = int(judge(run.read_evidence()).issue.sum())
+    assert f"{issues} of 295 labels ({100 * issues / 295:.1f} %) are held to be wrong." in words
+    assert "Confused most: " in words
+    assert "right for 90.0 % after the last epoch; its best was epoch 4 with 90.0 %" in words
+    assert "5 samples have no label" in words
+    assert "almost no noise" not in words
+    assert f"mixnn apply &#x27;{run.path}&#x27; corrections.csv --out CLEAN" in words  # a path with a space
+
+
+def test_a_summary_where_nothing_is_wrong(tmp_path: Path) -> None:
+    words = words_of(build_page(write_run(tmp_path / "run", made_up(300, 3, noise=0), CLASSES)))
+    assert "There seems to be almost no noise here. 0 of 300 labels (0.0 %) are held to be wrong." in words
+    assert "The model can be used as it is." in words
+
+
+def test_files_of_the_page_are_short_and_used() -> None:
+    files = {file.name: file.read_text(encoding="utf-8") for file in TEMPLATE.iterdir()}
+    assert set(files) == {"page.html", *STYLES, *SCRIPTS}
+    assert {name for name, text in files.items() if len(text.splitlines()) > 300} == set()
+    for name, text in files.items():
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), name
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return write_run(tmp_path / "run", made_up(40, 3), CLASSES)
+
+
+def test_the_command_writes_the_file(run: RunDirectory, tmp_path: Path) -> None:
+    result = call("report", run.path)
+    assert (result.code, result.err) == (0, "")
+    assert str(run.report) in result.out
+    assert call("report", run.path, "--out", tmp_path / "other.html").code == 0
+    assert (tmp_path / "other.html").read_bytes() == run.report.read_bytes()
+
+
+def refused(*words: object) -> str:
+    result = call("report", *words)
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1), result
+    return result.err
+
+
+def test_what_is_no_finished_run(run: RunDirectory, tmp_path: Path) -> None:
+    assert "is not a run directory" in refused(tmp_path / "none")
+    run.evidence.write_bytes(b"hello")
+    assert f"{run.path} is damaged" in refused(run.path)
+    run.evidence.unlink()
+    assert "is not finished (no evidence.npz)" in refused(run.path)
+    assert not run.report.exists()
+
+
+def test_an_out_that_cannot_be_written(run: RunDirectory, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "none/report.html", tmp_path / "file/report.html"):
+        assert f"--out {out} cannot be written" in refused(run.path, "--out", out)
+    assert "is a folder" in refused(run.path, "--out", tmp_path)
+
+
+def test_a_placeholder_too_many_is_noticed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = page.read
+    monkeypatch.setattr(page, "read", lambda name: read(name) + ("$forgotten" if name == "page.html" else ""))
+    assert "forgotten" in refused(run.path)
