@@ -20,7 +20,7 @@ def classes() -> list[str]:
 def evidence() -> Evidence:
     """Four samples of three classes.
 
-    0: right.  1: wrong, and seen so.  2: its target says another label, but its loss is low.
+    0: right.  1: wrong, and seen so.  2: it looks more like another class, but labels of its own are mostly right.
     3: wrong, and seen so with the most certainty; its name needs quoting.
     """
     probs = [[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.45, 0.4, 0.15], [0.0, 0.9, 0.1]]
@@ -37,4 +37,5 @@ def evidence() -> Evidence:
         unlabelled=np.array([], dtype=np.str_),
         distances=np.array([[0.1, 0.2], [0.3, 0.3], [0.0, 1.5], [0.5, 0.75]], dtype=np.float32),
         coordinates=np.array([[0, 0], [1, 0], [0.5, 2], [-1, 1]], dtype=np.float32),
+        transition=np.array([[0.5, 0.35, 0.15], [0.3, 0.4, 0.3], [0.3, 0.3, 0.4]]),
     )

@@ -31,7 +31,8 @@ RULES = {
     "passes": {"data.train_data", "distributed", "networks"},
     "run": {"errors"},
     "environment": {"errors"},
-    "issues": {"errors", "run"},
+    "confusion": set(),
+    "issues": {"confusion", "errors", "run"},
     "report": {"errors", "issues", "report", "run"},
     "bench": {"bench", "environment", "errors", "issues", "report", "run"},
     "config": {"errors"},
@@ -68,11 +69,11 @@ RULES = {
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
     "methods.": BASE | {"functional", "methods.base", "neighbors", "passes"},  # each method; never another one
-    "train": BASE | {"data.random", "functional", "methods.base", "neighbors", "passes", "run", "train"},
+    "train": BASE | {"confusion", "data.random", "functional", "methods.base", "neighbors", "passes", "run", "train"},
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "corrections", "issues", "reading", "run", "screen"),
+    *("cli", "config", "confusion", "corrections", "issues", "reading", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *(
         name

@@ -5,33 +5,45 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixnn.issues import issue_lines, judge, label_rows, neighbor_agreement, summary_figures, write_labels
+from mixnn.confusion import estimate_confusion
+from mixnn.issues import belief, issue_lines, judge, label_rows, neighbor_agreement, summary_figures, write_labels
 from mixnn.run import Evidence, RunDirectory
 
 
-def test_quality_is_the_mean_of_target_prediction_and_neighbors_at_the_given_label(evidence):
-    expected = np.array([1.0 + 0.8 + 0.4, 0.5 + 0.2 + 0.4, 0.4 + 0.45 + 0.25, 0.1 + 0.1 + 0.05]) / 3
-    np.testing.assert_allclose(judge(evidence).quality, expected, rtol=1e-6)
+def test_belief_is_the_mean_of_target_prediction_and_neighbors(evidence):
+    of_the_given_label = np.array([1.0 + 0.8 + 0.4, 0.5 + 0.2 + 0.4, 0.4 + 0.45 + 0.25, 0.1 + 0.1 + 0.05]) / 3
+    np.testing.assert_allclose(belief(evidence)[range(4), evidence.given], of_the_given_label, rtol=1e-6)
 
 
-def test_suggestion_is_the_likeliest_label_by_the_same_belief(evidence):
-    _, labels, confidence, _, _ = judge(evidence)
-    assert labels.tolist() == [0, 0, 1, 1]  # of samples 1 and 2, target and network say different ones
-    np.testing.assert_allclose(confidence, np.array([2.2, 1.55, 1.55, 1.95]) / 3, rtol=1e-6)
+def test_quality_is_what_bayes_says_of_the_given_label(evidence):
+    likely = belief(evidence) * (evidence.transition[:, evidence.given].T + 1e-6)
+    likely /= likely.sum(1, keepdims=True)
+    quality, labels, confidence, _, _ = judge(evidence)
+    np.testing.assert_allclose(quality, likely[range(4), evidence.given], rtol=1e-5)
+    np.testing.assert_allclose(confidence, likely.max(1), rtol=1e-5)
+    assert labels.tolist() == [0, 0, 0, 1]  # sample 2 looks like 1, but most labels of class 0 are right
 
 
-def test_an_issue_needs_both_a_likelier_label_and_a_high_loss(evidence):
+def test_an_issue_is_a_label_that_is_not_the_likeliest(evidence):
     assert judge(evidence).issue.tolist() == [False, True, False, True]
-    unlikely = replace(evidence, clean_prob=np.zeros(4, dtype=np.float32))
-    assert judge(unlikely).issue.tolist() == [False, True, True, True]  # 0 keeps its label all the same
-    undecided = replace(evidence, clean_prob=np.full(4, 0.5, dtype=np.float32))
-    assert not judge(undecided).issue.any()
+    noisier = replace(evidence, transition=np.full((3, 3), 1 / 3))  # labels that say nothing
+    assert judge(noisier).issue.tolist() == [False, True, True, True]
+    trusted = replace(evidence, transition=np.eye(3))
+    assert not judge(trusted).issue.any()
+
+
+def test_a_run_of_before_is_judged_by_a_matrix_made_now(evidence):
+    old = replace(evidence, transition=None)
+    made = estimate_confusion(evidence.given, evidence.neighbors, 3).transition
+    np.testing.assert_array_equal(judge(old).quality, judge(replace(evidence, transition=made)).quality)
 
 
 def test_worst_first_has_the_issues_before_the_rest_each_by_quality(evidence):
     assert judge(evidence).order.tolist() == [3, 1, 2, 0]
-    swapped = replace(evidence, clean_prob=evidence.clean_prob[[0, 2, 1, 3]])
-    assert judge(swapped).order.tolist() == [3, 2, 1, 0]
+    doubtful = replace(evidence, transition=np.full((3, 3), 1 / 3))
+    assert judge(doubtful).order.tolist() == [3, 1, 2, 0]
+    trusted = replace(evidence, transition=np.eye(3) * 0.9 + 0.1 / 3)
+    assert judge(trusted).order.tolist() == [3, 1, 2, 0]
 
 
 def test_equal_suspects_stay_in_order(evidence):
@@ -45,20 +57,20 @@ def test_neighbor_agreement(evidence):
 
 
 def test_rows_of_the_list(evidence, classes):
-    rows = list(label_rows(evidence, classes))
+    rows = list(label_rows(evidence, judge(evidence), classes, range(4)))
     assert [row["file_name"] for row in rows] == ["a.png", "sub/b.png", "ü.png", 'c, "d".png']
     assert rows[3] == {
         "file_name": 'c, "d".png',
         "given_label": "owl",
         "predicted_label": "dog",
-        "label_quality": pytest.approx(0.25 / 3),
+        "label_quality": pytest.approx(0.0333 / 0.2683, rel=1e-3),  # 0.25/3 · 0.4, of all three: 0.04 + 0.195 + that
         "is_label_issue": True,
         "clean_prob": pytest.approx(0.01),
         "suggested_label": "dog",
-        "suggested_confidence": pytest.approx(0.65),
+        "suggested_confidence": pytest.approx(0.195 / 0.2683, rel=1e-3),
         "neighbor_agreement": 0.0,
     }
-    assert [(row["predicted_label"], row["suggested_label"]) for row in rows[1:3]] == [("cat", "cat"), ("cat", "dog")]
+    assert [(row["predicted_label"], row["suggested_label"]) for row in rows[1:3]] == [("cat", "cat"), ("cat", "cat")]
 
 
 def test_the_list_on_disk(tmp_path, evidence, classes):
@@ -73,7 +85,15 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     rows = run.read_table(run.labels)
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]
     assert rows[3]["file_name"] == 'c, "d".png'
-    assert float(rows[1]["label_quality"]) == pytest.approx(1.1 / 3, rel=1e-5)
+    assert float(rows[1]["label_quality"]) == pytest.approx(0.1467 / 0.3625, rel=1e-3)
+    issues = run.read_table(run.label_issues)
+    assert issues == [rows[3], rows[1]]  # the worst first
+    noise = run.read_json(run.label_noise)
+    assert (noise["labels"], noise["flagged"], noise["flagged_by_class"]) == (4, 2, [0, 1, 1])
+    assert noise["estimated_wrong"] == pytest.approx(
+        np.mean([1 - float(row["label_quality"]) for row in rows]), abs=1e-4
+    )
+    assert noise["transition"] == evidence.transition.tolist()
 
 
 @pytest.fixture
@@ -93,7 +113,8 @@ def test_a_sample_without_a_label_gets_a_suggestion_and_is_no_issue(partly_label
     assert verdicts.issue.tolist() == [False, True, False, False]
     assert np.isnan(verdicts.quality).tolist() == [True, False, False, True]
     assert verdicts.suggested.tolist() == before.suggested.tolist()
-    assert verdicts.confidence.tolist() == before.confidence.tolist()
+    np.testing.assert_allclose(verdicts.confidence[[0, 3]], [2.2 / 3, 0.65], rtol=1e-6)  # what it looks like, alone
+    assert verdicts.confidence[[1, 2]].tolist() == before.confidence[[1, 2]].tolist()
     assert verdicts.order.tolist() == [1, 2, 0, 3]  # nothing to doubt: last
     np.testing.assert_equal(neighbor_agreement(partly_labelled), [np.nan, 0.0, 0.0, np.nan])
 
@@ -105,7 +126,7 @@ def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_lab
     write_labels(run)
     rows = run.read_table(run.labels)
     assert [row["given_label"] for row in rows] == ["Skip, please", "dog", "cat", "Not sure"]
-    assert [row["suggested_label"] for row in rows] == ["cat", "cat", "dog", "dog"]
+    assert [row["suggested_label"] for row in rows] == ["cat", "cat", "cat", "dog"]
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "False"]
     for column in ("label_quality", "clean_prob", "neighbor_agreement"):
         assert [row[column] == "" for row in rows] == [True, False, False, True]
@@ -113,7 +134,7 @@ def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_lab
 
 def test_lines_for_a_terminal(evidence, classes):
     (line,) = issue_lines(evidence, judge(evidence), classes, [3])
-    assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "65%"]
+    assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "73%"]
 
 
 def test_figures_of_a_run(tmp_path, evidence):

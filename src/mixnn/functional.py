@@ -224,4 +224,4 @@ def confidence_bins(probs: Tensor, labels: Tensor, bins: int = 15) -> Tensor:
 def calibration_error(bins: Tensor) -> float:
     """ECE, the mean distance of confidence from accuracy, in 0–1, of what `confidence_bins` added up (3, bins)."""
     count, right, confidence = bins
-    return ((right - confidence).abs().sum() / count.sum()).item()
+    return float((right - confidence).abs().sum() / count.sum())

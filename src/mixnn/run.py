@@ -67,6 +67,8 @@ class Evidence:
             probability 1.
         distances: (N, K) float32 in 0–2, of the neighbours, one minus cosine; None in runs written before.
         coordinates: (N, 2) float32, the features on a plane; None in runs written before there were any.
+        transition: (C, C) float64, rows sum to one: the share of each class that is labelled as each, as estimated;
+            None in runs written before.
     """
 
     names: NDArray[np.str_]
@@ -81,6 +83,7 @@ class Evidence:
     certain: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     distances: NDArray[np.float32] | None = None
     coordinates: NDArray[np.float32] | None = None
+    transition: NDArray[np.float64] | None = None
 
 
 class RunDirectory:
@@ -92,6 +95,8 @@ class RunDirectory:
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.csv"
         self.labels = self.path / "labels.csv"
+        self.label_issues = self.path / "label_issues.csv"
+        self.label_noise = self.path / "label_noise.json"
         self.targets = self.path / "soft_targets.npy"
         self.classes = self.path / "classes.json"
         self.model = self.path / "model.safetensors"

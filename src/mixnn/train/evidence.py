@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
+from mixnn.confusion import estimate_confusion
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
@@ -41,21 +42,23 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     targets = probs if targets is None else targets
     targets = soft_labels(data.labels, method.num_classes).where(data.certain[:, None], targets)
     clean = clean.masked_fill(data.certain, 1.0)
+    given, neighbors = numpy(data.labels), numpy(gather_rows(near))
     nothing = np.full((3, 2), np.nan)
     fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
     return Evidence(
         names=np.array(names, dtype=np.str_),
-        given=numpy(data.labels),
+        given=given,
         probs=numpy(probs),
         targets=numpy(targets),
         loss=numpy(min_max(loss, known).where(known, torch.nan)),
         clean_prob=numpy(clean.where(known, torch.nan)),
         mixture=fitted,
-        neighbors=numpy(gather_rows(near)),
+        neighbors=neighbors,
         unlabelled=np.array(unlabelled, dtype=np.str_),
         certain=numpy(data.certain.nonzero()[:, 0]),
         distances=numpy(gather_rows(distances)),
         coordinates=numpy(coordinates),
+        transition=estimate_confusion(given, neighbors, method.num_classes).transition,
     )
 
 

@@ -1,0 +1,112 @@
+"""Which classes are labelled as which, and how often, told from neighbours alone. Must not know: torch, runs, files.
+
+The neighbours of a sample say what it looks like without having seen its label; its label is then a draw from the
+row T[c] of its unknown class c. Letters: N samples, C classes, K neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shares = NDArray[np.floating]
+
+SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
+STEPS = 40  # of expectation maximisation
+CELLS = 500_000  # rows × classes that are looked at, evenly spread over the samples
+PRIOR = 5.0  # right labels of each class that nobody saw: a rare class is believed until much speaks against it
+
+
+class Confusion(NamedTuple):
+    """What was estimated of the labels.
+
+    Attributes:
+        transition: T (C, C), rows sum to one: how probably a sample of the row's class is labelled as the column's.
+        sharpness: the power that makes a vote of neighbours as sure as it deserves.
+        rate: share of wrong labels, in 0–1.
+    """
+
+    transition: Shares
+    sharpness: float
+    rate: float
+
+
+def neighbor_vote(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Shares:
+    """What the labels of the neighbours say: (n, C), rows sum to one, none is zero.
+
+    A vote counts by how rare its class is, so that a frequent one does not win by its number.
+
+    Args:
+        given: (N,) labels; those below 0 have no vote.
+        neighbors: (n, K) rows of `given`.
+        classes: C.
+    """
+    counts = np.zeros((len(neighbors), classes))
+    rows = np.arange(len(neighbors))
+    for column in neighbors.T:  # one at a time: no (n, K, C) array
+        known = given[column] >= 0
+        counts[rows[known], given[column][known]] += 1
+    share = np.bincount(given[given >= 0], minlength=classes).clip(1) / max(1, (given >= 0).sum())
+    return normalized(counts / share / classes + 0.5)  # half a vote for every class
+
+
+def estimate_confusion(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Confusion:
+    """T by expectation maximisation, with the sharpness under which the labels are likeliest.
+
+    Args:
+        given: (N,) labels; those below 0 are unknown and do not count.
+        neighbors: (N, K), nearest samples in feature space.
+        classes: C.
+
+    Without a label or a neighbour there is nothing to learn: no label is wrong then.
+    """
+    known = np.flatnonzero(given >= 0)
+    if len(known) == 0 or neighbors.shape[1] == 0:
+        return Confusion(np.eye(classes), 1.0, 0.0)
+    known = known[:: -(-len(known) * classes // CELLS)]
+    y, vote = given[known], neighbor_vote(given, neighbors[known], classes)
+    best = Confusion(np.eye(classes), 1.0, 0.0)
+    likeliest = -np.inf
+    for sharpness in SHARPNESS:
+        likely = normalized(vote**sharpness)
+        transition, likelihood = fit_transition(likely, y)
+        if likelihood > likeliest:
+            believed = label_posterior(likely, y, transition)[np.arange(len(y)), y]
+            best, likeliest = Confusion(transition, sharpness, float(1 - believed.mean())), likelihood
+    return best
+
+
+def fit_transition(likely: Shares, labels: NDArray[np.int64]) -> tuple[Shares, float]:
+    """T (C, C) under which `labels` (n,) are likeliest, and the mean of their log-likelihoods.
+
+    Args:
+        likely: (n, C), how probably a sample is of each class, by whoever does not know its label.
+    """
+    classes = likely.shape[1]
+    transition = 0.7 * np.eye(classes) + 0.3 / classes
+    for _ in range(STEPS):
+        q = label_posterior(likely, labels, transition)  # (n, C)
+        counts = [np.bincount(labels, weights=one, minlength=classes) for one in q.T]  # of each class, by label
+        transition = normalized(np.stack(counts) + PRIOR * np.eye(classes))
+    joint = (likely * transition[:, labels].T).sum(1)
+    return transition, float(np.log(joint.clip(np.finfo(float).tiny)).mean())
+
+
+def label_posterior(likely: Shares, labels: NDArray[np.int64], transition: Shares) -> Shares:
+    """q_i(c) ∝ likely_i(c) · T[c, y_i]: (n, C), rows sum to one; `likely` itself where there is no label.
+
+    Args:
+        likely: (n, C), rows sum to one.
+        labels: (n,), below 0 where nobody knows.
+        transition: T (C, C).
+    """
+    q = likely * (transition[:, labels.clip(0)].T + 1e-6).astype(likely.dtype)  # nothing is impossible
+    return normalized(np.where(labels[:, None] < 0, likely, q))
+
+
+def normalized(rows: Shares) -> Shares:
+    """Each row divided by its sum."""
+    shares: Shares = rows / rows.sum(1, keepdims=True)
+    return shares

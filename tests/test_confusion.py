@@ -1,0 +1,100 @@
+"""Noise that was drawn is found again from neighbours; where nothing speaks against labels they are believed."""
+
+import numpy as np
+import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+
+from mixnn.confusion import estimate_confusion, fit_transition, label_posterior, neighbor_vote
+from mixnn.data.noise import transition_matrix
+
+NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+def neighborhoods(true, purity, k, seed):
+    """(N, k) neighbours, of the same true class with probability `purity`."""
+    random = np.random.default_rng(seed)
+    rows = np.arange(len(true))
+    by_class = [rows[true == label] for label in range(true.max() + 1)]
+    same = np.stack([random.choice(by_class[label], k) for label in true])
+    near = np.where(random.random(same.shape) < purity, same, random.integers(0, len(true), same.shape))
+    return np.where(near == rows[:, None], (near + 1) % len(true), near)
+
+
+def noisy(kind, rate, *, n=4000, purity=0.8, k=10, seed=0):
+    """True labels, given ones, neighbours, and the matrix the given ones were drawn from."""
+    random = np.random.default_rng(seed)
+    true = np.arange(n) % 10
+    matrix = transition_matrix(kind, rate, NAMES)
+    given = np.array([random.choice(10, p=matrix[label]) for label in true])
+    return true, given, neighborhoods(true, purity, k, seed), matrix
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"), [("symmetric", 0.0), ("symmetric", 0.2), ("symmetric", 0.5), ("asymmetric", 0.4)]
+)
+def test_the_rate_and_the_matrix_are_found_again(kind, rate):
+    true, given, near, matrix = noisy(kind, rate)
+    found = estimate_confusion(given, near, 10)
+    assert found.rate == pytest.approx((given != true).mean(), abs=0.05)
+    assert np.abs(found.transition - matrix).sum(1).mean() / 2 < 0.08
+    np.testing.assert_allclose(found.transition.sum(1), 1)
+
+
+def test_labels_after_the_posterior_are_better_than_the_given_ones():
+    for kind, rate in (("symmetric", 0.5), ("asymmetric", 0.4)):
+        true, given, near, _ = noisy(kind, rate)
+        found = estimate_confusion(given, near, 10)
+        likely = neighbor_vote(given, near, 10) ** found.sharpness
+        q = label_posterior(likely / likely.sum(1, keepdims=True), given, found.transition)
+        assert (q.argmax(1) == true).mean() > (given == true).mean() + 0.1
+
+
+def test_a_rare_class_is_not_held_to_be_wrong_wholesale():
+    """40 of 4 040 samples, whose neighbours are of other classes as often as not."""
+    random = np.random.default_rng(1)
+    true = np.concatenate([np.arange(4000) % 9, np.full(40, 9)])
+    given = true.copy()
+    flipped = random.random(len(true)) < 0.2
+    given[flipped] = random.integers(0, 10, flipped.sum())
+    near = neighborhoods(true, 0.6, 10, 1)
+    found = estimate_confusion(given, near, 10)
+    likely = neighbor_vote(given, near, 10) ** found.sharpness
+    q = label_posterior(likely / likely.sum(1, keepdims=True), given, found.transition)
+    rightly_rare = (true == 9) & (given == 9)
+    assert (q.argmax(1) == 9)[rightly_rare].mean() > 0.8
+
+
+@drawn(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(2, 5))
+def test_posterior_is_a_distribution_and_follows_bayes(seed, n, c):
+    random = np.random.default_rng(seed)
+    likely, transition = random.dirichlet(np.ones(c), n), random.dirichlet(np.ones(c), c)
+    labels = random.integers(-1, c, n)
+    q = label_posterior(likely, labels, transition)
+    np.testing.assert_allclose(q.sum(1), 1)
+    for i in range(n):
+        expected = likely[i] if labels[i] < 0 else likely[i] * (transition[:, labels[i]] + 1e-6)
+        np.testing.assert_allclose(q[i], expected / expected.sum())
+
+
+def test_one_step_of_the_fit_raises_the_likelihood_of_the_labels():
+    _, given, near, _ = noisy("symmetric", 0.4, n=500)
+    likely = neighbor_vote(given, near, 10)
+    transition, likelihood = fit_transition(likely, given)
+    start = 0.7 * np.eye(10) + 0.03
+    assert likelihood > np.log((likely * start[:, given].T).sum(1)).mean()
+    np.testing.assert_allclose(transition.sum(1), 1)
+
+
+def test_unlabelled_neighbors_have_no_vote():
+    given = np.array([0, 1, -1, -2])
+    vote = neighbor_vote(given, np.array([[2, 3], [0, 2]]), 2)
+    np.testing.assert_allclose(vote[0], [0.5, 0.5])
+    assert vote[1, 0] > vote[1, 1]
+
+
+def test_nothing_to_learn_from():
+    for given, near in ((np.array([-1, -1]), np.array([[1], [0]])), (np.array([0, 1]), np.zeros((2, 0), np.int64))):
+        found = estimate_confusion(given, near, 2)
+        assert found.rate == 0
+        np.testing.assert_array_equal(found.transition, np.eye(2))
