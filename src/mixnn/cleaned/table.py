@@ -18,7 +18,6 @@ from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
 from mixnn.run import TEXT, written
 
-
 BATCH = 1024  # rows of Parquet at a time
 
 
