@@ -51,7 +51,10 @@ def rows_of(file: Path) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_a_table_keeps_all_but_the_labels(tmp_path: Path, decided: Path, kind: str, in_place: bool) -> None:
+def test_a_table_keeps_all_but_the_labels(
+    tmp_path: Path, decided: Path, monkeypatch: pytest.MonkeyPatch, kind: str, in_place: bool
+) -> None:
+    monkeypatch.setattr("mixnn.cleaned.table.BATCH", 5)
     file = table(kind, tmp_path / "data")
     before, content = rows_of(file), file.read_bytes()
     run = make_run(tmp_path / "run", file)
@@ -96,6 +99,24 @@ def test_numbers_in_parquet_stay_numbers(tmp_path: Path) -> None:
     result = call("apply", run.path, decided, "--out", tmp_path / "other.parquet", "--new-classes")
     assert (result.code, (tmp_path / "other.parquet").exists()) == (2, False)
     assert "its labels are int64, which cannot say 'cow'" in result.err
+
+
+def test_hugging_face_still_knows_the_classes(tmp_path: Path) -> None:
+    """Images inside, numbers with a list of names: the file is one of `datasets` before and after."""
+    datasets = pytest.importorskip("datasets")
+    images = [{"bytes": b"no image", "path": f"{i:02d}.png"} for i in range(24)]
+    kinds = datasets.ClassLabel(names=["cat", "dog", "owl"])
+    features = datasets.Features({"image": datasets.Image(), "label": kinds})
+    content = {"image": images, "label": [i % 3 for i in range(24)]}
+    datasets.Dataset.from_dict(content, features=features).to_parquet(tmp_path / "a.parquet")
+    run = make_run(tmp_path / "run", tmp_path / "a.parquet")
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "owl", "accept"), ("01.png", "", "drop"))
+    succeed("apply", run.path, decided, "--out", tmp_path / "b.parquet")
+    found = datasets.Dataset.from_parquet(str(tmp_path / "b.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert found.features["label"] == kinds
+    assert found["label"][:3] == [2, 2, 0]
+    assert found["original_label"][:3] == ["cat", "owl", "cat"]
+    assert found.select_columns("image").with_format("arrow")[0].column(0).to_pylist() == images[:1]
 
 
 @pytest.mark.parametrize("classes", [None, ["cat", "dog", "owl"]])

@@ -35,6 +35,7 @@ def written_folder(out: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk does not take it.
     """
+    out = out.resolve()
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)

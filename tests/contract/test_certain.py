@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from contract.cases import CASES, CLASSES, EPOCHS, Case, assert_same, build
-from torch.nn.functional import one_hot
+from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn import Method, TrainData, fit
 from mixnn.issues import judge
@@ -70,6 +70,24 @@ def test_without_review_they_would_not_have_been_believed(name: str) -> None:
         assert_same(believed.state_dict(), doubted.state_dict())
     if name in CHOSEN:
         assert not CHOSEN[name](doubted)[rows].all()
+
+
+def test_coteaching_picks_them_first() -> None:
+    """Where nearly all of a batch is left out, what is certain stays, whatever its loss."""
+    case = next(case for case in CASES if case.name == "coteaching")
+    data = case.data(batch_size=47)
+    method, *_ = build(case, data, norm=False, dropout=0)
+    method.begin_epoch(0, data)
+    [batch] = method.batches(0, data)
+    losses = torch.stack(
+        [cross_entropy(network(batch.inputs), batch.y, reduction="none") for network in method.networks]
+    )
+    worst = losses.sum(0).topk(6).indices
+    method.forgotten = 0.99
+    before = method(batch)
+    method.certain[batch.index[worst]] = True
+    assert before < 0.9 * method(batch)
+    torch.testing.assert_close(method(batch), losses[:, worst].mean(1).sum())
 
 
 def test_distances_are_those_of_the_neighbours(case: Case) -> None:

@@ -184,7 +184,7 @@ def _folder_name(label: str) -> str:
 
 
 def _is_inside(name: str) -> bool:
-    return not os.path.isabs(name) and not os.path.normpath(name).startswith("..")
+    return not os.path.isabs(name) and os.path.normpath(name).split(os.sep)[0] != os.pardir
 
 
 def _in_table(name: str, tables: Iterable[tuple[str, str]]) -> bool:

@@ -18,6 +18,8 @@ from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
 from mixnn.run import TEXT, written
 
+BATCH = 1024  # rows of Parquet at a time
+
 
 class Rows(NamedTuple):
     """What becomes of the N rows of a table.
@@ -130,7 +132,7 @@ def _write_parquet(path: str, rows: Rows, out: Path) -> None:
         new_schema = schema.append(arrow.field(ORIGINAL, arrow.string())) if more else schema
         done = 0
         with parquet.ParquetWriter(out, new_schema) as writer:
-            for batch in file.iter_batches():
+            for batch in file.iter_batches(BATCH):
                 part = slice(done, done + len(batch))
                 done += len(batch)
                 keep = [now is not None for now in rows.now[part]]

@@ -154,4 +154,5 @@ def summary(corrections: Corrections, evidence: Evidence, classes: list[str]) ->
     kinds = Counter(correction.decision for correction in corrections.values())
     changed = sum(label is not None and label != given[name] for name, (_, label) in corrections.items())
     counts = ", ".join(f"{kind} {kinds[kind]:,}" for kind in ("accept", "other", "keep", "drop"))
-    return f"{len(corrections):,} of {len(given):,} samples reviewed ({counts}): {changed:,} labels changed"
+    labels = "label" if changed == 1 else "labels"
+    return f"{len(corrections):,} of {len(given):,} samples reviewed ({counts}): {changed:,} {labels} changed"
