@@ -171,7 +171,7 @@ def test_the_summary_in_words(tmp_path: Path) -> None:
     run = write_run(tmp_path / "my run", made_up(300, 3, unlabelled=5), CLASSES)
     words = words_of(build_page(run))
     issues = int(judge(run.read_evidence()).issue.sum())
-    assert f"{issues} of 295 labels ({100 * issues / 295:.1f} %) are held to be wrong." in words
+    assert f"{issues} of 295 labels ({100 * issues / 295:.1f} %) are held to be wrong; counting every doubt" in words
     assert "Confused most: " in words
     assert "right for 90.0 % after the last epoch; its best was epoch 4 with 90.0 %" in words
     assert "5 samples have no label" in words
@@ -181,7 +181,7 @@ def test_the_summary_in_words(tmp_path: Path) -> None:
 
 def test_a_summary_where_nothing_is_wrong(tmp_path: Path) -> None:
     words = words_of(build_page(write_run(tmp_path / "run", made_up(300, 3, noise=0), CLASSES)))
-    assert "There seems to be almost no noise here. 0 of 300 labels (0.0 %) are held to be wrong." in words
+    assert "There seems to be almost no noise here. 0 of 300 labels (0.0 %) are held to be wrong;" in words
     assert "The model can be used as it is." in words
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mixnn.issues import Verdicts
+from mixnn.issues import Verdicts, estimated_wrong
 from mixnn.report.columns import name_html
 from mixnn.report.content import pairs
 from mixnn.run import Evidence, RunDirectory
@@ -41,7 +41,10 @@ def sentences(
     labelled, issues = int((evidence.given >= 0).sum()), int(verdicts.issue.sum())
     few = issues < LITTLE * labelled
     lead = "<strong>There seems to be almost no noise here.</strong> " if few else ""
-    yield f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong."
+    yield (
+        f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong; counting "
+        f"every doubt, about {estimated_wrong(verdicts):.0%} are estimated to be."
+    )
     confused = [
         f"{name_html(classes[given])} that should be {name_html(classes[suggested])} ({count:,})"
         for given, suggested, count in pairs(evidence, verdicts)[:NAMED]
