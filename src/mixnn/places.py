@@ -35,14 +35,14 @@ def written_folder(out: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk does not take it.
     """
-    out = out.resolve()
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    place = out.resolve()
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        if out.is_dir():
-            out.rmdir()  # an empty one, see `check_place`
-        temporary.rename(out)
+        if place.is_dir():
+            place.rmdir()  # an empty one, see `check_place`
+        temporary.rename(place)
     except OSError as error:
         raise InputError(f"--out {out} cannot be written ({error.strerror or error}): choose another") from error
     finally:
