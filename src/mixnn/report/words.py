@@ -42,8 +42,8 @@ def sentences(
     few = issues < LITTLE * labelled
     lead = "<strong>There seems to be almost no noise here.</strong> " if few else ""
     yield (
-        f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong; counting "
-        f"every doubt, about {estimated_wrong(verdicts):.0%} are estimated to be."
+        f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong; "
+        f"counting every doubt, about {estimated_wrong(verdicts):.0%} are estimated to be."
     )
     confused = [
         f"{name_html(classes[given])} that should be {name_html(classes[suggested])} ({count:,})"
