@@ -37,5 +37,5 @@ def evidence() -> Evidence:
         unlabelled=np.array([], dtype=np.str_),
         distances=np.array([[0.1, 0.2], [0.3, 0.3], [0.0, 1.5], [0.5, 0.75]], dtype=np.float32),
         coordinates=np.array([[0, 0], [1, 0], [0.5, 2], [-1, 1]], dtype=np.float32),
-        transition=np.array([[0.5, 0.35, 0.15], [0.3, 0.4, 0.3], [0.3, 0.3, 0.4]]),
+        joint=np.array([[0.3, 0.2, 0.05], [0.1, 0.15, 0.05], [0.05, 0.05, 0.05]]),
     )

@@ -38,7 +38,7 @@ def make_evidence(dataset: Dataset) -> Evidence:
         unlabelled=np.array(dataset.unlabelled, dtype=np.str_),
         certain=np.flatnonzero(dataset.train.certain) if dataset.train.certain is not None else np.zeros(0, np.int64),
         distances=np.tile(np.linspace(0.1, 0.3, K, dtype=np.float32), (n, 1)),
-        transition=np.full((c, c), 1 / c),  # what it says decides, not how labels are mistaken
+        joint=np.full((c, c), 1 / c**2),  # what it says decides, not how labels are mistaken
     )
 
 

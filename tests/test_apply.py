@@ -76,6 +76,15 @@ def test_a_table_keeps_all_but_the_labels(
         assert out.read_bytes().count(b"\r\n") == len(before)
 
 
+def test_a_folder_to_write_to_gets_a_file_of_that_name_and_the_data_stays(tmp_path: Path, decided: Path) -> None:
+    file = table("csv", tmp_path / "data")  # the run knows it by its whole path
+    content = file.read_bytes()
+    succeed("apply", make_run(tmp_path / "run", file).path, decided, "--out", tmp_path / "clean")
+    assert [path.name for path in (tmp_path / "clean").iterdir()] == ["labels.csv"]
+    assert file.read_bytes() == content
+    assert [path.name for path in file.parent.iterdir()] == ["labels.csv"]
+
+
 def test_a_second_round_keeps_what_was_said_first(tmp_path: Path, decided: Path) -> None:
     file = table("csv", tmp_path / "data")
     succeed("apply", make_run(tmp_path / "a", file).path, decided, "--out", tmp_path / "data/clean.csv")

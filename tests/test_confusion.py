@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from mixnn.confusion import estimate_confusion, fit_transition, label_posterior, neighbor_vote
+from mixnn.confusion import equalized, estimate_confusion, fit_transition, label_posterior, neighbor_vote
 from mixnn.data.noise import transition_matrix
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -39,6 +39,7 @@ def test_the_rate_and_the_matrix_are_found_again(kind, rate):
     assert found.rate == pytest.approx((given != true).mean(), abs=0.05)
     assert np.abs(found.transition - matrix).sum(1).mean() / 2 < 0.08
     np.testing.assert_allclose(found.transition.sum(1), 1)
+    np.testing.assert_allclose(found.joint.sum(1), np.bincount(true) / len(true), atol=0.02)
 
 
 def test_labels_after_the_posterior_are_better_than_the_given_ones():
@@ -98,3 +99,10 @@ def test_nothing_to_learn_from():
         found = estimate_confusion(given, near, 2)
         assert found.rate == 0
         np.testing.assert_array_equal(found.transition, np.eye(2))
+
+
+def test_a_class_that_is_hardly_ever_said_counts_by_how_much_more_it_is():
+    likely = np.array([[0.99, 0.01], [0.97, 0.03], [0.995, 0.005], [0.5, 0.5]])
+    equal = equalized(likely, np.arange(3))  # the last one does not count
+    np.testing.assert_allclose(equal.sum(1), 1)
+    assert equal.argmax(1).tolist() == [0, 1, 0, 1]

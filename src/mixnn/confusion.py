@@ -1,7 +1,7 @@
 """Which classes are labelled as which, and how often, told from neighbours alone. Must not know: torch, runs, files.
 
 The neighbours of a sample say what it looks like without having seen its label; its label is then a draw from the
-row T[c] of its unknown class c. Letters: N samples, C classes, K neighbours.
+row T[c] of its unknown class c. Letters: N samples, C classes, K neighbours, π (C,) the share of each class.
 """
 
 from __future__ import annotations
@@ -23,14 +23,22 @@ class Confusion(NamedTuple):
     """What was estimated of the labels.
 
     Attributes:
-        transition: T (C, C), rows sum to one: how probably a sample of the row's class is labelled as the column's.
+        joint: J = π T (C, C), sums to one: the share of samples of the row's class that are labelled as the column's.
         sharpness: the power that makes a vote of neighbours as sure as it deserves.
-        rate: share of wrong labels, in 0–1.
     """
 
-    transition: Shares
+    joint: Shares
     sharpness: float
-    rate: float
+
+    @property
+    def transition(self) -> Shares:
+        """T (C, C), rows sum to one: how probably a sample of the row's class is labelled as the column's."""
+        return normalized(self.joint)
+
+    @property
+    def rate(self) -> float:
+        """Share of wrong labels, in 0–1."""
+        return float(1 - np.trace(self.joint))
 
 
 def neighbor_vote(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Shares:
@@ -53,7 +61,7 @@ def neighbor_vote(given: NDArray[np.int64], neighbors: NDArray[np.int64], classe
 
 
 def estimate_confusion(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Confusion:
-    """T by expectation maximisation, with the sharpness under which the labels are likeliest.
+    """T by expectation maximisation, and π, with the sharpness under which the labels are likeliest.
 
     Args:
         given: (N,) labels; those below 0 are unknown and do not count.
@@ -64,17 +72,16 @@ def estimate_confusion(given: NDArray[np.int64], neighbors: NDArray[np.int64], c
     """
     known = np.flatnonzero(given >= 0)
     if len(known) == 0 or neighbors.shape[1] == 0:
-        return Confusion(np.eye(classes), 1.0, 0.0)
+        return Confusion(np.eye(classes) / classes, 1.0)
     known = known[:: -(-len(known) * classes // CELLS)]
     y, vote = given[known], neighbor_vote(given, neighbors[known], classes)
-    best = Confusion(np.eye(classes), 1.0, 0.0)
-    likeliest = -np.inf
+    best, likeliest = Confusion(np.eye(classes) / classes, 1.0), -np.inf
     for sharpness in SHARPNESS:
         likely = normalized(vote**sharpness)
         transition, likelihood = fit_transition(likely, y)
         if likelihood > likeliest:
-            believed = label_posterior(likely, y, transition)[np.arange(len(y)), y]
-            best, likeliest = Confusion(transition, sharpness, float(1 - believed.mean())), likelihood
+            share = label_posterior(likely, y, transition).mean(0)  # π
+            best, likeliest = Confusion(share[:, None] * transition, sharpness), likelihood
     return best
 
 
@@ -94,16 +101,24 @@ def fit_transition(likely: Shares, labels: NDArray[np.int64]) -> tuple[Shares, f
     return transition, float(np.log(joint.clip(np.finfo(float).tiny)).mean())
 
 
-def label_posterior(likely: Shares, labels: NDArray[np.int64], transition: Shares) -> Shares:
-    """q_i(c) ∝ likely_i(c) · T[c, y_i]: (n, C), rows sum to one; `likely` itself where there is no label.
+def label_posterior(likely: Shares, labels: NDArray[np.int64], labelled: Shares) -> Shares:
+    """q_i(c) ∝ likely_i(c) · labelled[c, y_i]: (n, C), rows sum to one; `likely` itself where there is no label.
 
     Args:
         likely: (n, C), rows sum to one.
         labels: (n,), below 0 where nobody knows.
-        transition: T (C, C).
+        labelled: (C, C), how the classes are labelled: T, or J where `likely` holds all classes for equally frequent.
     """
-    q = likely * (transition[:, labels.clip(0)].T + 1e-6).astype(likely.dtype)  # nothing is impossible
+    q = likely * (labelled[:, labels.clip(0)].T + 1e-6).astype(likely.dtype)  # nothing is impossible
     return normalized(np.where(labels[:, None] < 0, likely, q))
+
+
+def equalized(likely: Shares, rows: NDArray[np.int64]) -> Shares:
+    """`likely` (N, C) as it would be if all classes were equally frequent: each weighed by its mean over `rows`.
+
+    A network that hardly ever says a rare class says so of its samples too; what counts is by how much more.
+    """
+    return normalized(likely / likely[rows].mean(0).clip(np.finfo(likely.dtype).tiny))
 
 
 def normalized(rows: Shares) -> Shares:

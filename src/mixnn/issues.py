@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import estimate_confusion, label_posterior
+from mixnn.confusion import equalized, estimate_confusion, label_posterior, normalized
 from mixnn.errors import printable
 from mixnn.run import Evidence, Row, RunDirectory
 
@@ -60,17 +60,20 @@ def posterior(evidence: Evidence) -> NDArray[np.float32]:
     """What is held to be each sample's label, (N, C), rows sum to one: `belief`, and what its given label says.
 
     A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
-    either; where labels are rarely wrong, much for itself.
+    either; where labels are rarely wrong, much for itself. How frequent the classes are, neighbours say.
     """
-    likely: NDArray[np.float32] = label_posterior(belief(evidence), evidence.given, transition_of(evidence))
+    likely, known = belief(evidence), evidence.given >= 0
+    if known.any():
+        equal = equalized(likely, np.flatnonzero(known))
+        likely[known] = label_posterior(equal, evidence.given, joint_of(evidence))[known]
     return likely
 
 
-def transition_of(evidence: Evidence) -> NDArray[np.float64]:
-    """How the classes are labelled, (C, C); made anew for a run that was written before it was kept."""
-    if evidence.transition is not None:
-        return evidence.transition
-    return estimate_confusion(evidence.given, evidence.neighbors, evidence.probs.shape[1]).transition
+def joint_of(evidence: Evidence) -> NDArray[np.floating]:
+    """How the classes are labelled, (C, C), sums to one; made anew for a run that was written before it was kept."""
+    if evidence.joint is not None:
+        return evidence.joint
+    return estimate_confusion(evidence.given, evidence.neighbors, evidence.probs.shape[1]).joint
 
 
 def estimated_wrong(verdicts: Verdicts) -> float:
@@ -139,7 +142,7 @@ def label_noise(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> R
         "estimated_wrong": round(estimated_wrong(verdicts), 4),
         "classes": classes,
         "flagged_by_class": (flagged / counts.clip(1)).round(4).tolist(),
-        "transition": transition_of(evidence).round(4).tolist(),  # [right label][given label]
+        "transition": normalized(joint_of(evidence)).round(4).tolist(),  # [right label][given label]
     }
 
 

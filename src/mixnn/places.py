@@ -12,8 +12,8 @@ from mixnn.errors import InputError
 
 
 def file_in(out: Path, name: str) -> Path:
-    """`out` where it ends as `name` does, else a file of that name in the folder `out`."""
-    return out if out.suffix.lower() == Path(name).suffix.lower() else out / name
+    """`out` where it ends as the file `name` does, else a file called so in the folder `out`."""
+    return out if out.suffix.lower() == Path(name).suffix.lower() else out / Path(name).name
 
 
 def check_place(out: Path, source: str) -> None:

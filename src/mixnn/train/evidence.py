@@ -58,7 +58,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         certain=numpy(data.certain.nonzero()[:, 0]),
         distances=numpy(gather_rows(distances)),
         coordinates=numpy(coordinates),
-        transition=estimate_confusion(given, neighbors, method.num_classes).transition,
+        joint=estimate_confusion(given, neighbors, method.num_classes).joint,
     )
 
 
