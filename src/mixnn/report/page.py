@@ -11,7 +11,16 @@ from mixnn.errors import InputError
 from mixnn.issues import Verdicts, judge
 from mixnn.report.columns import name_html, script_json
 from mixnn.report.content import collect
-from mixnn.report.words import LITTLE, apply_words, class_rows, command_html, facts, next_steps, percent, sentences
+from mixnn.report.words import (
+    apply_words,
+    class_rows,
+    command_html,
+    facts,
+    little_noise,
+    next_steps,
+    percent,
+    sentences,
+)
 from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 TEMPLATE = resources.files("mixnn") / "report" / "template"
@@ -45,7 +54,7 @@ def build_page(run: RunDirectory) -> str:
     verdicts, metrics = judge(evidence), run.read_table(run.metrics)
     added = f", noise {config['noise']} added" if config.get("noise") else ""
     about = f"{config['method']}, {config['epochs']} epochs, seed {config['seed']}{added}"
-    few = verdicts.issue.sum() < LITTLE * (evidence.given >= 0).sum()
+    few = little_noise(verdicts, int((evidence.given >= 0).sum()))
     return Template(read("page.html")).substitute(
         title=name_html(str(config["source"])).removeprefix("<bdi>").removesuffix("</bdi>"),
         source=name_html(str(config["source"])),
@@ -53,7 +62,7 @@ def build_page(run: RunDirectory) -> str:
         style="\n".join(map(read, STYLES)),
         facts="\n".join(fact_html(*fact) for fact in facts(evidence, verdicts, metrics)),
         summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, verdicts, classes, metrics)),
-        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, bool(few))),
+        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, few)),
         class_rows=class_table(evidence, verdicts, classes),
         apply=command_html(apply_words(run)),
         data=script_json(collect(run)),

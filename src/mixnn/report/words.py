@@ -12,7 +12,7 @@ from mixnn.report.columns import name_html
 from mixnn.report.content import pairs
 from mixnn.run import Evidence, RunDirectory
 
-LITTLE = 0.01  # of the labels: below this share there is hardly any noise
+LITTLE, DOUBT = 0.01, 0.1  # of the labels: with fewer flagged, and no more doubt than this, there is hardly any noise
 NAMED = 3  # confusions in the summary
 
 
@@ -39,8 +39,11 @@ def sentences(
 ) -> Iterator[str]:
     """What came out, in words."""
     labelled, issues = int((evidence.given >= 0).sum()), int(verdicts.issue.sum())
-    few = issues < LITTLE * labelled
-    lead = "<strong>There seems to be almost no noise here.</strong> " if few else ""
+    lead = ""
+    if little_noise(verdicts, labelled):
+        lead = "<strong>There seems to be almost no noise here.</strong> "
+    elif issues < LITTLE * labelled:
+        lead = "<strong>The model is not sure enough to tell wrong labels: train longer.</strong> "
     yield (
         f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong; "
         f"counting every doubt, about {estimated_wrong(verdicts):.0%} are estimated to be."
@@ -63,6 +66,11 @@ def sentences(
     unlabelled = int((evidence.given < 0).sum())
     if unlabelled:
         yield f"{unlabelled:,} samples have no label; each has a suggestion."
+
+
+def little_noise(verdicts: Verdicts, labelled: int) -> bool:
+    """Whether the labels can be taken as they are."""
+    return int(verdicts.issue.sum()) < LITTLE * labelled and estimated_wrong(verdicts) < DOUBT
 
 
 def next_steps(run: RunDirectory, few: bool) -> Iterator[tuple[str, list[str]]]:
