@@ -47,6 +47,7 @@ def made_up(
     around = np.concatenate([np.flatnonzero(truth == label) for label in range(classes)])
     place = np.argsort(around)
     near = np.stack([around[(place + step) % samples] for step in range(1, 11)], 1)
+    trust = 0.0 if noise else 0.9  # with noise, labels say nothing: what a sample looks like decides
     angle = 2 * np.pi * truth / classes
     spread = random.normal(0, 0.2, (samples, 2))
     return Evidence(
@@ -60,6 +61,7 @@ def made_up(
         neighbors=near,
         unlabelled=np.array(["Not sure"] if unlabelled else [], dtype=np.str_),
         coordinates=(np.stack([np.cos(angle), np.sin(angle)], 1) + spread).astype(np.float32),
+        joint=(trust * np.eye(classes) + (1 - trust) / classes) / classes,
     )
 
 
