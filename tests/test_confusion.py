@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from mixnn.confusion import equalized, estimate_confusion, fit_transition, label_posterior, neighbor_vote
+from mixnn.confusion import calibrated, equalized, estimate_confusion, fit_transition, label_posterior, neighbor_vote
 from mixnn.data.noise import transition_matrix
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -106,3 +106,16 @@ def test_a_class_that_is_hardly_ever_said_counts_by_how_much_more_it_is():
     equal = equalized(likely, np.arange(3))  # the last one does not count
     np.testing.assert_allclose(equal.sum(1), 1)
     assert equal.argmax(1).tolist() == [0, 1, 0, 1]
+
+
+def test_a_network_that_is_too_modest_doubts_as_many_labels_as_the_neighbors_say():
+    true, given, near, _ = noisy("symmetric", 0.4)
+    joint = estimate_confusion(given, near, 10).joint
+    modest = np.where(np.eye(10)[true] == 1, 0.16, 0.84 / 9)  # always right, hardly sure
+    rows = np.arange(len(true))
+    before = label_posterior(equalized(modest, rows), given, joint)
+    assert (before.argmax(1) != given).mean() < 0.05
+    after = label_posterior(equalized(calibrated(modest, given, joint), rows), given, joint)
+    assert (after.argmax(1) == true).mean() > 0.95
+    assert 1 - after[rows, given].mean() == pytest.approx(1 - np.trace(joint), abs=0.02)
+    assert calibrated(modest, np.full(len(true), -1), joint) is modest

@@ -15,6 +15,7 @@ Shares = NDArray[np.floating]
 
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 STEPS = 40  # of expectation maximisation
+POWERS, BISECTIONS = (0.25, 32.0), 12  # of what a sample looks like
 CELLS = 500_000  # rows × classes that are looked at, evenly spread over the samples
 PRIOR = 5.0  # right labels of each class that nobody saw: a rare class is believed until much speaks against it
 
@@ -125,3 +126,26 @@ def normalized(rows: Shares) -> Shares:
     """Each row divided by its sum."""
     shares: Shares = rows / rows.sum(1, keepdims=True)
     return shares
+
+
+def calibrated(likely: Shares, labels: NDArray[np.int64], joint: Shares) -> Shares:
+    """`likely` (N, C) to that power under which as many labels are doubted as `joint` says are wrong.
+
+    Soft targets and mixing make a network less sure than it is right; without this, labels would win over it.
+
+    Args:
+        labels: (N,), below 0 where nobody knows.
+        joint: J (C, C), see `Confusion`.
+    """
+    known = np.flatnonzero(labels >= 0)
+    if len(known) == 0:
+        return likely
+    known = known[:: -(-likely.size // CELLS)]
+    seen, y = likely[known], labels[known]
+    low, high = POWERS
+    for _ in range(BISECTIONS):
+        power = (low * high) ** 0.5
+        q = label_posterior(equalized(normalized(seen**power), np.arange(len(y))), y, joint)
+        doubted = 1 - q[np.arange(len(y)), y].mean()
+        low, high = (power, high) if doubted < 1 - np.trace(joint) else (low, power)
+    return normalized(likely**power)

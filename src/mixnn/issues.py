@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import equalized, estimate_confusion, label_posterior, normalized
+from mixnn.confusion import calibrated, equalized, estimate_confusion, label_posterior, normalized
 from mixnn.errors import printable
 from mixnn.run import Evidence, Row, RunDirectory
 
@@ -60,12 +60,14 @@ def posterior(evidence: Evidence) -> NDArray[np.float32]:
     """What is held to be each sample's label, (N, C), rows sum to one: `belief`, and what its given label says.
 
     A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
-    either; where labels are rarely wrong, much for itself. How frequent the classes are, neighbours say.
+    either; where labels are rarely wrong, much for itself. How frequent the classes are, and how many labels are
+    wrong, neighbours say.
     """
     likely, known = belief(evidence), evidence.given >= 0
     if known.any():
-        equal = equalized(likely, np.flatnonzero(known))
-        likely[known] = label_posterior(equal, evidence.given, joint_of(evidence))[known]
+        joint = joint_of(evidence)
+        equal = equalized(calibrated(likely, evidence.given, joint), np.flatnonzero(known))
+        likely[known] = label_posterior(equal, evidence.given, joint)[known]
     return likely
 
 
