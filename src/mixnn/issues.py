@@ -56,14 +56,15 @@ def belief(evidence: Evidence) -> NDArray[np.float32]:
     return mean
 
 
-def posterior(evidence: Evidence) -> NDArray[np.float32]:
+def posterior(evidence: Evidence) -> NDArray[np.float64]:
     """What is held to be each sample's label, (N, C), rows sum to one: `belief`, and what its given label says.
 
     A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
     either; where labels are rarely wrong, much for itself. How frequent the classes are, and how many labels are
     wrong, neighbours say.
     """
-    likely, known = belief(evidence), evidence.given >= 0
+    # Powers of small numbers: in float32 many of the worst would be zero, and equally bad.
+    likely, known = belief(evidence).astype(np.float64), evidence.given >= 0
     if known.any():
         joint = joint_of(evidence)
         equal = equalized(calibrated(likely, evidence.given, joint), np.flatnonzero(known))
