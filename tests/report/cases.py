@@ -47,7 +47,7 @@ def made_up(
     around = np.concatenate([np.flatnonzero(truth == label) for label in range(classes)])
     place = np.argsort(around)
     near = np.stack([around[(place + step) % samples] for step in range(1, 11)], 1)
-    trust = 0.0 if noise else 0.9  # with noise, labels say nothing: what a sample looks like decides
+    trust = 1 - noise * classes / (classes - 1)
     angle = 2 * np.pi * truth / classes
     spread = random.normal(0, 0.2, (samples, 2))
     return Evidence(
