@@ -1,7 +1,7 @@
-"""The picture of `docs/studies/sensitivity.md`: accuracy against K and against α, from result files alone.
+"""The picture and the tables of `docs/studies/sensitivity.md`, against K and against α, from result files alone.
 
 mixnn bench run sensitivity --results benchmarks/results --data cifar10:DIR --data cifar10n:FILE
-python benchmarks/draw_sensitivity.py benchmarks/results --out docs/studies/sensitivity.png
+python benchmarks/draw_sensitivity.py benchmarks/results --out docs/studies/sensitivity.png > tables.md
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from mixnn.bench.results import Result, counts, read_results
 from mixnn.bench.suites import SENSITIVITY
-from mixnn.bench.table import grouped
+from mixnn.bench.table import Found, grouped
 
 FIGURES: dict[str, Callable[[Result], float]] = {
     "test accuracy, last epoch, %": lambda result: 100 * result["accuracy"]["last"],
@@ -34,6 +34,26 @@ def rows_of(option: str) -> list[str]:
 
 def value_of(row: str, option: str) -> str:
     return (DEFAULTS[option] if row == "default" else row).partition("=")[2]
+
+
+def table(found: Found, option: str) -> str:
+    """Markdown: last epoch (best epoch) / right soft targets in %, mean ± deviation of seeds; * for a single one."""
+    columns = [column.name for column in SENSITIVITY.columns]
+    lines = [f"| {option} | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
+    for row in rows_of(option):
+        name = value_of(row, option) + (" (default)" if row == "default" else "")
+        lines.append(f"| {name} | " + " | ".join(cell(found.get((row, column), [])) for column in columns) + " |")
+    return "\n".join(lines)
+
+
+def cell(results: list[Result]) -> str:
+    if not results:
+        return "–"
+    last = [100 * result["accuracy"]["last"] for result in results]
+    best = mean(100 * result["accuracy"]["best"] for result in results)
+    right = mean(100 * result["labels"]["right_targets"] for result in results)
+    spread = f" ± {stdev(last):.1f}" if len(last) > 1 else "*"
+    return f"{mean(last):.1f}{spread} ({best:.1f}) / {right:.1f}"
 
 
 def main() -> None:
@@ -57,6 +77,7 @@ def main() -> None:
             axis.spines[["top", "right"]].set_visible(False)
             axis.legend(frameon=False)
     figure.savefig(given.out)
+    print(table(found, "K"), table(found, "alpha"), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def evidence() -> Evidence:
     3: wrong, and seen so with the most certainty; its name needs quoting.
     """
     probs = [[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.45, 0.4, 0.15], [0.0, 0.9, 0.1]]
-    targets = [[1.0, 0.0, 0.0], [0.4, 0.5, 0.1], [0.4, 0.5, 0.1], [0.1, 0.8, 0.1]]
+    vote = [[0.8, 0.1, 0.1], [0.45, 0.35, 0.2], [0.3, 0.6, 0.1], [0.02, 0.95, 0.03]]
+    targets = [[1.0, 0.0, 0.0], [0.4, 0.5, 0.1], [0.3, 0.6, 0.1], [0.02, 0.95, 0.03]]
     return Evidence(
         names=np.array(["a.png", "sub/b.png", "ü.png", 'c, "d".png']),
         given=np.array([0, 1, 0, 2]),
@@ -37,5 +38,6 @@ def evidence() -> Evidence:
         unlabelled=np.array([], dtype=np.str_),
         distances=np.array([[0.1, 0.2], [0.3, 0.3], [0.0, 1.5], [0.5, 0.75]], dtype=np.float32),
         coordinates=np.array([[0, 0], [1, 0], [0.5, 2], [-1, 1]], dtype=np.float32),
+        vote=np.array(vote, dtype=np.float32),
         joint=np.array([[0.3, 0.2, 0.05], [0.1, 0.15, 0.05], [0.05, 0.05, 0.05]]),
     )

@@ -31,6 +31,7 @@ def make_evidence(dataset: Dataset) -> Evidence:
         given=labels,
         probs=probs,
         targets=probs,
+        vote=probs,
         loss=np.where(known, wrong, np.nan).astype(np.float32),
         clean_prob=np.where(known, 1.0 - wrong, np.nan).astype(np.float32),
         mixture=np.full((3, 2), np.nan),

@@ -5,14 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixnn.confusion import estimate_confusion
+from mixnn.confusion import estimate_confusion, neighbor_vote
 from mixnn.issues import belief, issue_lines, judge, label_rows, neighbor_agreement, summary_figures, write_labels
 from mixnn.run import Evidence, RunDirectory
 
 
-def test_belief_is_the_mean_of_target_prediction_and_neighbors(evidence):
-    of_the_given_label = np.array([1.0 + 0.8 + 0.4, 0.5 + 0.2 + 0.4, 0.4 + 0.45 + 0.25, 0.1 + 0.1 + 0.05]) / 3
-    np.testing.assert_allclose(belief(evidence)[range(4), evidence.given], of_the_given_label, rtol=1e-6)
+def test_belief_is_made_of_the_neighbours_and_the_prediction(evidence):
+    likely = np.sqrt(evidence.vote.astype(float) ** 3 * evidence.probs.clip(1e-8))
+    np.testing.assert_allclose(belief(evidence), likely / likely.sum(1, keepdims=True), rtol=1e-5)
+
+
+def test_a_run_of_before_asks_the_neighbours_it_kept(evidence):
+    made = neighbor_vote(evidence.given, evidence.neighbors, 3)
+    np.testing.assert_allclose(belief(replace(evidence, vote=None)), belief(replace(evidence, vote=made)), rtol=1e-5)
 
 
 def test_quality_is_what_bayes_says_of_the_given_label(evidence):
@@ -50,9 +55,9 @@ def test_a_run_of_before_is_judged_by_a_matrix_made_now(evidence):
 def test_worst_first_has_the_issues_before_the_rest_each_by_quality(evidence):
     assert judge(evidence).order.tolist() == [3, 1, 2, 0]
     doubtful = replace(evidence, joint=np.full((3, 3), 1 / 9))
-    assert judge(doubtful).order.tolist() == [2, 1, 3, 0]
+    assert judge(doubtful).order.tolist() == [1, 3, 2, 0]
     trusted = replace(evidence, joint=np.eye(3) * 0.3 + 0.1 / 9)
-    assert judge(trusted).order.tolist() == [2, 1, 3, 0]  # no issue among them
+    assert judge(trusted).order.tolist() == [1, 3, 2, 0]  # no issue among them
 
 
 def test_equal_suspects_stay_in_order(evidence):
@@ -122,7 +127,8 @@ def test_a_sample_without_a_label_gets_a_suggestion_and_is_no_issue(partly_label
     assert verdicts.issue.tolist() == [False, True, False, False]
     assert np.isnan(verdicts.quality).tolist() == [True, False, False, True]
     assert verdicts.suggested.tolist() == before.suggested.tolist()
-    np.testing.assert_allclose(verdicts.confidence[[0, 3]], [2.2 / 3, 0.65], rtol=1e-6)  # what it looks like, alone
+    looks = belief(partly_labelled)  # alone counts where there is no label
+    np.testing.assert_allclose(verdicts.confidence[[0, 3]], looks[[0, 3]].max(1), rtol=1e-6)
     assert verdicts.order.tolist() == [1, 2, 0, 3]  # nothing to doubt: last
     np.testing.assert_equal(neighbor_agreement(partly_labelled), [np.nan, 0.0, 0.0, np.nan])
 
@@ -142,7 +148,7 @@ def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_lab
 
 def test_lines_for_a_terminal(evidence, classes):
     (line,) = issue_lines(evidence, judge(evidence), classes, [3])
-    assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "55%"]
+    assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "76%"]
 
 
 def test_figures_of_a_run(tmp_path, evidence):

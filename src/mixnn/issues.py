@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import calibrated, equalized, estimate_confusion, label_posterior, normalized
+from mixnn.confusion import calibrated, equalized, estimate_confusion, label_posterior, neighbor_vote, normalized
 from mixnn.errors import printable
 from mixnn.run import Evidence, Row, RunDirectory
 
@@ -23,6 +23,8 @@ COLUMNS = (  # of labels.csv
     "suggested_confidence",
     "neighbor_agreement",
 )
+VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
+LEAST = np.float32(1e-8)  # probability
 
 
 class Verdicts(NamedTuple):
@@ -44,16 +46,17 @@ class Verdicts(NamedTuple):
 
 
 def belief(evidence: Evidence) -> NDArray[np.float32]:
-    """What each sample is held to look like, (N, C), rows sum to one.
+    """What each sample is held to look like, (N, C), rows sum to one: what its neighbours are labelled, and what the
+    network says.
 
-    The mean of three opinions: the soft target, the network's prediction, and the neighbours' soft targets.
+    Neighbours count more: they have not seen the sample's label, which the network may have learnt by heart.
     """
-    vote = np.zeros_like(evidence.targets)
-    for column in evidence.neighbors.T:  # one at a time: no (N, K, C) array
-        vote += evidence.targets[column]
-    mean: NDArray[np.float32] = (evidence.targets + evidence.probs + vote / evidence.neighbors.shape[1]) / 3
-    mean[evidence.certain] = evidence.targets[evidence.certain]  # a person has looked: no other opinion counts
-    return mean
+    vote = evidence.vote
+    if vote is None:
+        vote = neighbor_vote(evidence.given, evidence.neighbors, evidence.probs.shape[1])
+    likely: NDArray[np.float32] = normalized(vote**VOTE_POWER * evidence.probs.clip(LEAST) ** PREDICTION_POWER)
+    likely[evidence.certain] = evidence.targets[evidence.certain]  # a person has looked: no other opinion counts
+    return likely
 
 
 def posterior(evidence: Evidence) -> NDArray[np.float64]:

@@ -67,6 +67,8 @@ class Evidence:
             probability 1.
         distances: (N, K) float32 in 0–2, of the neighbours, one minus cosine; None in runs written before.
         coordinates: (N, 2) float32, the features on a plane; None in runs written before there were any.
+        vote: (N, C) float32, rows sum to one: what the labels of many neighbours say, see `confusion.neighbor_vote`;
+            None in runs written before.
         joint: (C, C) float64, sums to one: the share of samples of each class that are labelled as each, as estimated;
             None in runs written before.
     """
@@ -83,6 +85,7 @@ class Evidence:
     certain: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     distances: NDArray[np.float32] | None = None
     coordinates: NDArray[np.float32] | None = None
+    vote: NDArray[np.float32] | None = None
     joint: NDArray[np.floating] | None = None
 
 

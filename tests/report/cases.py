@@ -55,6 +55,7 @@ def made_up(
         given=given,
         probs=probs,
         targets=probs,
+        vote=probs,
         loss=np.where(known, loss, np.nan).astype(np.float32),
         clean_prob=np.where(known, np.where(agrees, 0.98, 0.02), np.nan).astype(np.float32),
         mixture=np.array([[0.15, 0.85], [0.01, 0.01], [1 - noise, noise]]),

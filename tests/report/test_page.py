@@ -188,7 +188,7 @@ def test_a_summary_where_nothing_is_wrong(tmp_path: Path) -> None:
 def test_a_model_that_cannot_tell_does_not_say_that_all_is_well(tmp_path: Path) -> None:
     evidence = made_up(300, 3, noise=0)
     unsure = np.full_like(evidence.probs, 1 / 3)
-    evidence = replace(evidence, probs=unsure, targets=unsure, joint=np.full((3, 3), 0.1) + np.eye(3) / 30)
+    evidence = replace(evidence, probs=unsure, targets=unsure, vote=unsure, joint=np.full((3, 3), 0.1) + np.eye(3) / 30)
     words = words_of(build_page(write_run(tmp_path / "run", evidence, CLASSES)))
     assert "The model is not sure enough to tell wrong labels" in words
     assert "almost no noise" not in words

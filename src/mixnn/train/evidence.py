@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from mixnn.confusion import estimate_confusion
+from mixnn.confusion import estimate_confusion, neighbor_vote
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
@@ -19,7 +19,10 @@ from mixnn.neighbors import nearest_neighbors
 from mixnn.passes import full_pass
 from mixnn.run import Evidence
 
-NEIGHBORS = 10  # whose given labels are compared with a sample's own
+NEIGHBORS = 10  # nearest samples that are kept, and shown
+CONFUSION = 20  # of the neighbours, who tell how classes are labelled: more know less of it, fewer vary
+VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; half a class where classes are smaller
+VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
 PART = 2**22  # values of the features put into float64 at a time
 
 
@@ -28,9 +31,14 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     """One full pass after training, judged against the given labels; the same for every method."""
     first, *others = method.classifiers
     features, log_probs = full_pass(first, data)  # (N, D), (N, C)
-    k = min(NEIGHBORS, len(data) - 1)
-    near = nearest_neighbors(features, k, rows=shard(len(data)), metric="cosine")
-    distances = cosine_distances(features, near, shard(len(data)))  # (N, K)
+    near = nearest_neighbors(
+        features, voters(len(data), method.num_classes), rows=shard(len(data)), metric="cosine"
+    )  # (n, K), of this rank
+    given = numpy(data.labels)
+    vote = torch.from_numpy(neighbor_vote(given, numpy(near), method.num_classes)).float()  # (n, C)
+    few = near[:, :CONFUSION].clone()  # so that the rest can go
+    near = few[:, :NEIGHBORS]
+    distances = cosine_distances(features, near, shard(len(data)))  # (n, NEIGHBORS)
     coordinates = plane(features)
     del features  # by far the largest table
     every = [log_probs, *(full_pass(network, data).log_probs for network in others)]
@@ -42,7 +50,6 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     targets = probs if targets is None else targets
     targets = soft_labels(data.labels, method.num_classes).where(data.certain[:, None], targets)
     clean = clean.masked_fill(data.certain, 1.0)
-    given, neighbors = numpy(data.labels), numpy(gather_rows(near))
     nothing = np.full((3, 2), np.nan)
     fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
     return Evidence(
@@ -53,13 +60,20 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         loss=numpy(min_max(loss, known).where(known, torch.nan)),
         clean_prob=numpy(clean.where(known, torch.nan)),
         mixture=fitted,
-        neighbors=neighbors,
+        neighbors=numpy(gather_rows(near)),
         unlabelled=np.array(unlabelled, dtype=np.str_),
         certain=numpy(data.certain.nonzero()[:, 0]),
         distances=numpy(gather_rows(distances)),
         coordinates=numpy(coordinates),
-        joint=estimate_confusion(given, neighbors, method.num_classes).joint,
+        vote=numpy(gather_rows(vote.to(data.labels.device))),
+        joint=estimate_confusion(given, numpy(gather_rows(few)), method.num_classes).joint,
     )
+
+
+def voters(samples: int, classes: int) -> int:
+    """How many neighbours are asked what a sample looks like."""
+    wanted = min(VOTERS, samples // (2 * classes), VOTES // samples)
+    return min(max(CONFUSION, wanted), samples - 1)
 
 
 def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:

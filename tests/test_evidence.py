@@ -1,0 +1,45 @@
+"""What a trained method says of every label: who is asked, and how many."""
+
+import pytest
+import torch
+
+from mixnn import METHODS, Classifier, TrainData
+from mixnn.confusion import estimate_confusion, neighbor_vote
+from mixnn.train.evidence import CONFUSION, NEIGHBORS, collect_evidence, voters
+
+CLASSES = 3
+
+
+@pytest.fixture
+def evidence():
+    torch.manual_seed(0)
+    labels = torch.arange(150) % CLASSES
+    data = TrainData(torch.randn(150, 4) + 2 * torch.nn.functional.one_hot(labels, 4), labels, batch_size=16, seed=0)
+    network = Classifier(torch.nn.Identity(), 4, CLASSES, torch.zeros(4), torch.ones(4))
+    found = collect_evidence(METHODS["ce"](network, labels, CLASSES), data, [str(i) for i in range(150)])
+    z = torch.nn.functional.normalize(torch.cat(list(data.full_batches())))
+    near = (z @ z.T).fill_diagonal_(-2).argsort(1, descending=True).numpy()
+    return found, near
+
+
+def test_half_a_class_votes_of_what_the_neighbours_are(evidence):
+    found, near = evidence
+    assert voters(150, CLASSES) == 25
+    vote = neighbor_vote(found.given, near[:, :25], CLASSES)
+    assert found.vote == pytest.approx(vote, abs=1e-6)
+    assert (found.vote.argmax(1) == found.given).mean() > 0.8  # classes lie apart
+
+
+def test_few_neighbours_are_kept_and_tell_how_classes_are_labelled(evidence):
+    found, near = evidence
+    assert found.neighbors.shape == (150, NEIGHBORS)
+    assert (found.neighbors == near[:, :NEIGHBORS]).all()
+    assert found.joint == pytest.approx(estimate_confusion(found.given, near[:, :CONFUSION], CLASSES).joint)
+
+
+@pytest.mark.parametrize(
+    ("samples", "classes", "asked"),
+    [(10_000, 10, 200), (50_000, 100, 200), (3_385, 10, 169), (500, 100, 20), (8, 2, 7), (1_000_000, 14, 20)],
+)
+def test_how_many_are_asked(samples, classes, asked):
+    assert voters(samples, classes) == asked
