@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from mixnn.confusion import estimate_confusion, neighbor_vote
-from mixnn.issues import belief, issue_lines, judge, label_rows, neighbor_agreement, summary_figures, write_labels
+from mixnn.issues import (
+    belief,
+    closer_words,
+    issue_lines,
+    judge,
+    label_rows,
+    neighbor_agreement,
+    summary_figures,
+    write_labels,
+)
 from mixnn.run import Evidence, RunDirectory
 
 
@@ -31,7 +40,7 @@ def test_quality_is_what_bayes_says_of_the_given_label(evidence):
         return 1 - believed(power)[range(4), evidence.given].mean()
 
     likely = believed(min(np.geomspace(0.25, 32, 20_000), key=lambda power: abs(doubt(power) - 0.5)))
-    quality, labels, confidence, _, _ = judge(evidence)
+    quality, labels, confidence, *_ = judge(evidence)
     np.testing.assert_allclose(quality, likely[range(4), evidence.given], atol=2e-3)
     np.testing.assert_allclose(confidence, likely.max(1), atol=2e-3)
     assert quality.mean() == pytest.approx(0.5, abs=1e-3)
@@ -66,6 +75,17 @@ def test_equal_suspects_stay_in_order(evidence):
     assert judge(replace(evidence, **same)).order.tolist() == [0, 1, 2, 3]
 
 
+def test_look_closer_where_two_classes_tie_or_none_fits(evidence, classes):
+    doubtful = replace(evidence, joint=np.full((3, 3), 1 / 9))  # labels say nothing: looks alone count
+    vote = np.array([[0.45, 0.45, 0.1], [0.97, 0.02, 0.01], [0.34, 0.33, 0.33], [0.02, 0.95, 0.03]], dtype=np.float32)
+    verdicts = judge(replace(doubtful, vote=vote, probs=vote))
+    words = [closer_words(verdicts, classes, i) for i in range(4)]
+    assert set(words[0].split(" or ")) == {classes[0], classes[1]}
+    assert words[1:] == ["", "like no class", ""]
+    rows = list(label_rows(evidence, verdicts, classes, range(4)))
+    assert [row["look_closer"] for row in rows] == words
+
+
 def test_neighbor_agreement(evidence):
     assert neighbor_agreement(evidence).tolist() == [0.5, 0.0, 0.0, 0.0]
 
@@ -83,6 +103,7 @@ def test_rows_of_the_list(evidence, classes):
         "suggested_label": "dog",
         "suggested_confidence": judge(evidence).confidence[3],
         "neighbor_agreement": 0.0,
+        "look_closer": "",
     }
     assert [(row["predicted_label"], row["suggested_label"]) for row in rows[1:3]] == [("cat", "cat"), ("cat", "cat")]
 
@@ -94,7 +115,7 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     write_labels(run)
     assert run.labels.read_text(encoding="utf-8").splitlines()[0] == (
         "file_name,given_label,predicted_label,label_quality,is_label_issue,"
-        "clean_prob,suggested_label,suggested_confidence,neighbor_agreement"
+        "clean_prob,suggested_label,suggested_confidence,neighbor_agreement,look_closer"
     )
     rows = run.read_table(run.labels)
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]

@@ -22,9 +22,12 @@ COLUMNS = (  # of labels.csv
     "suggested_label",
     "suggested_confidence",
     "neighbor_agreement",
+    "look_closer",
 )
 VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
 LEAST = np.float32(1e-8)  # probability
+TIE = 0.5  # two classes tie where the second is believed at least so much of the first
+CLEAR, TIED, UNLIKE = range(3)  # whether a person should look closer, and why
 
 
 class Verdicts(NamedTuple):
@@ -36,6 +39,9 @@ class Verdicts(NamedTuple):
         confidence: (N,) how much is believed of that one, 0–1.
         issue: (N,) bool, held to be wrong: another label is likelier, also after what the given one says.
         order: (N,) rows in the order a person should look at them: issues first, by quality.
+        second: (N,) int64, the next likeliest label.
+        closer: (N,) TIED where that one is nearly as likely, UNLIKE where the sample looks like so many classes (more than
+            half of them, and than two) that it may be of none, CLEAR elsewhere.
     """
 
     quality: NDArray[np.float64]
@@ -43,6 +49,8 @@ class Verdicts(NamedTuple):
     confidence: NDArray[np.float64]
     issue: NDArray[np.bool_]
     order: NDArray[np.int64]
+    second: NDArray[np.int64]
+    closer: NDArray[np.int8]
 
 
 def belief(evidence: Evidence) -> NDArray[np.float32]:
@@ -59,15 +67,15 @@ def belief(evidence: Evidence) -> NDArray[np.float32]:
     return likely
 
 
-def posterior(evidence: Evidence) -> NDArray[np.float64]:
-    """What is held to be each sample's label, (N, C), rows sum to one: `belief`, and what its given label says.
+def posterior(evidence: Evidence, looks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What is held to be each sample's label, (N, C), rows sum to one: what it `looks` like, and what its label says.
 
     A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
     either; where labels are rarely wrong, much for itself. How frequent the classes are, and how many labels are
     wrong, neighbours say.
     """
     # Powers of small numbers: in float32 many of the worst would be zero, and equally bad.
-    likely, known = belief(evidence).astype(np.float64), evidence.given >= 0
+    likely, known = looks.astype(np.float64), evidence.given >= 0
     if known.any():
         joint = joint_of(evidence)
         equal = equalized(calibrated(likely, evidence.given, joint), np.flatnonzero(known))
@@ -90,12 +98,35 @@ def estimated_wrong(verdicts: Verdicts) -> float:
 
 def judge(evidence: Evidence) -> Verdicts:
     """Quality, suggestion and verdict for every label."""
-    likely = posterior(evidence)
+    looks = belief(evidence)
+    likely = posterior(evidence, looks)
     quality = likely[np.arange(len(likely)), evidence.given.clip(0)].astype(np.float64)
     quality[evidence.given < 0] = np.nan
     suggested = likely.argmax(1)
     issue = (suggested != evidence.given) & (evidence.given >= 0)
-    return Verdicts(quality, suggested, likely.max(1).astype(np.float64), issue, np.lexsort((quality, ~issue)))
+    confidence = likely.max(1)
+    likely[np.arange(len(likely)), suggested] = -1.0
+    second = likely.argmax(1)
+    closer = np.where(likely.max(1) >= TIE * confidence, TIED, CLEAR)
+    closer[spread(looks) > max(2.5, looks.shape[1] / 2)] = UNLIKE
+    return Verdicts(
+        quality, suggested, confidence, issue, np.lexsort((quality, ~issue)), second, closer.astype(np.int8)
+    )
+
+
+def spread(looks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Over how many classes a belief is spread, (N,) from 1 to C: the exponential of its entropy."""
+    entropy: NDArray[np.float64] = -(looks * np.log(looks.clip(LEAST))).sum(1)
+    return np.exp(entropy)
+
+
+def closer_words(verdicts: Verdicts, classes: list[str], sample: int) -> str:
+    """Why a person should look closer at a sample; nothing where there is no reason."""
+    if verdicts.closer[sample] == UNLIKE:
+        return "like no class"
+    if verdicts.closer[sample] == TIED:
+        return f"{classes[verdicts.suggested[sample]]} or {classes[verdicts.second[sample]]}"
+    return ""
 
 
 def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
@@ -125,6 +156,7 @@ def label_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str], sampl
             "suggested_label": classes[verdicts.suggested[i]],
             "suggested_confidence": verdicts.confidence[i],
             "neighbor_agreement": agreement[i],
+            "look_closer": closer_words(verdicts, classes, i),
         }
 
 

@@ -74,6 +74,8 @@ def samples(
             "row": column(rows, "u4"),
             "given": places(given[rows], words),
             "suggested": places(verdicts.suggested[rows], words),
+            "second": places(verdicts.second[rows], words),
+            "closer": column(verdicts.closer[rows], "u1"),
             "confidence": share(verdicts.confidence[rows]),
             "quality": share(verdicts.quality[rows]),
             "near": places(given[near[rows]], words),

@@ -55,6 +55,8 @@ const SAMPLES = (() => {
     row: column(numbers.row),
     given: column(numbers.given),
     suggested: column(numbers.suggested),
+    second: column(numbers.second),
+    closer: column(numbers.closer), // 0: no; 1: two classes tie; 2: like no class
     confidence: shares(numbers.confidence),
     quality: shares(numbers.quality),
     near: column(numbers.near),

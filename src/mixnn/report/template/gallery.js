@@ -121,9 +121,15 @@ function verdictText(i) {
   return `${{ accept: "accepted", keep: "kept", other: "changed" }[decision.decision]}: ${visible(corrected(i, decision))}`;
 }
 
+// Why a person should look closer, in words.
+function closerText(i) {
+  if (SAMPLES.closer[i] === 2) return "look closer: like no class";
+  return SAMPLES.closer[i] === 1 ? `look closer: ${label(SAMPLES.suggested[i])} or ${label(SAMPLES.second[i])}` : "";
+}
+
 function describe(i) {
   const given = SAMPLES.given[i] >= CLASSES ? "no label" : `given ${label(SAMPLES.given[i])}`;
-  return `${visible(SAMPLES.name(i))}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}. ${verdictText(i) || "Undecided"}`;
+  return `${visible(SAMPLES.name(i))}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}${closerText(i) && `, ${closerText(i)}`}. ${verdictText(i) || "Undecided"}`;
 }
 
 function actions(i) {
@@ -144,6 +150,7 @@ function card(i) {
     source ? el("img", { class: "picture", src: source, alt: "" }) : null,
     el("div", { class: "facts-of" },
       el("p", { class: "name", title: visible(SAMPLES.name(i)) }, named(SAMPLES.name(i))), labels,
+      closerText(i) ? el("p", { class: "closer" }, closerText(i)) : null,
       el("dl", {}, meter("confidence", SAMPLES.confidence[i], "confidence"), quality)),
     evidenceOf(i), actions(i), el("p", { class: "verdict" }, verdict));
   return el("li", { class: source ? "" : "bare" }, box);
