@@ -40,8 +40,8 @@ class Verdicts(NamedTuple):
         issue: (N,) bool, held to be wrong: another label is likelier, also after what the given one says.
         order: (N,) rows in the order a person should look at them: issues first, by quality.
         second: (N,) int64, the next likeliest label.
-        closer: (N,) TIED where that one is nearly as likely, UNLIKE where the sample looks like so many classes (more than
-            half of them, and than two) that it may be of none, CLEAR elsewhere.
+        closer: (N,) TIED where that one is nearly as likely, UNLIKE where the sample looks like so many classes (more
+            than half of them, and than two) that it may be of none, CLEAR elsewhere.
     """
 
     quality: NDArray[np.float64]
