@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from mixnn.confusion import calibrated, equalized, estimate_confusion, fit_transition, label_posterior, neighbor_vote
+from mixnn.confusion import (
+    calibrated,
+    equalized,
+    estimate_bounds,
+    estimate_confusion,
+    fit_transition,
+    label_posterior,
+    neighbor_vote,
+)
 from mixnn.data.noise import transition_matrix
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -40,6 +48,27 @@ def test_the_rate_and_the_matrix_are_found_again(kind, rate):
     assert np.abs(found.transition - matrix).sum(1).mean() / 2 < 0.08
     np.testing.assert_allclose(found.transition.sum(1), 1)
     np.testing.assert_allclose(found.joint.sum(1), np.bincount(true) / len(true), atol=0.02)
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("symmetric", 0.5), ("asymmetric", 0.4)])
+def test_bounds_enclose_the_estimate(kind, rate):
+    _, given, near, _ = noisy(kind, rate, n=2000, k=40)
+    found, bounds = estimate_confusion(given, near[:, :20], 10), estimate_bounds(given, near, 10)
+    low, high = bounds.rate
+    assert low < found.rate < high < low + 0.3
+    inside = (bounds.transition[0] <= found.transition) & (found.transition <= bounds.transition[1])
+    assert inside.mean() > 0.7
+    np.testing.assert_array_equal(estimate_bounds(given, near, 10).rate, bounds.rate)  # the same every time
+
+
+def test_bounds_without_labels_or_neighbours_say_that_none_is_wrong():
+    for given, near in (
+        (np.full(5, -1), np.ones((5, 3), np.int64)),
+        (np.zeros(5, np.int64), np.ones((5, 0), np.int64)),
+    ):
+        bounds = estimate_bounds(given, near, 3)
+        assert bounds.rate.tolist() == [0, 0]
+        np.testing.assert_array_equal(bounds.transition, [np.eye(3)] * 2)
 
 
 def test_labels_after_the_posterior_are_better_than_the_given_ones():

@@ -9,12 +9,15 @@ from mixnn.confusion import estimate_confusion, neighbor_vote
 from mixnn.issues import (
     belief,
     closer_words,
+    estimated_wrong,
     issue_lines,
     judge,
     label_rows,
     neighbor_agreement,
     summary_figures,
     write_labels,
+    wrong_between,
+    wrong_words,
 )
 from mixnn.run import Evidence, RunDirectory
 
@@ -70,7 +73,7 @@ def test_worst_first_has_the_issues_before_the_rest_each_by_quality(evidence):
 
 
 def test_equal_suspects_stay_in_order(evidence):
-    of_samples = {name: values for name, values in vars(evidence).items() if len(values) == len(evidence.names)}
+    of_samples = {name: values for name, values in vars(evidence).items() if np.shape(values)[:1] == (4,)}
     same = {name: np.repeat(values[1:2], 4, axis=0) for name, values in of_samples.items()}
     assert judge(replace(evidence, **same)).order.tolist() == [0, 1, 2, 3]
 
@@ -129,6 +132,15 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
         np.mean([1 - float(row["label_quality"]) for row in rows]), abs=1e-4
     )
     np.testing.assert_allclose(noise["transition"], evidence.joint / evidence.joint.sum(1, keepdims=True), atol=1e-4)
+
+
+def test_the_estimated_share_comes_with_what_other_estimates_say(evidence):
+    verdicts = judge(evidence)
+    share = estimated_wrong(verdicts)
+    assert wrong_words(evidence, verdicts) == f"{share:.0%}"  # a run of before has no others
+    bounded = replace(evidence, rate_bounds=np.array([0.1, 0.3]), transition_bounds=np.zeros((2, 3, 3)))
+    assert wrong_between(bounded, verdicts) == (0.1, max(0.3, share))
+    assert wrong_words(bounded, verdicts) == f"{share:.0%} (10 to {max(0.3, share):.0%})"
 
 
 @pytest.fixture

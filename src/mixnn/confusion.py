@@ -17,6 +17,7 @@ SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 STEPS = 40  # of expectation maximisation
 POWERS, BISECTIONS = (0.25, 32.0), 12  # of what a sample looks like
 CELLS = 500_000  # rows × classes that are looked at, evenly spread over the samples
+HOODS, RESAMPLES, FEW_STEPS = (5, 10, 20, 40), 5, 10  # neighbourhoods and resamples that an estimate is tried on
 PRIOR = 5.0  # right labels of each class that nobody saw: a rare class is believed until much speaks against it
 
 
@@ -42,6 +43,18 @@ class Confusion(NamedTuple):
         return float(1 - np.trace(self.joint))
 
 
+class Bounds(NamedTuple):
+    """Between which values an estimate stays when it is made in other ways.
+
+    Attributes:
+        rate: (2,), low and high, of the share of wrong labels.
+        transition: (2, C, C), low and high, of T.
+    """
+
+    rate: Shares
+    transition: Shares
+
+
 def neighbor_vote(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Shares:
     """What the labels of the neighbours say: (n, C), rows sum to one, none is zero.
 
@@ -61,20 +74,22 @@ def neighbor_vote(given: NDArray[np.int64], neighbors: NDArray[np.int64], classe
     return normalized(counts / share / classes + 0.5)  # half a vote for every class
 
 
-def estimate_confusion(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Confusion:
+def estimate_confusion(
+    given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int, *, cells: int = CELLS
+) -> Confusion:
     """T by expectation maximisation, and π, with the sharpness under which the labels are likeliest.
 
     Args:
         given: (N,) labels; those below 0 are unknown and do not count.
         neighbors: (N, K), nearest samples in feature space.
         classes: C.
+        cells: rows × classes to look at, at most.
 
     Without a label or a neighbour there is nothing to learn: no label is wrong then.
     """
-    known = np.flatnonzero(given >= 0)
+    known = some_known(given, classes, cells)
     if len(known) == 0 or neighbors.shape[1] == 0:
         return Confusion(np.eye(classes) / classes, 1.0)
-    known = known[:: -(-len(known) * classes // CELLS)]
     y, vote = given[known], neighbor_vote(given, neighbors[known], classes)
     best, likeliest = Confusion(np.eye(classes) / classes, 1.0), -np.inf
     for sharpness in SHARPNESS:
@@ -86,15 +101,51 @@ def estimate_confusion(given: NDArray[np.int64], neighbors: NDArray[np.int64], c
     return best
 
 
-def fit_transition(likely: Shares, labels: NDArray[np.int64]) -> tuple[Shares, float]:
+def estimate_bounds(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Bounds:
+    """The middle 90 % of estimates from samples drawn anew, by fewer and by more neighbours.
+
+    Chance alone would give far too narrow bounds: few neighbours take hard samples for wrong labels, many overlook
+    wrong labels, and nobody knows which is worse here.
+
+    Args:
+        given, neighbors, classes: see `estimate_confusion`; up to 40 neighbours are looked at.
+    """
+    known = some_known(given, classes, CELLS // 5)  # a fifth takes a fifth of the time, and is a little less narrow
+    if len(known) == 0 or neighbors.shape[1] == 0:
+        return Bounds(np.zeros(2), np.stack([np.eye(classes)] * 2))
+    rates, transitions, y = [], [], given[known]
+    random = np.random.default_rng(0)
+    for hood in sorted({min(size, neighbors.shape[1]) for size in HOODS}):
+        whole = estimate_confusion(given, neighbors[:, :hood], classes, cells=CELLS // 5)
+        likely = normalized(neighbor_vote(given, neighbors[known, :hood], classes) ** whole.sharpness)
+        for _ in range(RESAMPLES):
+            drawn = random.integers(0, len(known), len(known))
+            transition, _ = fit_transition(likely[drawn], y[drawn], start=whole.transition, steps=FEW_STEPS)
+            share = label_posterior(likely[drawn], y[drawn], transition).mean(0)  # π
+            rates.append(1 - (share * transition.diagonal()).sum())
+            transitions.append(transition)
+    low_high = [0.05, 0.95]
+    return Bounds(np.quantile(rates, low_high), np.quantile(transitions, low_high, axis=0))
+
+
+def some_known(given: NDArray[np.int64], classes: int, cells: int) -> NDArray[np.int64]:
+    """Rows that have a label, evenly spread, at most `cells` rows × classes."""
+    known = np.flatnonzero(given >= 0)
+    return known[:: max(1, -(-len(known) * classes // cells))]
+
+
+def fit_transition(
+    likely: Shares, labels: NDArray[np.int64], *, start: Shares | None = None, steps: int = STEPS
+) -> tuple[Shares, float]:
     """T (C, C) under which `labels` (n,) are likeliest, and the mean of their log-likelihoods.
 
     Args:
         likely: (n, C), how probably a sample is of each class, by whoever does not know its label.
+        start: T to begin with; mostly right labels where None.
     """
     classes = likely.shape[1]
-    transition = 0.7 * np.eye(classes) + 0.3 / classes
-    for _ in range(STEPS):
+    transition = 0.7 * np.eye(classes) + 0.3 / classes if start is None else start
+    for _ in range(steps):
         q = label_posterior(likely, labels, transition)  # (n, C)
         counts = [np.bincount(labels, weights=one, minlength=classes) for one in q.T]  # of each class, by label
         transition = normalized(np.stack(counts) + PRIOR * np.eye(classes))

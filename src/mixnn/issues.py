@@ -96,6 +96,20 @@ def estimated_wrong(verdicts: Verdicts) -> float:
     return float(1 - verdicts.quality[known].mean()) if known.any() else 0.0
 
 
+def wrong_between(evidence: Evidence, verdicts: Verdicts) -> tuple[float, float]:
+    """What other estimates of that share lie between; itself where a run has no others."""
+    here = estimated_wrong(verdicts)
+    others = [here] if evidence.rate_bounds is None else evidence.rate_bounds.tolist()
+    return min(here, *others), max(here, *others)
+
+
+def wrong_words(evidence: Evidence, verdicts: Verdicts) -> str:
+    """The estimated share of wrong labels in words, such as "34% (27 to 38%)"."""
+    low, high = wrong_between(evidence, verdicts)
+    between = f" ({100 * low:.0f} to {high:.0%})" if evidence.rate_bounds is not None else ""
+    return f"{estimated_wrong(verdicts):.0%}{between}"
+
+
 def judge(evidence: Evidence) -> Verdicts:
     """Quality, suggestion and verdict for every label."""
     looks = belief(evidence)
@@ -174,13 +188,16 @@ def label_noise(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> R
     known = evidence.given >= 0
     counts = np.bincount(evidence.given[known], minlength=len(classes))
     flagged = np.bincount(evidence.given[verdicts.issue], minlength=len(classes))
+    bounds = evidence.transition_bounds
     return {
         "labels": int(known.sum()),
         "flagged": int(verdicts.issue.sum()),
         "estimated_wrong": round(estimated_wrong(verdicts), 4),
+        "estimated_wrong_between": [round(end, 4) for end in wrong_between(evidence, verdicts)],
         "classes": classes,
         "flagged_by_class": (flagged / counts.clip(1)).round(4).tolist(),
         "transition": normalized(joint_of(evidence)).round(4).tolist(),  # [right label][given label]
+        **({} if bounds is None else {"transition_between": bounds.round(4).tolist()}),  # [low, high] of the same
     }
 
 

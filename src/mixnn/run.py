@@ -71,6 +71,8 @@ class Evidence:
             None in runs written before.
         joint: (C, C) float64, sums to one: the share of samples of each class that are labelled as each, as estimated;
             None in runs written before.
+        rate_bounds: (2,) float64, between which shares of wrong labels other estimates lie; None as before.
+        transition_bounds: (2, C, C) float64, the same of how the classes are labelled; None as before.
     """
 
     names: NDArray[np.str_]
@@ -87,6 +89,8 @@ class Evidence:
     coordinates: NDArray[np.float32] | None = None
     vote: NDArray[np.float32] | None = None
     joint: NDArray[np.floating] | None = None
+    rate_bounds: NDArray[np.floating] | None = None
+    transition_bounds: NDArray[np.floating] | None = None
 
 
 class RunDirectory:

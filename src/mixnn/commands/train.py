@@ -15,7 +15,7 @@ from typing import Any
 from mixnn.commands.parsing import Parser, underscored
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
-from mixnn.issues import estimated_wrong, issue_lines, judge
+from mixnn.issues import issue_lines, judge, wrong_words
 from mixnn.run import RunDirectory, read_yaml
 
 RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for field in fields(TrainOptions))}
@@ -158,7 +158,7 @@ def summary(run: RunDirectory) -> str:
             f"best epoch {best:.2%} (epoch {accuracies.index(best) + 1})"
         )
     likeliest = verdicts.order[: min(SHOWN, issues)].tolist()
-    about = f"; about {estimated_wrong(verdicts):.0%} are estimated to be wrong"
+    about = f"; about {wrong_words(evidence, verdicts)} are estimated to be wrong"
     lines.append(
         f"label issues: {issues:,} of {samples:,} ({issues / samples:.1%}){about}{', the likeliest:' if issues else ''}"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mixnn.issues import Verdicts, estimated_wrong
+from mixnn.issues import Verdicts, estimated_wrong, wrong_words
 from mixnn.report.columns import name_html
 from mixnn.report.content import pairs
 from mixnn.run import Evidence, RunDirectory
@@ -46,7 +46,7 @@ def sentences(
         lead = "<strong>The model is not sure enough to tell wrong labels: train longer.</strong> "
     yield (
         f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong; "
-        f"counting every doubt, about {estimated_wrong(verdicts):.0%} are estimated to be."
+        f"counting every doubt, about {wrong_words(evidence, verdicts)} are estimated to be."
     )
     confused = [
         f"{name_html(classes[given])} that should be {name_html(classes[suggested])} ({count:,})"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from mixnn.confusion import estimate_confusion, neighbor_vote
+from mixnn.confusion import HOODS, estimate_bounds, estimate_confusion, neighbor_vote
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
@@ -36,7 +36,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     )  # (n, K), of this rank
     given = numpy(data.labels)
     vote = torch.from_numpy(neighbor_vote(given, numpy(near), method.num_classes)).float()  # (n, C)
-    few = near[:, :CONFUSION].clone()  # so that the rest can go
+    few = near[:, : max(HOODS)].clone()  # so that the rest can go
     near = few[:, :NEIGHBORS]
     distances = cosine_distances(features, near, shard(len(data)))  # (n, NEIGHBORS)
     coordinates = plane(features)
@@ -50,6 +50,8 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     targets = probs if targets is None else targets
     targets = soft_labels(data.labels, method.num_classes).where(data.certain[:, None], targets)
     clean = clean.masked_fill(data.certain, 1.0)
+    few = numpy(gather_rows(few))
+    bounds = estimate_bounds(given, few, method.num_classes)
     nothing = np.full((3, 2), np.nan)
     fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
     return Evidence(
@@ -66,7 +68,9 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         distances=numpy(gather_rows(distances)),
         coordinates=numpy(coordinates),
         vote=numpy(gather_rows(vote.to(data.labels.device))),
-        joint=estimate_confusion(given, numpy(gather_rows(few)), method.num_classes).joint,
+        joint=estimate_confusion(given, few[:, :CONFUSION], method.num_classes).joint,
+        rate_bounds=bounds.rate,
+        transition_bounds=bounds.transition,
     )
 
 
