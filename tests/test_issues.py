@@ -82,11 +82,22 @@ def test_look_closer_where_two_classes_tie_or_none_fits(evidence, classes):
     doubtful = replace(evidence, joint=np.full((3, 3), 1 / 9))  # labels say nothing: looks alone count
     vote = np.array([[0.45, 0.45, 0.1], [0.97, 0.02, 0.01], [0.34, 0.33, 0.33], [0.02, 0.95, 0.03]], dtype=np.float32)
     verdicts = judge(replace(doubtful, vote=vote, probs=vote))
-    words = [closer_words(verdicts, classes, i) for i in range(4)]
+    words = [closer_words(evidence, verdicts, classes, i) for i in range(4)]
     assert words[0] == f"{classes[verdicts.suggested[0]]} or {classes[verdicts.second[0]]}"
     assert words[1:] == ["", "like no class", ""]
     rows = list(label_rows(evidence, verdicts, classes, range(4)))
     assert [row["look_closer"] for row in rows] == words
+
+
+def test_the_same_picture_under_two_labels_is_named(evidence, classes):
+    twins = np.array([[0, 1], [0, 2]])  # 0 and 2 have the same label
+    found = replace(evidence, twins=twins)
+    verdicts = judge(found)
+    assert verdicts.twin.tolist() == [1, 0, -1, -1]
+    words = [closer_words(found, verdicts, classes, i) for i in range(2)]
+    assert words == ["same picture as sub/b.png, labelled dog", "same picture as a.png, labelled cat"]
+    unlabelled = replace(found, given=np.array([-1, 1, 0, 2]))
+    assert (judge(unlabelled).twin == -1).all()
 
 
 def test_neighbor_agreement(evidence):

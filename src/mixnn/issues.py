@@ -27,7 +27,7 @@ COLUMNS = (  # of labels.csv
 VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
 LEAST = np.float32(1e-8)  # probability
 TIE = 0.5  # two classes tie where the second is believed at least so much of the first
-CLEAR, TIED, UNLIKE = range(3)  # whether a person should look closer, and why
+CLEAR, TIED, UNLIKE, CONFLICT = range(4)  # whether a person should look closer, and why
 
 
 class Verdicts(NamedTuple):
@@ -41,7 +41,9 @@ class Verdicts(NamedTuple):
         order: (N,) rows in the order a person should look at them: issues first, by quality.
         second: (N,) int64, the next likeliest label.
         closer: (N,) TIED where that one is nearly as likely, UNLIKE where the sample looks like so many classes (more
-            than half of them, and than two) that it may be of none, CLEAR elsewhere.
+            than half of them, and than two) that it may be of none, CONFLICT where the same picture comes again with
+            another label, CLEAR elsewhere.
+        twin: (N,) int64, a row with the same picture and another label; -1 where there is none.
     """
 
     quality: NDArray[np.float64]
@@ -51,6 +53,7 @@ class Verdicts(NamedTuple):
     order: NDArray[np.int64]
     second: NDArray[np.int64]
     closer: NDArray[np.int8]
+    twin: NDArray[np.int64]
 
 
 def belief(evidence: Evidence) -> NDArray[np.float32]:
@@ -123,9 +126,19 @@ def judge(evidence: Evidence) -> Verdicts:
     second = likely.argmax(1)
     closer = np.where(likely.max(1) >= TIE * confidence, TIED, CLEAR)
     closer[spread(looks) > max(2.5, looks.shape[1] / 2)] = UNLIKE
-    return Verdicts(
-        quality, suggested, confidence, issue, np.lexsort((quality, ~issue)), second, closer.astype(np.int8)
-    )
+    twin = conflicting(evidence)
+    closer[twin >= 0] = CONFLICT
+    order = np.lexsort((quality, ~issue))
+    return Verdicts(quality, suggested, confidence, issue, order, second, closer.astype(np.int8), twin)
+
+
+def conflicting(evidence: Evidence) -> NDArray[np.int64]:
+    """For each sample a row that shows the same picture under another label, (N,); -1 where there is none."""
+    found = np.full(len(evidence.given), -1)
+    labels = evidence.given[evidence.twins]  # (M, 2)
+    for one, other in evidence.twins[(labels[:, 0] != labels[:, 1]) & (labels >= 0).all(1)].tolist():
+        found[one], found[other] = other, one
+    return found
 
 
 def spread(looks: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -134,8 +147,10 @@ def spread(looks: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.exp(entropy)
 
 
-def closer_words(verdicts: Verdicts, classes: list[str], sample: int) -> str:
+def closer_words(evidence: Evidence, verdicts: Verdicts, classes: list[str], sample: int) -> str:
     """Why a person should look closer at a sample; nothing where there is no reason."""
+    if (twin := verdicts.twin[sample]) >= 0:
+        return f"same picture as {evidence.names[twin]}, labelled {classes[evidence.given[twin]]}"
     if verdicts.closer[sample] == UNLIKE:
         return "like no class"
     if verdicts.closer[sample] == TIED:
@@ -170,7 +185,7 @@ def label_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str], sampl
             "suggested_label": classes[verdicts.suggested[i]],
             "suggested_confidence": verdicts.confidence[i],
             "neighbor_agreement": agreement[i],
-            "look_closer": closer_words(verdicts, classes, i),
+            "look_closer": closer_words(evidence, verdicts, classes, i),
         }
 
 

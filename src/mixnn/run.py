@@ -71,6 +71,7 @@ class Evidence:
             None in runs written before.
         joint: (C, C) float64, sums to one: the share of samples of each class that are labelled as each, as estimated;
             None in runs written before.
+        twins: int64 (M, 2), pairs of rows that show the same picture.
         rate_bounds: (2,) float64, between which shares of wrong labels other estimates lie; None as before.
         transition_bounds: (2, C, C) float64, the same of how the classes are labelled; None as before.
     """
@@ -85,6 +86,7 @@ class Evidence:
     neighbors: NDArray[np.int64]
     unlabelled: NDArray[np.str_]
     certain: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    twins: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     distances: NDArray[np.float32] | None = None
     coordinates: NDArray[np.float32] | None = None
     vote: NDArray[np.float32] | None = None

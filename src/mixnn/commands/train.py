@@ -163,6 +163,9 @@ def summary(run: RunDirectory) -> str:
         f"label issues: {issues:,} of {samples:,} ({issues / samples:.1%}){about}{', the likeliest:' if issues else ''}"
     )
     lines += issue_lines(evidence, verdicts, run.read_classes(), likeliest)
+    twice = int((verdicts.twin >= 0).sum())
+    if twice:
+        lines.append(f"the same picture under two labels: {twice:,} samples (look_closer in labels.csv)")
     unlabelled = int((evidence.given < 0).sum())
     if unlabelled:
         lines.append(f"without a label: {unlabelled:,}, each with a suggestion in labels.csv")

@@ -68,7 +68,9 @@ def samples(
     sizes = np.cumsum([len(pictures[row]) for row in with_picture], dtype=np.int64)
     with_picture = with_picture[: int(np.searchsorted(sizes, PICTURE_BYTES, "right"))]
     files = [pictures[row] for row in with_picture]
+    conflicts = [row for row in rows.tolist() if verdicts.twin[row] >= 0]
     return {
+        "twins": [[int(place[row]), *named(evidence, verdicts.twin[row])] for row in conflicts],
         "groups": {name: len(part) for name, part in shown._asdict().items()},
         "samples": {
             "row": column(rows, "u4"),
@@ -90,6 +92,11 @@ def samples(
             "bytes": column(np.frombuffer(b"".join(files), dtype=np.uint8), "u1"),
         },
     }
+
+
+def named(evidence: Evidence, row: int) -> tuple[str, int]:
+    """A sample that may not be among those shown: its name, and its given label."""
+    return str(evidence.names[row]), int(evidence.given[row])
 
 
 def plane(points: NDArray[np.float32], index: NDArray[np.int64]) -> dict[str, Any]:

@@ -63,6 +63,9 @@ def sentences(
             f"best was epoch {accuracies.index(best) + 1} with {percent(best)}. Where labels of that part are wrong, a "
             "right prediction counts as a mistake."
         )
+    twice = int((verdicts.twin >= 0).sum())
+    if twice:
+        yield f"{twice:,} labels are at odds with that of another sample which shows the same picture."
     unlabelled = int((evidence.given < 0).sum())
     if unlabelled:
         yield f"{unlabelled:,} samples have no label; each has a suggestion."

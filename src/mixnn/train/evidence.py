@@ -18,6 +18,7 @@ from mixnn.methods.base import Method
 from mixnn.neighbors import nearest_neighbors
 from mixnn.passes import full_pass
 from mixnn.run import Evidence
+from mixnn.train.twins import find_twins
 
 NEIGHBORS = 10  # nearest samples that are kept, and shown
 CONFUSION = 20  # of the neighbours, who tell how classes are labelled: more know less of it, fewer vary
@@ -50,7 +51,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     targets = probs if targets is None else targets
     targets = soft_labels(data.labels, method.num_classes).where(data.certain[:, None], targets)
     clean = clean.masked_fill(data.certain, 1.0)
-    few = numpy(gather_rows(few))
+    few, near, distances = numpy(gather_rows(few)), gather_rows(near), gather_rows(distances)
     bounds = estimate_bounds(given, few, method.num_classes)
     nothing = np.full((3, 2), np.nan)
     fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
@@ -62,10 +63,11 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         loss=numpy(min_max(loss, known).where(known, torch.nan)),
         clean_prob=numpy(clean.where(known, torch.nan)),
         mixture=fitted,
-        neighbors=numpy(gather_rows(near)),
+        neighbors=numpy(near),
         unlabelled=np.array(unlabelled, dtype=np.str_),
         certain=numpy(data.certain.nonzero()[:, 0]),
-        distances=numpy(gather_rows(distances)),
+        distances=numpy(distances),
+        twins=numpy(find_twins(data, near, distances)),
         coordinates=numpy(coordinates),
         vote=numpy(gather_rows(vote.to(data.labels.device))),
         joint=estimate_confusion(given, few[:, :CONFUSION], method.num_classes).joint,

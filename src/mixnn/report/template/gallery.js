@@ -123,6 +123,8 @@ function verdictText(i) {
 
 // Why a person should look closer, in words.
 function closerText(i) {
+  const twin = TWINS.get(i);
+  if (twin) return `look closer: same picture as ${visible(twin.name)}, labelled ${label(twin.given)}`;
   if (SAMPLES.closer[i] === 2) return "look closer: like no class";
   return SAMPLES.closer[i] === 1 ? `look closer: ${label(SAMPLES.suggested[i])} or ${label(SAMPLES.second[i])}` : "";
 }
