@@ -10,7 +10,7 @@ from mixnn.data.batch import as_input
 from mixnn.data.train_data import TrainData
 
 NEAR = 0.4  # of the median distance of a nearest neighbour: no farther apart are twins in feature space
-ALIKE = 0.97  # correlation of both pictures at 8 × 8 pixels: all 12 such pairs of 10 000 CIFAR-10 images looked the same
+ALIKE = 0.97  # correlation at 8 × 8 pixels: all 12 such pairs among 10 000 CIFAR-10 images looked the same
 SAME = 1e-6  # distance of embeddings that are equal but for rounding
 MOST = 20_000  # pairs that are looked at, the nearest first
 
