@@ -5,7 +5,7 @@ import torch
 
 from mixnn import METHODS, Classifier, TrainData
 from mixnn.confusion import estimate_confusion, neighbor_vote
-from mixnn.train.evidence import CONFUSION, NEIGHBORS, collect_evidence, voters
+from mixnn.train.evidence import NEIGHBORS, close, collect_evidence, voters
 
 CLASSES = 3
 
@@ -34,12 +34,21 @@ def test_few_neighbours_are_kept_and_tell_how_classes_are_labelled(evidence):
     found, near = evidence
     assert found.neighbors.shape == (150, NEIGHBORS)
     assert (found.neighbors == near[:, :NEIGHBORS]).all()
-    assert found.joint == pytest.approx(estimate_confusion(found.given, near[:, :CONFUSION], CLASSES).joint)
+    assert found.joint == pytest.approx(estimate_confusion(found.given, near[:, :10], CLASSES).joint)
 
 
 @pytest.mark.parametrize(
-    ("samples", "classes", "asked"),
-    [(10_000, 10, 200), (50_000, 100, 200), (3_385, 10, 169), (500, 100, 20), (8, 2, 7), (1_000_000, 14, 20)],
+    ("samples", "classes", "looks", "labels"),
+    [
+        (10_000, 10, 200, 20),
+        (50_000, 100, 200, 10),
+        (3_385, 10, 169, 10),
+        (7_500, 10, 200, 15),
+        (500, 100, 20, 10),
+        (8, 2, 7, 10),
+        (1_000_000, 14, 20, 20),
+    ],
 )
-def test_how_many_are_asked(samples, classes, asked):
-    assert voters(samples, classes) == asked
+def test_how_many_are_asked(samples, classes, looks, labels):
+    assert voters(samples, classes) == looks
+    assert close(samples, classes) == labels

@@ -21,7 +21,7 @@ from mixnn.run import Evidence
 from mixnn.train.twins import find_twins
 
 NEIGHBORS = 10  # nearest samples that are kept, and shown
-CONFUSION = 20  # of the neighbours, who tell how classes are labelled: more know less of it, fewer vary
+CONFUSION = (10, 20)  # neighbours, at least and at most, who tell how classes are labelled
 VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; half a class where classes are smaller
 VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
 PART = 2**22  # values of the features put into float64 at a time
@@ -70,7 +70,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         twins=numpy(find_twins(data, near, distances)),
         coordinates=numpy(coordinates),
         vote=numpy(gather_rows(vote.to(data.labels.device))),
-        joint=estimate_confusion(given, few[:, :CONFUSION], method.num_classes).joint,
+        joint=estimate_confusion(given, few[:, : close(len(data), method.num_classes)], method.num_classes).joint,
         rate_bounds=bounds.rate,
         transition_bounds=bounds.transition,
     )
@@ -79,7 +79,13 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
 def voters(samples: int, classes: int) -> int:
     """How many neighbours are asked what a sample looks like."""
     wanted = min(VOTERS, samples // (2 * classes), VOTES // samples)
-    return min(max(CONFUSION, wanted), samples - 1)
+    return min(max(*CONFUSION, wanted), samples - 1)
+
+
+def close(samples: int, classes: int) -> int:
+    """How many neighbours are asked how the classes are labelled: few know most of the sample, but differ by chance."""
+    few, many = CONFUSION
+    return min(max(few, samples // (50 * classes)), many)
 
 
 def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:
