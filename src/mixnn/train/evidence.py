@@ -24,6 +24,7 @@ NEIGHBORS = 10  # nearest samples that are kept, and shown
 CONFUSION = (10, 20)  # neighbours, at least and at most, who tell how classes are labelled
 VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; half a class where classes are smaller
 VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
+ROWS = 100_000  # whose votes are counted at a time
 PART = 2**22  # values of the features put into float64 at a time
 
 
@@ -36,7 +37,8 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         features, voters(len(data), method.num_classes), rows=shard(len(data)), metric="cosine"
     )  # (n, K), of this rank
     given = numpy(data.labels)
-    vote = torch.from_numpy(neighbor_vote(given, numpy(near), method.num_classes)).float()  # (n, C)
+    votes = (neighbor_vote(given, numpy(part), method.num_classes) for part in near.split(ROWS))  # in 64 bits
+    vote = torch.cat([torch.from_numpy(part).float() for part in votes])  # (n, C)
     few = near[:, : max(HOODS)].clone()  # so that the rest can go
     near = few[:, :NEIGHBORS]
     distances = cosine_distances(features, near, shard(len(data)))  # (n, NEIGHBORS)
