@@ -104,7 +104,7 @@ def compare(given: argparse.Namespace, noise: str, seed: int) -> dict[str, Any]:
         "epochs": given.epochs,
         "samples": len(labels),
         "wrong": float((labels != true).mean()),
-        "noise_hash": (loaded.noise_record or {}).get("hash"),
+        "noise_hash": (loaded.noise_record or {}).get("labels_sha256"),
         "rows": rows,
         "environment": about,
     }
