@@ -40,4 +40,6 @@ def evidence() -> Evidence:
         coordinates=np.array([[0, 0], [1, 0], [0.5, 2], [-1, 1]], dtype=np.float32),
         vote=np.array(vote, dtype=np.float32),
         joint=np.array([[0.3, 0.2, 0.05], [0.1, 0.15, 0.05], [0.05, 0.05, 0.05]]),
+        rate_bounds=np.array([0.4, 0.6]),
+        transition_bounds=np.array([np.eye(3) / 2, np.ones((3, 3))]),
     )

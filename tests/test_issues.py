@@ -142,13 +142,15 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     assert noise["estimated_wrong"] == pytest.approx(
         np.mean([1 - float(row["label_quality"]) for row in rows]), abs=1e-4
     )
+    assert noise["estimated_wrong_between"] == [0.4, 0.6]
+    assert noise["transition_between"][1] == [[1, 1, 1]] * 3
     np.testing.assert_allclose(noise["transition"], evidence.joint / evidence.joint.sum(1, keepdims=True), atol=1e-4)
 
 
 def test_the_estimated_share_comes_with_what_other_estimates_say(evidence):
     verdicts = judge(evidence)
     share = estimated_wrong(verdicts)
-    assert wrong_words(evidence, verdicts) == f"{share:.0%}"  # a run of before has no others
+    assert wrong_words(replace(evidence, rate_bounds=None), verdicts) == f"{share:.0%}"  # a run of before has no others
     bounded = replace(evidence, rate_bounds=np.array([0.1, 0.3]), transition_bounds=np.zeros((2, 3, 3)))
     assert wrong_between(bounded, verdicts) == (0.1, max(0.3, share))
     assert wrong_words(bounded, verdicts) == f"{share:.0%} (10 to {max(0.3, share):.0%})"
