@@ -1,6 +1,7 @@
 """Run directories made up for reports: every size and every name, without training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,11 @@ def write_run(
 
 
 def hostile_run(path: Path) -> RunDirectory:
-    """Forty samples with names and classes that would break a careless page; every label wrong but few."""
+    """Forty samples with names and classes that would break a careless page; every label wrong but few.
+
+    Each of the hostile names shows the same picture as the next sample.
+    """
     names = HOSTILE_FILES + [f"plain/{i:02d}.png" for i in range(40 - len(HOSTILE_FILES))]
-    return write_run(path, made_up(40, len(HOSTILE_CLASSES), noise=0.9, names=names), HOSTILE_CLASSES)
+    twins = np.array([[2 * i, 2 * i + 1] for i in range(len(HOSTILE_FILES) // 2)])
+    evidence = replace(made_up(40, len(HOSTILE_CLASSES), noise=0.9, names=names), twins=twins)
+    return write_run(path, evidence, HOSTILE_CLASSES)

@@ -100,6 +100,19 @@ def test_another_report_has_its_own_decisions(page: Page, run: RunDirectory, hos
     assert page.text("#counter").startswith("1 of ")
 
 
+def test_the_same_picture_under_another_label_is_named_as_text(page: Page, hostile: RunDirectory) -> None:
+    evidence = hostile.read_evidence()
+    verdicts = judge(evidence)
+    page.open(hostile.report)
+    drawn = verdicts.order[: len(page.texts("article"))]
+    conflicts = drawn[verdicts.twin[drawn] >= 0]
+    said = [line for line in page.texts(".closer") if line.startswith("look closer: same picture as ")]
+    assert len(said) == len(conflicts) > 1
+    for row, line in zip(conflicts, said, strict=True):
+        twin = verdicts.twin[row]
+        assert line.endswith(f", labelled {HOSTILE_CLASSES[evidence.given[twin]]}")
+
+
 def test_another_class_by_digit_and_by_name(page: Page, run: RunDirectory) -> None:
     expected = suspects(run)
     page.keys("j")
