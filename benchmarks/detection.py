@@ -40,6 +40,7 @@ from mixnn.assemble import build_method, build_optimizer, with_defaults
 from mixnn.bench.suites import SMALL
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.environment import environment
+from mixnn.errors import InputError
 from mixnn.issues import judge, neighbor_agreement
 from mixnn.loading import Loaded, load
 from mixnn.methods.base import Method
@@ -68,9 +69,12 @@ class Found(NamedTuple):
 
 
 def run(given: argparse.Namespace) -> None:
+    noises = given.noise or CIFAR
+    if given.human is None and any(noise.startswith("human:") for noise in noises):
+        raise InputError("human labels need --human FILE, CIFAR-10N's label file; or leave them away with --noise")
     given.out.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:
-        for noise in given.noise or CIFAR:
+        for noise in noises:
             path = given.out / f"{given.source.partition(':')[0]}-{noise.replace(':', '-')}_{seed}.json"
             if path.exists():
                 continue
@@ -195,6 +199,8 @@ def figures(found: Found, labels: NDArray[np.int64], true: NDArray[np.int64]) ->
 def table(given: argparse.Namespace) -> None:
     """Markdown of all files: mean ± deviation over seeds; and the picture."""
     results = [json.loads(path.read_text()) for path in sorted(given.results.glob("*.json"))]
+    if not results:
+        raise InputError(f"{given.results} holds no results (*.json): give the --out of `detection.py run`")
     columns = list(dict.fromkeys((result["source"], result["noise"]) for result in results))
     rows = list(dict.fromkeys(row for result in results for row in result["rows"]))
     there: Callable[[tuple[str, str], str, str], list[float]] = lambda column, row, key: [  # noqa: E731
@@ -254,7 +260,10 @@ def main() -> None:
     showing.add_argument("--picture", type=Path)
     showing.set_defaults(do=table)
     given = parser.parse_args()
-    given.do(given)
+    try:
+        given.do(given)
+    except InputError as error:
+        raise SystemExit(f"detection.py: {error}") from error
 
 
 if __name__ == "__main__":
