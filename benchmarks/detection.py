@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -203,11 +203,11 @@ def table(given: argparse.Namespace) -> None:
         raise InputError(f"{given.results} holds no results (*.json): give the --out of `detection.py run`")
     columns = list(dict.fromkeys((result["source"], result["noise"]) for result in results))
     rows = list(dict.fromkeys(row for result in results for row in result["rows"]))
-    there: Callable[[tuple[str, str], str, str], list[float]] = lambda column, row, key: [  # noqa: E731
-        result["rows"][row][key]
-        for result in results
-        if (result["source"], result["noise"]) == column and row in result["rows"]
-    ]
+
+    def there(column: tuple[str, str], row: str, key: str) -> list[float]:
+        of_column = [result["rows"] for result in results if (result["source"], result["noise"]) == column]
+        return [found[row][key] for found in of_column if row in found]
+
     for key in ("ap", "auc", "precision", "suggestion", "right", "seconds"):
         print(f"\n**{key}**\n")
         print("| | " + " | ".join(" ".join(column) for column in columns) + " |")

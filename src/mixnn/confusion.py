@@ -188,10 +188,9 @@ def calibrated(likely: Shares, labels: NDArray[np.int64], joint: Shares) -> Shar
         labels: (N,), below 0 where nobody knows.
         joint: J (C, C), see `Confusion`.
     """
-    known = np.flatnonzero(labels >= 0)
+    known = some_known(labels, likely.shape[1], CELLS)
     if len(known) == 0:
         return likely
-    known = known[:: -(-likely.size // CELLS)]
     seen, y = likely[known], labels[known]
     low, high = POWERS
     for _ in range(BISECTIONS):

@@ -27,7 +27,7 @@ COLUMNS = (  # of labels.csv
 VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
 LEAST = np.float32(1e-8)  # probability
 TIE = 0.5  # two classes tie where the second is believed at least so much of the first
-CLEAR, TIED, UNLIKE, CONFLICT = range(4)  # whether a person should look closer, and why
+CLEAR, TIED, UNLIKE = range(3)  # whether a person should look closer, and why; a `twin` is another reason
 
 
 class Verdicts(NamedTuple):
@@ -41,8 +41,7 @@ class Verdicts(NamedTuple):
         order: (N,) rows in the order a person should look at them: issues first, by quality.
         second: (N,) int64, the next likeliest label.
         closer: (N,) TIED where that one is nearly as likely, UNLIKE where the sample looks like so many classes (more
-            than half of them, and than two) that it may be of none, CONFLICT where the same picture comes again with
-            another label, CLEAR elsewhere.
+            than half of them, and than two) that it may be of none, CLEAR elsewhere.
         twin: (N,) int64, a row with the same picture and another label; -1 where there is none.
     """
 
@@ -126,9 +125,8 @@ def judge(evidence: Evidence) -> Verdicts:
     second = likely.argmax(1)
     closer = np.where(likely.max(1) >= TIE * confidence, TIED, CLEAR)
     closer[spread(looks) > max(2.5, looks.shape[1] / 2)] = UNLIKE
-    twin = conflicting(evidence)
-    closer[twin >= 0] = CONFLICT
     order = np.lexsort((quality, ~issue))
+    twin = conflicting(evidence)
     return Verdicts(quality, suggested, confidence, issue, order, second, closer.astype(np.int8), twin)
 
 

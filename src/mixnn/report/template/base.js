@@ -56,7 +56,7 @@ const SAMPLES = (() => {
     given: column(numbers.given),
     suggested: column(numbers.suggested),
     second: column(numbers.second),
-    closer: column(numbers.closer), // 0: no; 1: two classes tie; 2: like no class; 3: again under another label
+    closer: column(numbers.closer), // 0: no; 1: two classes tie; 2: like no class
     confidence: shares(numbers.confidence),
     quality: shares(numbers.quality),
     near: column(numbers.near),
