@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from mixnn.data import crop
 from mixnn.data.augment import DRAWS, augment, augment_rows, resized_crop
+from mixnn.data.colour import colour
 from mixnn.data.crop import centre_crop, crop_flip
 from mixnn.data.strong import OPERATIONS, cutout, operate
 from mixnn.errors import InputError
@@ -69,7 +70,7 @@ def test_rows_of_a_set_are_augmented_as_if_picked_before(policy, size, tmp_path)
         assert torch.equal(layout, before)
 
 
-@pytest.mark.parametrize("policy", ["crop-flip", "resized-crop", "strong"])
+@pytest.mark.parametrize("policy", ["crop-flip", "resized-crop", "colour", "strong"])
 def test_other_numbers_give_another_image(policy):
     image = photos(1, 24).expand(40, 3, 24, 24)
     results = augment(policy, image, numbers(40, policy), 24)
@@ -247,3 +248,28 @@ def test_cutout_is_a_grey_square_that_may_stick_out(down, across, side):
         middle = int(np.float32(centre) * np.float32(side))
         expected = [p for p in range(side) if -side / 4 <= p - middle < side / 4]
         assert sorted(set(places.tolist())) == expected
+
+
+# Colours
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_colour_is_an_affine_change_of_each_channel_and_a_square(size):
+    images, u = photos(12, size), numbers(12, "colour")[:, 3:]
+    result = colour(images, u)
+    squares = 0
+    for i in range(12):
+        way = [2 * float(v) - 1 for v in u[i]]
+        pixels = images[i].double().numpy()
+        mean = pixels.mean((1, 2), keepdims=True)
+        tint = np.array([1 + 0.2 * v for v in way[2:5]])[:, None, None]
+        expected = (pixels - mean) * (1 + 0.4 * way[0]) + mean * (1 + 0.4 * way[1]) * tint
+        expected = np.floor(expected.clip(0, 255) + 0.5).clip(0, 255)
+        if u[i, 5] < 0.5:
+            squares += 1
+            inside = cutout(torch.zeros(1, 3, size, size, dtype=torch.uint8), u[i : i + 1, 6:8])[0].numpy() == 128
+            expected = np.where(inside, 128, expected)
+        difference = np.abs(result[i].double().numpy() - expected)
+        assert difference.max() <= 1  # float32 may round the other way
+        assert (difference > 0).mean() < 0.01
+    assert 0 < squares < 12

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mixnn import METHODS, Classifier, TrainData
-from mixnn.confusion import estimate_confusion, neighbor_vote
-from mixnn.train.evidence import NEIGHBORS, close, collect_evidence, voters
+from mixnn.confusion import close, estimate_confusion, neighbor_vote, voters
+from mixnn.train.evidence import NEIGHBORS, collect_evidence
 
 CLASSES = 3
 

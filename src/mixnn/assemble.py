@@ -54,8 +54,10 @@ def pick_bf16(precision: str, device: torch.device) -> bool:
 
 def with_defaults(config: RunConfig) -> RunConfig:
     """`config` with every option of its method spelled out, so that a run says all of what it did."""
-    parameters = inspect.signature(method_class(config.options.method)).parameters.values()
+    kind = method_class(config.options.method)
+    parameters = inspect.signature(kind).parameters.values()
     defaults = {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
+    defaults |= kind.options_for(config.options.epochs)
     return replace(config, method_options=defaults | config.method_options)
 
 

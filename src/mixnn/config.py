@@ -71,7 +71,7 @@ class TrainOptions:
         milestones: epochs after which the learning rate falls, for "steps": [10, 20].
         gamma: what is left of the learning rate after a milestone.
         nesterov: look ahead along the momentum.
-        augment: crop-flip, resized-crop, strong or none.
+        augment: crop-flip, resized-crop, colour, strong or none.
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where not given.
         seed: of weights, order, augmentation, hold-out and noise.
@@ -97,7 +97,7 @@ class TrainOptions:
     milestones: list[int] = field(default_factory=list)
     gamma: float = 0.1
     nesterov: bool = True
-    augment: Literal["crop-flip", "resized-crop", "strong", "none"] = "crop-flip"
+    augment: Literal["crop-flip", "resized-crop", "colour", "strong", "none"] = "crop-flip"
     balanced: bool = False
     steps_per_epoch: int | None = None
     seed: int = 0

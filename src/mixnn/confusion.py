@@ -19,6 +19,11 @@ POWERS, BISECTIONS = (0.25, 32.0), 12  # of what a sample looks like
 CELLS = 500_000  # rows × classes that are looked at, evenly spread over the samples
 HOODS, RESAMPLES, FEW_STEPS = (5, 10, 20, 40), 5, 10  # neighbourhoods and resamples that an estimate is tried on
 PRIOR = 5.0  # right labels of each class that nobody saw: a rare class is believed until much speaks against it
+CONFUSION = (10, 20)  # neighbours, at least and at most, who tell how classes are labelled
+VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; half a class where classes are smaller
+VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
+VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
+LEAST = np.float32(1e-8)  # probability
 
 
 class Confusion(NamedTuple):
@@ -53,6 +58,18 @@ class Bounds(NamedTuple):
 
     rate: Shares
     transition: Shares
+
+
+def voters(samples: int, classes: int) -> int:
+    """How many neighbours are asked what a sample looks like."""
+    wanted = min(VOTERS, samples // (2 * classes), VOTES // samples)
+    return min(max(*CONFUSION, wanted), samples - 1)
+
+
+def close(samples: int, classes: int) -> int:
+    """How many neighbours are asked how the classes are labelled: few know most of the sample, but differ by chance."""
+    few, many = CONFUSION
+    return min(max(few, samples // (50 * classes)), many)
 
 
 def neighbor_vote(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Shares:
@@ -163,6 +180,41 @@ def label_posterior(likely: Shares, labels: NDArray[np.int64], labelled: Shares)
     """
     q = likely * (labelled[:, labels.clip(0)].T + 1e-6).astype(likely.dtype)  # nothing is impossible
     return normalized(np.where(labels[:, None] < 0, likely, q))
+
+
+def appearance(vote: Shares, probs: Shares) -> Shares:
+    """What each sample is held to look like: what its neighbours are labelled, and what the network says.
+
+    Neighbours count more: they have not seen the sample's label, which the network may have learnt by heart.
+
+    Args:
+        vote: (N, C), see `neighbor_vote`.
+        probs: (N, C), the network's.
+
+    Returns:
+        (N, C), rows sum to one.
+    """
+    return normalized(vote**VOTE_POWER * probs.clip(LEAST) ** PREDICTION_POWER)
+
+
+def believed(looks: Shares, labels: NDArray[np.int64], joint: Shares) -> NDArray[np.float64]:
+    """What is held to be each sample's label, (N, C), rows sum to one: what it `looks` like, and what its label says.
+
+    A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
+    either; where labels are rarely wrong, much for itself. How frequent the classes are, and how many labels are
+    wrong, neighbours say.
+
+    Args:
+        looks: (N, C), rows sum to one.
+        labels: (N,), below 0 where nobody knows: those stay what they look like.
+        joint: J (C, C), see `Confusion`.
+    """
+    # Powers of small numbers: in float32 many of the worst would be zero, and equally bad.
+    likely, known = looks.astype(np.float64), labels >= 0
+    if known.any():
+        equal = equalized(calibrated(likely, labels, joint), np.flatnonzero(known))
+        likely[known] = label_posterior(equal, labels, joint)[known]
+    return likely
 
 
 def equalized(likely: Shares, rows: NDArray[np.int64]) -> Shares:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import calibrated, equalized, estimate_confusion, label_posterior, neighbor_vote, normalized
+from mixnn.confusion import LEAST, appearance, believed, estimate_confusion, neighbor_vote, normalized
 from mixnn.errors import printable
 from mixnn.run import Evidence, Row, RunDirectory
 
@@ -24,8 +24,6 @@ COLUMNS = (  # of labels.csv
     "neighbor_agreement",
     "look_closer",
 )
-VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
-LEAST = np.float32(1e-8)  # probability
 TIE = 0.5  # two classes tie where the second is believed at least so much of the first
 CLEAR, TIED, UNLIKE = range(3)  # whether a person should look closer, and why; a `twin` is another reason
 
@@ -56,32 +54,12 @@ class Verdicts(NamedTuple):
 
 
 def belief(evidence: Evidence) -> NDArray[np.float32]:
-    """What each sample is held to look like, (N, C), rows sum to one: what its neighbours are labelled, and what the
-    network says.
-
-    Neighbours count more: they have not seen the sample's label, which the network may have learnt by heart.
-    """
+    """What each sample is held to look like, (N, C), rows sum to one."""
     vote = evidence.vote
     if vote is None:
         vote = neighbor_vote(evidence.given, evidence.neighbors, evidence.probs.shape[1])
-    likely: NDArray[np.float32] = normalized(vote**VOTE_POWER * evidence.probs.clip(LEAST) ** PREDICTION_POWER)
+    likely: NDArray[np.float32] = appearance(vote, evidence.probs)
     likely[evidence.certain] = evidence.targets[evidence.certain]  # a person has looked: no other opinion counts
-    return likely
-
-
-def posterior(evidence: Evidence, looks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What is held to be each sample's label, (N, C), rows sum to one: what it `looks` like, and what its label says.
-
-    A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
-    either; where labels are rarely wrong, much for itself. How frequent the classes are, and how many labels are
-    wrong, neighbours say.
-    """
-    # Powers of small numbers: in float32 many of the worst would be zero, and equally bad.
-    likely, known = looks.astype(np.float64), evidence.given >= 0
-    if known.any():
-        joint = joint_of(evidence)
-        equal = equalized(calibrated(likely, evidence.given, joint), np.flatnonzero(known))
-        likely[known] = label_posterior(equal, evidence.given, joint)[known]
     return likely
 
 
@@ -115,7 +93,7 @@ def wrong_words(evidence: Evidence, verdicts: Verdicts) -> str:
 def judge(evidence: Evidence) -> Verdicts:
     """Quality, suggestion and verdict for every label."""
     looks = belief(evidence)
-    likely = posterior(evidence, looks)
+    likely = believed(looks, evidence.given, joint_of(evidence))
     quality = likely[np.arange(len(likely)), evidence.given.clip(0)].astype(np.float64)
     quality[evidence.given < 0] = np.nan
     suggested = likely.argmax(1)

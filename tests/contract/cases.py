@@ -29,6 +29,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "selc": {"correct_from": 1},
     "fine": {"warmup": 1},
     "dividemix": {"warmup": 1},
+    "posterior": {"correct_from": 2},
 }
 # Methods whose steps are `Case.local`; a line each.
 LOCAL = {
@@ -84,6 +85,7 @@ CASES = [
     Case("gce-truncated", METHODS["gce"], {"k": 0.3, "prune_from": 1, "prune_every": 2}, unlabelled=7),
     Case("coteaching-unlabelled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabelled=7),
     Case("dividemix-labelled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabelled=7),
+    Case("posterior-unlabelled", METHODS["posterior"], {"correct_from": 1, "correct_every": 1}, unlabelled=7),
     Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabelled=7),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),
 ]

@@ -17,7 +17,15 @@ from mixnn.bench.cells import Column, Settings, Suite
 Rows = dict[str, Settings]
 C10, C100 = "cifar10", "cifar100"
 # By count of forward and backward passes, and of searches; see docs/methods/README.md.
-COSTS = {"mixnn": 1.4, "mixnn-paper": 1.5, "coteaching": 2.1, "dividemix": 6.0, "ssr": 4.0, "colearning": 3.0}
+COSTS = {
+    "posterior": 1.9,
+    "mixnn": 1.4,
+    "mixnn-paper": 1.5,
+    "coteaching": 2.1,
+    "dividemix": 6.0,
+    "ssr": 4.0,
+    "colearning": 3.0,
+}
 
 
 def row(method: str, **options: Any) -> Settings:
@@ -69,6 +77,7 @@ CPU_SMALL = Suite(
     ],
     rows={
         "ce": BASELINES["ce"],
+        "posterior": row("posterior"),
         "mixnn": row("mixnn"),
         "mixnn-paper": row("mixnn", warmup=10, mixup_until=0, correct_from=10, alpha=0.9, gmm_monotone=False),
         **BASELINES,

@@ -12,22 +12,30 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mixnn.data.colour import COLOUR_DRAWS, colour
 from mixnn.data.crop import centre_crop, crop_flip, pick
 from mixnn.data.strong import STRONG_DRAWS, resample, strong
 from mixnn.errors import InputError
 
-Augmentation = Literal["crop-flip", "resized-crop", "strong", "none"]
+Augmentation = Literal["crop-flip", "resized-crop", "colour", "strong", "none"]
 
 # How many uniform numbers in 0–1 a sample needs.
-DRAWS: dict[str, int] = {"crop-flip": 3, "resized-crop": 5, "strong": 3 + STRONG_DRAWS, "none": 0}
+DRAWS: dict[str, int] = {
+    "crop-flip": 3,
+    "resized-crop": 5,
+    "colour": 3 + COLOUR_DRAWS,
+    "strong": 3 + STRONG_DRAWS,
+    "none": 0,
+}
+AFTER = {"colour": colour, "strong": strong}  # crop-flip
 
 
 def augment(policy: Augmentation, images: Tensor, draws: Tensor | None, size: int) -> Tensor:
     """Augment all of a batch.
 
     Args:
-        policy: "crop-flip": `mixnn.data.crop.crop_flip`. "resized-crop": `resized_crop`. "strong": the
-            first, then `mixnn.data.strong.strong`. "none": the centre.
+        policy: "crop-flip": `mixnn.data.crop.crop_flip`. "resized-crop": `resized_crop`. "colour" and "strong": the
+            first, then `mixnn.data.colour.colour` or `mixnn.data.strong.strong`. "none": the centre.
         images: uint8 (B, 3, S, S).
         draws: float32 (B, DRAWS[policy]) uniform in 0–1; None is "none".
         size: pixels, at most S.
@@ -57,7 +65,7 @@ def augment_rows(policy: Augmentation, images: Tensor, rows: Tensor, draws: Tens
     if policy == "resized-crop":
         return resized_crop(pick(images, rows), draws, size)
     cropped = crop_flip(images, rows, draws[:, :3], size)
-    return strong(cropped, draws[:, 3:]) if policy == "strong" else cropped
+    return AFTER[policy](cropped, draws[:, 3:]) if policy in AFTER else cropped
 
 
 def check_size(images: Tensor, size: int) -> None:

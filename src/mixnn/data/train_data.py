@@ -30,7 +30,7 @@ class TrainData:
         labels: int64 (N,); below 0 for samples whose label nobody knows: no batch is drawn from these.
         batch_size: samples a step, over all ranks.
         seed: of the order and of the augmentation.
-        augment: "crop-flip", "resized-crop", "strong" or "none".
+        augment: "crop-flip", "resized-crop", "colour", "strong" or "none".
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where None.
         certain: bool (N,) on the labels' device, labels that a person has reviewed; none where None.
@@ -80,7 +80,9 @@ class TrainData:
         partners: Tensor | None = None,
         views: int = 1,
         shuffle: bool = True,
-        augment: bool = True,
+        augment: bool | Augmentation = True,
+        batch_size: int | None = None,
+        turns: int = 1,
     ) -> Iterator[Batch]:
         """This rank's share of every batch of one epoch.
 
@@ -94,14 +96,16 @@ class TrainData:
             views: how often a sample comes in its batch, each time augmented anew; the second and later ones
                 are its partners, (B, views - 1, …).
             shuffle: a new order each epoch; otherwise that of the data set.
-            augment: whether this epoch augments at all.
+            augment: whether this epoch augments at all, or how, instead of the data's own way.
+            batch_size: samples a step, over all ranks; the data's own where None.
+            turns: how often the epoch goes through its samples, each time in another order and augmented anew.
         """
         rows = self.labelled if rows is None else rows.cpu()
-        order = self._order(epoch, rows, shuffle)
+        order = torch.cat([self._order(epoch, rows, shuffle, turn) for turn in range(turns)])
         repeats = len(order) > len(rows) or self.balanced
         # A sample that comes twice in an epoch is augmented in two ways: its draws go by its place in the order.
         keys = torch.arange(len(order)) if repeats else order
-        steps = self.steps_per_epoch or -(-len(rows) // self.batch_size)
+        steps = -(-len(order) // (batch_size or self.batch_size))
         share = [
             (batch[own], key[own])
             for batch, key in zip(order.tensor_split(steps), keys.tensor_split(steps), strict=True)
@@ -148,10 +152,15 @@ class TrainData:
         return None if partners is None else partners.cpu()
 
     def _batches(
-        self, epoch: int, steps: Sequence[tuple[Tensor, Tensor]], count: int, near: Tensor | None, augment: bool
+        self,
+        epoch: int,
+        steps: Sequence[tuple[Tensor, Tensor]],
+        count: int,
+        near: Tensor | None,
+        augment: bool | Augmentation,
     ) -> Iterator[Batch]:
         """A batch for each step: its samples (B,), and which of `count` draws each of them takes (B,)."""
-        policy: Augmentation = self.augment if augment else "none"
+        policy: Augmentation = augment if isinstance(augment, str) else self.augment if augment else "none"
         draws = self._draws(epoch, AUGMENT, policy, count)
         near_draws = None if near is None else self._draws(epoch, AUGMENT_PARTNERS, policy, count, near.shape[1])
         plan = []
@@ -181,10 +190,10 @@ class TrainData:
         plan = [Wanted(part) for part in rows.split(size) if len(part)]  # few samples leave some ranks without any
         return self.pixels.get(plan, "none")
 
-    def _order(self, epoch: int, rows: Tensor, shuffle: bool) -> Tensor:
-        """The samples of an epoch, out of `rows`: int64 (samples_per_epoch,) where these are the labelled ones."""
+    def _order(self, epoch: int, rows: Tensor, shuffle: bool, turn: int) -> Tensor:
+        """The samples of a turn, out of `rows`: int64 (samples_per_epoch,) where these are the labelled ones."""
         wanted = self.steps_per_epoch * self.batch_size if self.steps_per_epoch else len(rows)
-        random = generator(self.seed, epoch, SHUFFLE)
+        random = generator(self.seed, epoch, SHUFFLE, *([turn] if turn else []))
         if self.balanced:
             rows = self._balanced_rows(rows, wanted, random)
         order = rows[torch.randperm(len(rows), generator=random)] if shuffle else rows.sort().values

@@ -14,12 +14,14 @@ from mixnn.methods.fine import FINE
 from mixnn.methods.gce import GCE
 from mixnn.methods.mixnn import MixNN
 from mixnn.methods.mixup import Mixup
+from mixnn.methods.posterior import Posterior
 from mixnn.methods.sce import SCE
 from mixnn.methods.selc import SELC
 from mixnn.methods.ssr import SSR
 
 METHODS: dict[str, type[Method]] = {
     "mixnn": MixNN,
+    "posterior": Posterior,
     "ce": CrossEntropy,
     "mixup": Mixup,
     "gce": GCE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,11 @@ class Method(nn.Module):
         self.seconds: dict[str, float] = {}
         self.losses: Tensor | None = None
         self.mixture: Tensor | None = None
+
+    @classmethod
+    def options_for(cls, epochs: int) -> dict[str, Any]:
+        """Options whose default goes by the length of a run."""
+        return {}
 
     @property
     def classifiers(self) -> list[Classifier]:

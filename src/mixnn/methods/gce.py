@@ -70,6 +70,11 @@ class GCE(Method):
 
     def forward(self, batch: Batch) -> Tensor:
         log_p = -sample_losses(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), of the given label
-        loss = -torch.expm1(self.q * log_p) / self.q  # (B,), L_q = (1 - p^q) / q
+        loss = gce_loss(log_p, self.q)  # (B,)
         bound = (1 - self.k**self.q) / self.q  # L_q(k)
         return loss.where(self.kept[batch.index], bound).mean()
+
+
+def gce_loss(log_p: Tensor, q: float) -> Tensor:
+    """L_q = (1 - p^q) / q: `log_p` (B,), log-probability of the label -> (B,) in 0 to 1/q."""
+    return -torch.expm1(q * log_p) / q

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from mixnn.confusion import HOODS, estimate_bounds, estimate_confusion, neighbor_vote
+from mixnn.confusion import HOODS, close, estimate_bounds, estimate_confusion, neighbor_vote, voters
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
@@ -21,9 +21,6 @@ from mixnn.run import Evidence
 from mixnn.train.twins import find_twins
 
 NEIGHBORS = 10  # nearest samples that are kept, and shown
-CONFUSION = (10, 20)  # neighbours, at least and at most, who tell how classes are labelled
-VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; half a class where classes are smaller
-VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
 ROWS = 100_000  # whose votes are counted at a time
 PART = 2**22  # values of the features put into float64 at a time
 
@@ -76,18 +73,6 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         rate_bounds=bounds.rate,
         transition_bounds=bounds.transition,
     )
-
-
-def voters(samples: int, classes: int) -> int:
-    """How many neighbours are asked what a sample looks like."""
-    wanted = min(VOTERS, samples // (2 * classes), VOTES // samples)
-    return min(max(*CONFUSION, wanted), samples - 1)
-
-
-def close(samples: int, classes: int) -> int:
-    """How many neighbours are asked how the classes are labelled: few know most of the sample, but differ by chance."""
-    few, many = CONFUSION
-    return min(max(few, samples // (50 * classes)), many)
 
 
 def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:

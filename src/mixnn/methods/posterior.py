@@ -1,0 +1,133 @@
+"""Posterior: train on what neighbours, network and given label together make of each label. It is not MixNN: nothing
+is mixed; what it keeps of it is that neighbours tell right labels from wrong ones.
+
+Ours. A robust loss first (Zhang & Sabuncu, arXiv 1805.07836), then cross-entropy against the same probabilities as the
+list of labels is made of (`mixnn.confusion`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixnn.confusion import appearance, believed, close, estimate_confusion, neighbor_vote, voters
+from mixnn.data.augment import DRAWS, Augmentation
+from mixnn.data.batch import Batch
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import gather_rows, shard
+from mixnn.errors import InputError, require_between
+from mixnn.functional import sample_losses, soft_labels
+from mixnn.methods.base import Method
+from mixnn.methods.gce import gce_loss
+from mixnn.neighbors import nearest_neighbors
+from mixnn.networks import Classifier
+from mixnn.passes import full_pass
+
+ROBUST_SHARE = 0.55  # of a run, where nothing else is said
+SMALLEST = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
+
+
+class Posterior(Method):
+    """A robust loss on the given labels first, then cross-entropy on what each label probably is.
+
+    Args:
+        network, labels, num_classes: see `Method`.
+        q: of the robust loss, from 0.001, next to cross-entropy, to 1 (`gce`).
+        correct_from: first epoch that trains on the posterior, counted from 0; after 55 % of a run where not given.
+        correct_every: epochs from one posterior to the next.
+        trust: γ ≥ 0, a sample weighs as much as its likeliest label is probable, to this power; 0 weighs all alike.
+        turns: how often an epoch goes through the samples from `correct_from` on.
+        augment: how, from `correct_from` on, where a run augments by crop-flip and nothing else.
+        split: a batch is taken in so many steps, since many small ones withstand noise better than few large ones.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+
+    targets: Tensor  # t float32 (N, C), what each label probably is; before `correct_from` as given
+    weights: Tensor  # (N,), of the mean sample 1
+
+    def __init__(
+        self,
+        network: Classifier,
+        labels: Tensor,
+        num_classes: int,
+        *,
+        q: float = 0.7,
+        correct_from: int = 22,
+        correct_every: int = 3,
+        trust: float = 4.0,
+        turns: int = 2,
+        augment: Augmentation = "colour",
+        split: int = 2,
+    ) -> None:
+        super().__init__(network, labels, num_classes)
+        require_between("posterior.q", q, 1e-3, 1)
+        require_between("posterior.correct_from", correct_from, 0)
+        require_between("posterior.correct_every", correct_every, 1)
+        require_between("posterior.trust", trust, 0)
+        require_between("posterior.turns", turns, 1)
+        require_between("posterior.split", split, 1)
+        if augment not in DRAWS:
+            raise InputError(f"posterior.augment is {augment!r}: use one of {', '.join(DRAWS)}")
+        self.q, self.correct_every, self.trust, self.split = q, correct_every, trust, split
+        self.turns, self.augment = turns, augment
+        self.correct_from = self.first_own_epoch = correct_from
+        self.register_buffer("targets", soft_labels(labels, num_classes))
+        self.register_buffer("weights", torch.ones(len(labels)))
+
+    @classmethod
+    def options_for(cls, epochs: int) -> dict[str, Any]:
+        return {"correct_from": round(ROBUST_SHARE * epochs)}
+
+    def begin_epoch(self, epoch: int, data: TrainData) -> None:
+        super().begin_epoch(epoch, data)
+        since = epoch - self.correct_from
+        if since < 0:
+            return
+        if since % self.correct_every == 0:
+            self._correct(data)
+        labelled = data.labels >= 0
+        t = self.targets[labelled]  # (n, C)
+        given = data.labels[labelled]
+        self.figures["clean_share"] = t.gather(1, given[:, None]).mean().item()
+        self.figures["relabelled_share"] = (t.argmax(1) != given).float().mean().item()
+
+    def _correct(self, data: TrainData) -> None:
+        """t_i(c) ∝ look_i(c) · J[c, y_i], look of the neighbours' given labels and the network's prediction."""
+        samples, classes, device = len(data), self.num_classes, data.labels.device
+        given = data.labels.cpu().numpy()
+        with self.phase("full_pass"):
+            f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
+        with self.phase("neighbors"):  # each rank searches for its share
+            near = nearest_neighbors(f, voters(samples, classes), rows=shard(samples), metric="cosine").cpu().numpy()
+            vote = gather_rows(torch.from_numpy(neighbor_vote(given, near, classes)).float().to(device))  # (N, C)
+            few = gather_rows(torch.from_numpy(near[:, : close(samples, classes)].copy()).to(device)).cpu().numpy()
+        with self.phase("mixture"):
+            joint = estimate_confusion(given, few, classes).joint  # J (C, C)
+            looks = torch.from_numpy(appearance(vote.cpu().numpy(), log_p.exp().cpu().numpy()))
+            looks[self.certain.cpu()] = soft_labels(data.labels[self.certain], classes).cpu()  # a person has looked
+            self.targets.copy_(torch.from_numpy(believed(looks.numpy(), given, joint)))
+        trust = self.targets.amax(1) ** self.trust
+        self.weights.copy_(trust / trust[data.labels >= 0].mean())
+
+    def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
+        size = data.batch_size // min(self.split, max(1, data.batch_size // SMALLEST))
+        if epoch < self.correct_from:
+            return data.train_batches(epoch, batch_size=size)
+        augment: bool | Augmentation = self.augment if data.augment == "crop-flip" else True
+        return data.train_batches(epoch, batch_size=size, turns=self.turns, augment=augment)
+
+    def forward(self, batch: Batch) -> Tensor:
+        log_p = self.network(batch.inputs).log_softmax(1)  # (B, C)
+        if self.epoch < self.correct_from:
+            return gce_loss(-sample_losses(log_p, batch.y), self.q).mean()
+        t, w = self.targets[batch.index], self.weights[batch.index]  # (B, C), (B,)
+        loss: Tensor = -(w * (t * log_p).sum(1)).mean()
+        return loss
+
+    def soft_targets(self) -> Tensor:
+        return self.targets
