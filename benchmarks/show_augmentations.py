@@ -15,7 +15,7 @@ from mixnn.data.random import generator
 from mixnn.data.readers import read_source
 
 PHOTOS, SIZE = 8, 64
-ROWS: tuple[Augmentation, ...] = ("none", "crop-flip", "resized-crop", "strong", "strong")
+ROWS: tuple[Augmentation, ...] = ("none", "crop-flip", "resized-crop", "colour", "strong", "strong")
 
 
 def main() -> None:

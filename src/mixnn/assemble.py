@@ -53,12 +53,16 @@ def pick_bf16(precision: str, device: torch.device) -> bool:
 
 
 def with_defaults(config: RunConfig) -> RunConfig:
-    """`config` with every option of its method spelled out, so that a run says all of what it did."""
+    """`config` with every option of its method spelled out, so that a run says all of what it did.
+
+    One that is None goes by the length of the run, where the method says how.
+    """
     kind = method_class(config.options.method)
     parameters = inspect.signature(kind).parameters.values()
     defaults = {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
-    defaults |= kind.options_for(config.options.epochs)
-    return replace(config, method_options=defaults | config.method_options)
+    chosen = defaults | config.method_options
+    by_length = kind.options_for(config.options.epochs)
+    return replace(config, method_options=chosen | {key: by_length[key] for key in by_length if chosen[key] is None})
 
 
 def build_method(config: RunConfig, data: TrainData, num_classes: int, device: torch.device) -> Method:

@@ -80,7 +80,7 @@ class TrainOptions:
         data: how images are read.
     """
 
-    method: str = "mixnn"
+    method: str = "posterior"
     network: str = "cnn"
     weights: str | None = None
     noise: str | None = None

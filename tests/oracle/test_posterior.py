@@ -8,6 +8,7 @@ import torch
 from contract.cases import CLASSES, make_data, make_network
 
 from mixnn.assemble import with_defaults
+from mixnn.commands.train import parse
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.confusion import estimate_confusion
 from mixnn.errors import InputError
@@ -152,6 +153,8 @@ def test_where_correction_begins_goes_by_the_length_of_the_run():
     for epochs, first in [(40, 22), (100, 55), (2, 1)]:
         config = with_defaults(RunConfig("data", TrainOptions(method="posterior", epochs=epochs)))
         assert config.method_options["correct_from"] == first
+        config, _, _ = parse(["data", "--out", "x", "--method", "posterior", "--epochs", str(epochs)])
+        assert with_defaults(config).method_options["correct_from"] == first
     given = RunConfig("data", TrainOptions(method="posterior", epochs=40), {"correct_from": 5})
     assert with_defaults(given).method_options["correct_from"] == 5
 

@@ -128,7 +128,7 @@ LONG_TAIL = Suite(
     name="long-tail",
     about="CIFAR-10 with 50 times as many images of the first class as of the last (13 996 in all), a small network.",
     columns=noises(C10, "symmetric:0.4"),
-    rows={"ce": BASELINES["ce"], "mixnn": row("mixnn"), **{name: BASELINES[name] for name in ("elr", "ssr")}},
+    rows={name: row(name) for name in ("ce", "posterior", "mixnn", "elr", "ssr")},
     common=SMALL | {"limit": None, "imbalance": 50.0},
     seeds=(0, 1, 2),
     minutes=1.1,
@@ -153,6 +153,7 @@ FRONTIER = Suite(
         *noises(C100, "asymmetric:0.4", rows=CIFAR100),
     ],
     rows={
+        "posterior": row("posterior"),
         "mixnn": row("mixnn"),
         **{name: BASELINES[name] for name in ("ce", "ssr", "dividemix", "coteaching", "elr", "sce", "gce", "mixup")},
         "selc": row("selc", correct_from=20),

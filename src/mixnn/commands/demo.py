@@ -1,4 +1,4 @@
-"""`mixnn demo`: cross-entropy and MixNN on the same wrong labels, side by side."""
+"""`mixnn demo`: cross-entropy and the default method on the same wrong labels, side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mixnn.data.dataset import Samples
 from mixnn.issues import issue_lines, judge, summary_figures
 from mixnn.run import RunDirectory
 
-METHODS = {"ce": "cross-entropy", "mixnn": "MixNN"}
+METHODS = {"ce": "cross-entropy", "posterior": "posterior"}
 SHOWN = 10  # real suspects
 
 
@@ -62,7 +62,7 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
         cells = [f"{float(str(row[key])):.1%}" for key in ("last_accuracy", "best_accuracy", "precision", "recall")]
         print(f"{row['method']:<14}{cells[0]:>13}{cells[1]:>13}{cells[2]:>14}{cells[3]:>9}")
 
-    run = runs["mixnn"]
+    run = runs["posterior"]
     evidence, classes, suspects = run.read_evidence(), run.read_classes(), real_suspects(run)
     print(f"\n{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
     print("\n".join(issue_lines(evidence, judge(evidence), classes, suspects[:SHOWN])))

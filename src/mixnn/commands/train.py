@@ -43,7 +43,10 @@ def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
     words = [underscored(word) for word in words]
     settings = read_settings(words)
     named = [value_of(words, "--method"), *(content.get("method") for content in reversed(settings))]
-    method = next((str(name) for name in named if name is not None), TrainOptions.method)
+    method = next((str(name) for name in named if name is not None), None)
+    if method is None:
+        method = method_of_options(words) or TrainOptions.method
+        words = [*words, "--method", method]
     given = build_parser(method).parse_words([*as_config_words(settings, method), *without_files(words)])
     if given.out is None:
         raise InputError("--out is missing: say where to write the run, as --out runs/first")
@@ -52,6 +55,14 @@ def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
     if source is None:
         raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR or demo:; docs/data.md has all")
     return RunConfig.from_dict(content | {"source": source}), given.out, given.resume
+
+
+def method_of_options(words: Sequence[str]) -> str | None:
+    """The method that an option such as --mixnn.neighbors belongs to, where there is one."""
+    from mixnn.methods import METHODS
+
+    sections = (word[2:].partition(".")[0] for word in words if word.startswith("--") and "." in word)
+    return next((section for section in sections if section in METHODS), None)
 
 
 def build_parser(method: str) -> Parser:

@@ -20,8 +20,8 @@ from mixnn.methods.selc import SELC
 from mixnn.methods.ssr import SSR
 
 METHODS: dict[str, type[Method]] = {
-    "mixnn": MixNN,
     "posterior": Posterior,
+    "mixnn": MixNN,
     "ce": CrossEntropy,
     "mixup": Mixup,
     "gce": GCE,

@@ -57,7 +57,7 @@ class Method(nn.Module):
 
     @classmethod
     def options_for(cls, epochs: int) -> dict[str, Any]:
-        """Options whose default goes by the length of a run."""
+        """What options that are None become in a run of so many epochs."""
         return {}
 
     @property

@@ -19,7 +19,7 @@ from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.errors import InputError, require_between
-from mixnn.functional import sample_losses, soft_labels
+from mixnn.functional import min_max, sample_losses, soft_labels
 from mixnn.methods.base import Method
 from mixnn.methods.gce import gce_loss
 from mixnn.neighbors import nearest_neighbors
@@ -36,7 +36,8 @@ class Posterior(Method):
     Args:
         network, labels, num_classes: see `Method`.
         q: of the robust loss, from 0.001, next to cross-entropy, to 1 (`gce`).
-        correct_from: first epoch that trains on the posterior, counted from 0; after 55 % of a run where not given.
+        correct_from: first epoch that trains on the posterior, counted from 0; where None, after 55 % of a run, and in
+            a loop of one's own 22, as of 40 epochs.
         correct_every: epochs from one posterior to the next.
         trust: γ ≥ 0, a sample weighs as much as its likeliest label is probable, to this power; 0 weighs all alike.
         turns: how often an epoch goes through the samples from `correct_from` on.
@@ -57,7 +58,7 @@ class Posterior(Method):
         num_classes: int,
         *,
         q: float = 0.7,
-        correct_from: int = 22,
+        correct_from: int | None = None,
         correct_every: int = 3,
         trust: float = 4.0,
         turns: int = 2,
@@ -65,6 +66,7 @@ class Posterior(Method):
         split: int = 2,
     ) -> None:
         super().__init__(network, labels, num_classes)
+        correct_from = self.options_for(40)["correct_from"] if correct_from is None else correct_from
         require_between("posterior.q", q, 1e-3, 1)
         require_between("posterior.correct_from", correct_from, 0)
         require_between("posterior.correct_every", correct_every, 1)
@@ -106,6 +108,8 @@ class Posterior(Method):
             near = nearest_neighbors(f, voters(samples, classes), rows=shard(samples), metric="cosine").cpu().numpy()
             vote = gather_rows(torch.from_numpy(neighbor_vote(given, near, classes)).float().to(device))  # (N, C)
             few = gather_rows(torch.from_numpy(near[:, : close(samples, classes)].copy()).to(device)).cpu().numpy()
+        losses = sample_losses(log_p, data.labels.clamp_min(0))
+        self.losses = min_max(losses, data.labels >= 0).where(data.labels >= 0, torch.nan)
         with self.phase("mixture"):
             joint = estimate_confusion(given, few, classes).joint  # J (C, C)
             looks = torch.from_numpy(appearance(vote.cpu().numpy(), log_p.exp().cpu().numpy()))
