@@ -55,7 +55,8 @@ RULES = {
     "data.add_noise": {"data", "errors"},
     "data.crop": set(),
     "data.strong": {"data.crop"},
-    "data.augment": {"data.crop", "data.strong", "errors"},
+    "data.colour": {"data.strong"},
+    "data.augment": {"data.colour", "data.crop", "data.strong", "errors"},
     "memory": set(),
     "data.stream": {"data.decode", "data.files", "errors", "memory"},
     "data.store": {"data.files", "data.stream", "errors", "run"},
@@ -68,6 +69,7 @@ RULES = {
     "reading": {"config", "data.dataset", "data.readers", "data.relabel"},
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
+    "methods.posterior": BASE | {"confusion", "data.augment", "functional", "methods.base", "neighbors", "passes"},
     "methods.": BASE | {"functional", "methods.base", "neighbors", "passes"},  # each method; never another one
     "train": BASE | {"confusion", "data.random", "functional", "methods.base", "neighbors", "passes", "run", "train"},
 }

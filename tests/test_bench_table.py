@@ -124,7 +124,7 @@ def test_bad_input(words, message, tmp_path, monkeypatch):
 
 def test_what_the_command_says(tmp_path):
     assert "cpu-small" in call("bench").out
-    assert "left: 195 cells" in call("bench", "status", "cpu-small", "--results", tmp_path).out
+    assert "left: 210 cells" in call("bench", "status", "cpu-small", "--results", tmp_path).out
     assert "counts yet" in call("bench", "table", "cpu-small", "--results", tmp_path).out
 
 

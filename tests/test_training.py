@@ -167,7 +167,7 @@ def run_config(jpegs: Path, **data: object) -> RunConfig:
     return RunConfig(
         f"csv:{jpegs / 'labels.csv'}",
         TrainOptions(epochs=3, batch_size=8, device="cpu", precision="float32", data=options),
-        {"warmup": 1, "mixup_until": 0, "correct_from": 1},
+        {"correct_from": 1},
     )
 
 

@@ -196,6 +196,11 @@ def linear_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.softmax(1)).sum(1).mean()
 
 
+def gce_loss(log_p: Tensor, q: float) -> Tensor:
+    """L_q = (1 - p^q) / q (arXiv 1805.07836): `log_p` (B,), log-probability of the label -> (B,) in 0 to 1/q."""
+    return -torch.expm1(q * log_p) / q
+
+
 def ema(targets: Tensor, probs: Tensor, alpha: float) -> Tensor:
     """t ← α t + (1 − α) p (Eq. 12): both (N, C), α in 0–1."""
     return alpha * targets + (1 - alpha) * probs

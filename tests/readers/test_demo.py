@@ -36,7 +36,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(words) == 0
     out = capsys.readouterr().out
     rows = RunDirectory(tmp_path).read_table(tmp_path / "comparison.csv")
-    assert [row["method"] for row in rows] == ["cross-entropy", "MixNN"]
+    assert [row["method"] for row in rows] == ["cross-entropy", "posterior"]
     assert list(rows[0]) == ["method", "last_accuracy", "best_accuracy", "precision", "recall"]
     assert f"{float(rows[1]['last_accuracy']):.1%}" in out
     assert all(str(tmp_path / name) in out for name in ("ce", "mixnn", "comparison.png"))

@@ -12,7 +12,7 @@ from torch import Tensor
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.functional import sample_losses
+from mixnn.functional import gce_loss, sample_losses
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
@@ -73,8 +73,3 @@ class GCE(Method):
         loss = gce_loss(log_p, self.q)  # (B,)
         bound = (1 - self.k**self.q) / self.q  # L_q(k)
         return loss.where(self.kept[batch.index], bound).mean()
-
-
-def gce_loss(log_p: Tensor, q: float) -> Tensor:
-    """L_q = (1 - p^q) / q: `log_p` (B,), log-probability of the label -> (B,) in 0 to 1/q."""
-    return -torch.expm1(q * log_p) / q

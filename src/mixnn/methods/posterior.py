@@ -19,9 +19,8 @@ from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.errors import InputError, require_between
-from mixnn.functional import min_max, sample_losses, soft_labels
+from mixnn.functional import gce_loss, min_max, sample_losses, soft_labels
 from mixnn.methods.base import Method
-from mixnn.methods.gce import gce_loss
 from mixnn.neighbors import nearest_neighbors
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
