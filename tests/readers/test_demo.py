@@ -39,14 +39,14 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert [row["method"] for row in rows] == ["cross-entropy", "posterior"]
     assert list(rows[0]) == ["method", "last_accuracy", "best_accuracy", "precision", "recall"]
     assert f"{float(rows[1]['last_accuracy']):.1%}" in out
-    assert all(str(tmp_path / name) in out for name in ("ce", "mixnn", "comparison.png"))
+    assert all(str(tmp_path / name) in out for name in ("ce", "posterior", "comparison.png"))
     with Image.open(tmp_path / "comparison.png") as picture:
         assert picture.width > 1000
-    noise = [RunDirectory(tmp_path / name).read_arrays(tmp_path / name / "noise.npz") for name in ("ce", "mixnn")]
+    noise = [RunDirectory(tmp_path / name).read_arrays(tmp_path / name / "noise.npz") for name in ("ce", "posterior")]
     assert (noise[0]["flipped"] == noise[1]["flipped"]).all()  # equal terms
     assert 0.2 < noise[0]["flipped"].mean() < 0.5
 
-    before = (tmp_path / "mixnn/metrics.csv").read_bytes()
+    before = (tmp_path / "posterior/metrics.csv").read_bytes()
     assert main(words) == 0  # shown again, not trained again
-    assert (tmp_path / "mixnn/metrics.csv").read_bytes() == before
+    assert (tmp_path / "posterior/metrics.csv").read_bytes() == before
     assert capsys.readouterr().out == out
