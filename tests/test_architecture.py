@@ -15,6 +15,7 @@ MODULES = {
     ".".join(file.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): file for file in SRC.rglob("*.py")
 }
 BASE = {"data.batch", "data.train_data", "distributed", "errors", "networks", "tables"}  # what a method is made of
+EVIDENCE = {"confusion", "neighbors", "passes", "votes"}  # what speaks for a label, and against it
 
 # Module or package -> what of ours it may import. The first that fits counts.
 RULES = {
@@ -32,6 +33,7 @@ RULES = {
     "run": {"errors"},
     "environment": {"errors"},
     "confusion": set(),
+    "votes": {"confusion", "distributed", "neighbors"},
     "issues": {"confusion", "errors", "run"},
     "report": {"errors", "issues", "report", "run"},
     "bench": {"bench", "environment", "errors", "issues", "report", "run"},
@@ -69,9 +71,8 @@ RULES = {
     "reading": {"config", "data.dataset", "data.readers", "data.relabel"},
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
-    "methods.posterior": BASE | {"confusion", "data.augment", "functional", "methods.base", "neighbors", "passes"},
-    "methods.": BASE | {"functional", "methods.base", "neighbors", "passes"},  # each method; never another one
-    "train": BASE | {"confusion", "data.random", "functional", "methods.base", "neighbors", "passes", "run", "train"},
+    "methods.": BASE | EVIDENCE | {"data.augment", "functional", "methods.base"},  # each method; never another one
+    "train": BASE | EVIDENCE | {"data.random", "functional", "methods.base", "run", "train"},
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixnn.confusion import appearance, believed, close, estimate_confusion, neighbor_vote, voters
+from mixnn.confusion import appearance, believed, close, estimate_confusion
 from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows, shard
+from mixnn.distributed import gather_rows
 from mixnn.errors import InputError, require_between
-from mixnn.functional import gce_loss, min_max, sample_losses, soft_labels
+from mixnn.functional import gce_loss, min_max, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
-from mixnn.neighbors import nearest_neighbors
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
+from mixnn.votes import ask_neighbors
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
 SMALLEST = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
@@ -48,7 +48,7 @@ class Posterior(Method):
     """
 
     targets: Tensor  # t float32 (N, C), what each label probably is; before `correct_from` as given
-    weights: Tensor  # (N,), of the mean sample 1
+    weights: Tensor  # w (N,), anew in every epoch from then on; 1 in the mean
 
     def __init__(
         self,
@@ -65,7 +65,8 @@ class Posterior(Method):
         split: int = 2,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        correct_from = self.options_for(40)["correct_from"] if correct_from is None else correct_from
+        if correct_from is None:
+            correct_from = self.options_for(40)["correct_from"]
         require_between("posterior.q", q, 1e-3, 1)
         require_between("posterior.correct_from", correct_from, 0)
         require_between("posterior.correct_every", correct_every, 1)
@@ -78,7 +79,6 @@ class Posterior(Method):
         self.turns, self.augment = turns, augment
         self.correct_from = self.first_own_epoch = correct_from
         self.register_buffer("targets", soft_labels(labels, num_classes))
-        self.register_buffer("weights", torch.ones(len(labels)))
 
     @classmethod
     def options_for(cls, epochs: int) -> dict[str, Any]:
@@ -92,30 +92,27 @@ class Posterior(Method):
         if since % self.correct_every == 0:
             self._correct(data)
         labelled = data.labels >= 0
-        t = self.targets[labelled]  # (n, C)
-        given = data.labels[labelled]
+        trust = self.targets.amax(1) ** self.trust
+        self.weights = trust / trust[labelled].mean()
+        t, given = self.targets[labelled], data.labels[labelled]  # (n, C), (n,)
         self.figures["clean_share"] = t.gather(1, given[:, None]).mean().item()
         self.figures["relabelled_share"] = (t.argmax(1) != given).float().mean().item()
 
     def _correct(self, data: TrainData) -> None:
         """t_i(c) ∝ look_i(c) · J[c, y_i], look of the neighbours' given labels and the network's prediction."""
-        samples, classes, device = len(data), self.num_classes, data.labels.device
-        given = data.labels.cpu().numpy()
+        classes, given = self.num_classes, data.labels.cpu().numpy()
         with self.phase("full_pass"):
             f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
         with self.phase("neighbors"):  # each rank searches for its share
-            near = nearest_neighbors(f, voters(samples, classes), rows=shard(samples), metric="cosine").cpu().numpy()
-            vote = gather_rows(torch.from_numpy(neighbor_vote(given, near, classes)).float().to(device))  # (N, C)
-            few = gather_rows(torch.from_numpy(near[:, : close(samples, classes)].copy()).to(device)).cpu().numpy()
+            near, vote = (gather_rows(part) for part in ask_neighbors(f, data.labels, classes))  # (N, ≤ 40), (N, C)
         losses = sample_losses(log_p, data.labels.clamp_min(0))
         self.losses = min_max(losses, data.labels >= 0).where(data.labels >= 0, torch.nan)
         with self.phase("mixture"):
-            joint = estimate_confusion(given, few, classes).joint  # J (C, C)
+            closest = near[:, : close(len(data), classes)].cpu().numpy()
+            joint = estimate_confusion(given, closest, classes).joint  # J (C, C)
             looks = torch.from_numpy(appearance(vote.cpu().numpy(), log_p.exp().cpu().numpy()))
             looks[self.certain.cpu()] = soft_labels(data.labels[self.certain], classes).cpu()  # a person has looked
             self.targets.copy_(torch.from_numpy(believed(looks.numpy(), given, joint)))
-        trust = self.targets.amax(1) ** self.trust
-        self.weights.copy_(trust / trust[data.labels >= 0].mean())
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         size = data.batch_size // min(self.split, max(1, data.batch_size // SMALLEST))
@@ -125,12 +122,10 @@ class Posterior(Method):
         return data.train_batches(epoch, batch_size=size, turns=self.turns, augment=augment)
 
     def forward(self, batch: Batch) -> Tensor:
-        log_p = self.network(batch.inputs).log_softmax(1)  # (B, C)
+        logits = self.network(batch.inputs)  # (B, C)
         if self.epoch < self.correct_from:
-            return gce_loss(-sample_losses(log_p, batch.y), self.q).mean()
-        t, w = self.targets[batch.index], self.weights[batch.index]  # (B, C), (B,)
-        loss: Tensor = -(w * (t * log_p).sum(1)).mean()
-        return loss
+            return gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q).mean()
+        return soft_cross_entropy(logits, self.targets[batch.index], self.weights[batch.index])
 
     def soft_targets(self) -> Tensor:
         return self.targets

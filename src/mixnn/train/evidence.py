@@ -10,18 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from mixnn.confusion import HOODS, close, estimate_bounds, estimate_confusion, neighbor_vote, voters
+from mixnn.confusion import close, estimate_bounds, estimate_confusion
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
 from mixnn.methods.base import Method
-from mixnn.neighbors import nearest_neighbors
 from mixnn.passes import full_pass
 from mixnn.run import Evidence
 from mixnn.train.twins import find_twins
+from mixnn.votes import ask_neighbors
 
 NEIGHBORS = 10  # nearest samples that are kept, and shown
-ROWS = 100_000  # whose votes are counted at a time
 PART = 2**22  # values of the features put into float64 at a time
 
 
@@ -30,13 +29,8 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     """One full pass after training, judged against the given labels; the same for every method."""
     first, *others = method.classifiers
     features, log_probs = full_pass(first, data)  # (N, D), (N, C)
-    near = nearest_neighbors(
-        features, voters(len(data), method.num_classes), rows=shard(len(data)), metric="cosine"
-    )  # (n, K), of this rank
+    few, vote = ask_neighbors(features, data.labels, method.num_classes)  # (n, ≤ 40), (n, C), of this rank
     given = numpy(data.labels)
-    votes = (neighbor_vote(given, numpy(part), method.num_classes) for part in near.split(ROWS))  # in 64 bits
-    vote = torch.cat([torch.from_numpy(part).float() for part in votes])  # (n, C)
-    few = near[:, : max(HOODS)].clone()  # so that the rest can go
     near = few[:, :NEIGHBORS]
     distances = cosine_distances(features, near, shard(len(data)))  # (n, NEIGHBORS)
     coordinates = plane(features)
@@ -68,7 +62,7 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         distances=numpy(distances),
         twins=numpy(find_twins(data, near, distances)),
         coordinates=numpy(coordinates),
-        vote=numpy(gather_rows(vote.to(data.labels.device))),
+        vote=numpy(gather_rows(vote)),
         joint=estimate_confusion(given, few[:, : close(len(data), method.num_classes)], method.num_classes).joint,
         rate_bounds=bounds.rate,
         transition_bounds=bounds.transition,
