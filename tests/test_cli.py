@@ -230,6 +230,20 @@ def test_dashes_are_underscores(photos: Path) -> None:
     assert (config["data"]["image_size"], config["mixnn"]["correct_from"]) == (16, 3)
 
 
+def test_an_option_of_a_method_chooses_it(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("ssr:\n  theta_r: 0.7\n")
+    for words, method, option in [
+        ([], "posterior", ("trust", 4.0)),
+        (["--mixnn.neighbors", "3"], "mixnn", ("neighbors", 3)),
+        (["--config", tmp_path / "own.yaml"], "ssr", ("theta_r", 0.7)),
+        (["--config", tmp_path / "own.yaml", "--gce.q=0.4"], "gce", ("q", 0.4)),
+        (["--config", tmp_path / "own.yaml", "--method", "elr"], "elr", ("lam", 3.0)),
+    ]:
+        config = yaml.safe_load(succeed("train", "photos", "--out", "x", *words, "--print-config").out)
+        assert (config["method"], config[method][option[0]]) == (method, option[1])
+    assert call("train", "photos", "--out", "x", "--method", "ce", "--mixnn.neighbors", "3").code == 2
+
+
 @pytest.mark.parametrize("launcher", ["module", "script"])
 def test_a_method_of_ones_own(launcher: str, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "ours.py").write_text((ROOT / "examples/new_method.py").read_text())

@@ -62,7 +62,9 @@ def with_defaults(config: RunConfig) -> RunConfig:
     defaults = {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
     chosen = defaults | config.method_options
     by_length = kind.options_for(config.options.epochs)
-    return replace(config, method_options=chosen | {key: by_length[key] for key in by_length if chosen[key] is None})
+    return replace(
+        config, method_options=chosen | {key: by_length[key] for key in by_length if chosen.get(key) is None}
+    )
 
 
 def build_method(config: RunConfig, data: TrainData, num_classes: int, device: torch.device) -> Method:

@@ -45,7 +45,7 @@ def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
     named = [value_of(words, "--method"), *(content.get("method") for content in reversed(settings))]
     method = next((str(name) for name in named if name is not None), None)
     if method is None:
-        method = method_of_options(words) or TrainOptions.method
+        method = method_of_options(words, settings) or TrainOptions.method
         words = [*words, "--method", method]
     given = build_parser(method).parse_words([*as_config_words(settings, method), *without_files(words)])
     if given.out is None:
@@ -57,11 +57,12 @@ def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
     return RunConfig.from_dict(content | {"source": source}), given.out, given.resume
 
 
-def method_of_options(words: Sequence[str]) -> str | None:
-    """The method that an option such as --mixnn.neighbors belongs to, where there is one."""
+def method_of_options(words: Sequence[str], settings: Sequence[dict[str, Any]]) -> str | None:
+    """The method that an option such as --mixnn.neighbors, or else a section of a file, belongs to; None: no such."""
     from mixnn.methods import METHODS
 
-    sections = (word[2:].partition(".")[0] for word in words if word.startswith("--") and "." in word)
+    sections = [word[2:].partition(".")[0] for word in words if word.startswith("--") and "." in word]
+    sections += [key for content in reversed(settings) for key in content]
     return next((section for section in sections if section in METHODS), None)
 
 
