@@ -16,9 +16,9 @@ from mixnn.bench.cells import Column, Settings, Suite
 
 Rows = dict[str, Settings]
 C10, C100 = "cifar10", "cifar100"
-# By count of forward and backward passes, and of searches; see docs/methods/README.md.
+# By count of forward and backward passes, and of searches; see docs/methods/README.md. Half batches cost some more.
 COSTS = {
-    "posterior": 1.9,
+    "posterior": 1.7,
     "mixnn": 1.4,
     "mixnn-paper": 1.5,
     "coteaching": 2.1,
