@@ -1,5 +1,7 @@
 """Benchmark tables say what the result files say; bad words give one line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bench_cases import ACCURACIES, made, make_suite
@@ -25,6 +27,11 @@ def test_table(tmp_path):
     assert "4 of 12 cells, 2 of 2 seeds" in text
     assert "abacus, 2 cores, float32. Revision: ccccccc." in text
     assert "lost" not in text
+
+
+def test_what_accuracy_was_judged_on_stands_above_it():
+    suite = replace(make_suite(), common={"data": {"heldout": "train"}})
+    assert "| accuracy on held-out training images, %: last epoch (best) |" in render(suite, made(suite, ACCURACIES))
 
 
 def test_uncommitted_results_stay_out(tmp_path):

@@ -104,6 +104,33 @@ TRIALS = Suite(
     device="cpu",
 )
 
+# --- ablation: what each part of the default brings, and what its tricks bring to others ---
+
+ABLATION = Suite(
+    name="ablation",
+    about="Posterior with one part removed, and rivals with its augmentation and its batches; judged as in trials.",
+    columns=CPU_SMALL.columns[:2],
+    rows={
+        "posterior": row("posterior"),
+        "without colour": row("posterior", augment="crop-flip"),
+        "one turn": row("posterior", turns=1),
+        "whole batches": row("posterior", split=1),
+        "all weigh alike": row("posterior", trust=0.0),
+        "no robust loss first": row("posterior", q=0.001),  # next to cross-entropy
+        "gce to the end": row("gce") | {"batch_size": 64},  # no posterior, hence no second part
+        "gce, colour": row("gce") | {"batch_size": 64, "augment": "colour"},
+        "ce, colour": row("ce") | {"batch_size": 64, "augment": "colour"},
+        "ssr": CPU_SMALL.rows["ssr"],
+        "ssr, colour": CPU_SMALL.rows["ssr"] | {"augment": "colour"},
+        "ssr, colour, half batches": CPU_SMALL.rows["ssr"] | {"augment": "colour", "batch_size": 64},
+    },
+    common=TRIALS.common,
+    seeds=(0, 1, 2),
+    minutes=0.8,
+    costs={},
+    device="cpu",
+)
+
 # --- sensitivity: the paper's two open questions, how many neighbours and how fast a correction ---
 
 SENSITIVITY = Suite(
@@ -214,4 +241,4 @@ REAL = Suite(
     device="cuda",
 )
 
-SUITES = {suite.name: suite for suite in (CPU_SMALL, TRIALS, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}
+SUITES = {suite.name: suite for suite in (CPU_SMALL, TRIALS, ABLATION, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}

@@ -41,7 +41,9 @@ def present(suite: Suite, found: Found) -> tuple[list[str], list[str]]:
 def accuracy_table(suite: Suite, found: Found) -> Iterator[str]:
     """Last epoch, mean ± deviation over seeds, and in brackets the best epoch; the highest last epoch is bold."""
     rows, columns = present(suite, found)
-    yield from head(["test accuracy, %: last epoch (best)", *headings(suite, columns), "cost"])
+    held_out = suite.common.get("data", {}).get("heldout") == "train"
+    judged = "accuracy on held-out training images" if held_out else "test accuracy"
+    yield from head([f"{judged}, %: last epoch (best)", *headings(suite, columns), "cost"])
     seeds = {column: max(len(found.get((row, column), [])) for row in rows) for column in columns}
     best = {
         column: max(last(found[row, column]) for row in rows if len(found.get((row, column), [])) == seeds[column])
