@@ -42,4 +42,5 @@ def evidence() -> Evidence:
         joint=np.array([[0.3, 0.2, 0.05], [0.1, 0.15, 0.05], [0.05, 0.05, 0.05]]),
         rate_bounds=np.array([0.4, 0.6]),
         transition_bounds=np.array([np.eye(3) / 2, np.ones((3, 3))]),
+        heldout=np.array([[5, 1, 0], [0, 4, 2], [0, 0, 6]]),
     )

@@ -5,7 +5,7 @@ import torch
 
 from mixnn import METHODS, Classifier, TrainData
 from mixnn.confusion import close, estimate_confusion, neighbor_vote, voters
-from mixnn.train.evidence import NEIGHBORS, collect_evidence
+from mixnn.train.evidence import NEIGHBORS, collect_evidence, count_predictions
 
 CLASSES = 3
 
@@ -35,6 +35,17 @@ def test_few_neighbours_are_kept_and_tell_how_classes_are_labelled(evidence):
     assert found.neighbors.shape == (150, NEIGHBORS)
     assert (found.neighbors == near[:, :NEIGHBORS]).all()
     assert found.joint == pytest.approx(estimate_confusion(found.given, near[:, :10], CLASSES).joint)
+
+
+def test_what_each_class_is_taken_for():
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2])
+    seen = torch.tensor([0, 0, 2, 1, 2, 2, 2])  # the network says what it sees
+    network = Classifier(torch.nn.Identity(), 3, CLASSES, torch.zeros(3), torch.ones(3))
+    with torch.no_grad():
+        network.head.weight.copy_(torch.eye(3))
+    method = METHODS["ce"](network, labels, CLASSES)
+    data = TrainData(torch.nn.functional.one_hot(seen, 3).float(), labels, batch_size=3, seed=0)
+    assert count_predictions(method, data).tolist() == [[2, 0, 1], [0, 1, 1], [0, 0, 2]]
 
 
 @pytest.mark.parametrize(

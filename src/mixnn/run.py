@@ -74,6 +74,8 @@ class Evidence:
         twins: int64 (M, 2), pairs of rows that show the same picture.
         rate_bounds: (2,) float64, between which shares of wrong labels other estimates lie; None as before.
         transition_bounds: (2, C, C) float64, the same of how the classes are labelled; None as before.
+        heldout: (C, C) int64, how many held-out samples of each label the network takes for each class; None where
+            nothing was held out, and as before.
     """
 
     names: NDArray[np.str_]
@@ -93,6 +95,7 @@ class Evidence:
     joint: NDArray[np.floating] | None = None
     rate_bounds: NDArray[np.floating] | None = None
     transition_bounds: NDArray[np.floating] | None = None
+    heldout: NDArray[np.int64] | None = None
 
 
 class RunDirectory:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from mixnn.report.shown import cards, pictured
 from mixnn.run import RunDirectory, read_yaml
 from mixnn.screen import TrainingScreen
 from mixnn.train.checkpoint import Checkpoint
-from mixnn.train.evidence import collect_evidence
+from mixnn.train.evidence import collect_evidence, count_predictions
 from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder
 
@@ -229,8 +230,9 @@ def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method)
 
 def write_evidence(run: RunDirectory, loaded: Loaded, method: Method) -> None:
     evidence = collect_evidence(method, loaded.train, loaded.dataset.train.names, loaded.dataset.unlabelled)
+    heldout = None if loaded.heldout is None else count_predictions(method, loaded.heldout)
     if rank() == 0:
-        run.write_evidence(evidence)
+        run.write_evidence(replace(evidence, heldout=heldout))
 
 
 def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from contract.command import call
 from report.cases import HOSTILE_CLASSES, hostile_run, made_up, write_run
 
+from mixnn.errors import InputError
 from mixnn.issues import judge
 from mixnn.report import content, page, shown
 from mixnn.report.columns import column, file_names, name_html, places, script_json, share
-from mixnn.report.page import SCRIPTS, STYLES, TEMPLATE, build_page
+from mixnn.report.page import SCRIPTS, STYLES, TEMPLATE, build_page, write_report
 from mixnn.report.pictures import SIDE, packed, read_pictures, unpacked
+from mixnn.report.umap_plane import umap_plane
 from mixnn.run import RunDirectory
 
 CLASSES = ["apple", "pear", "plum"]
@@ -90,7 +93,8 @@ def test_hostile_names_make_no_tags(tmp_path: Path) -> None:
 def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
     evidence = made_up(200, 3, unlabelled=4)
     run = write_run(tmp_path / "run", evidence, CLASSES)
-    data, verdicts = content.collect(run), judge(evidence)
+    verdicts = judge(evidence)
+    data = content.collect(run, evidence, verdicts)
     samples = data["samples"]
     rows = decoded(samples["row"]).astype(int)
     assert sorted(rows) == list(range(200))  # all are on the map
@@ -128,6 +132,61 @@ def test_a_run_from_before(tmp_path: Path) -> None:
     assert len(decoded(data["pictures"]["index"])) == 2
 
 
+def test_how_right_each_class_is_on_the_part_held_out(tmp_path: Path) -> None:
+    heldout = np.array([[30, 9, 1], [0, 0, 0], [0, 5, 1195]])
+    evidence = replace(made_up(50, 3), heldout=heldout)
+    rows = build_page(write_run(tmp_path / "run", evidence, CLASSES)).partition("<tbody>")[2].partition("</tbody>")[0]
+    assert [row.rpartition("<td>")[2].partition("</td>")[0] for row in rows.strip().splitlines()] == [
+        "75.0 % of 40",
+        "–",
+        "99.6 % of 1,200",
+    ]
+
+
+def test_a_map_by_umap_puts_like_to_like(tmp_path: Path) -> None:
+    """Two groups, whose members are each other's neighbours, on top of each other by principal components."""
+    samples, random = 60, np.random.default_rng(0)
+    ring = (np.arange(samples)[:, None] + 2 * np.arange(1, 6)) % samples  # even rows with even ones
+    evidence = replace(
+        made_up(samples, 2),
+        neighbors=ring,
+        distances=np.tile(np.linspace(0.1, 0.3, 5, dtype=np.float32), (samples, 1)),
+        coordinates=random.normal(size=(samples, 2)).astype(np.float32),
+    )
+    points = umap_plane(evidence)
+    assert points.shape == (samples, 2)
+    assert np.array_equal(points, umap_plane(evidence))
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    assert apart[::2, 1::2].mean() > 1.5 * apart[::2, ::2].mean()
+    page = build_page(write_run(tmp_path / "run", evidence, CLASSES[:2]), "umap")
+    assert "UMAP, from the nearest neighbours of each" in page
+    assert len(decoded(data_of(page)["map"]["index"])) == samples
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"distances": None}, "needs distances, which runs of this age have not kept: use --map pca"),
+        ({"given": np.zeros(3, dtype=np.int64)}, "needs 8 samples, the run has 3: use --map pca"),
+    ],
+)
+def test_runs_that_umap_cannot_map(changes: dict[str, Any], said: str) -> None:
+    evidence = made_up(60, 2)
+    known = {"distances": np.zeros(evidence.neighbors.shape, dtype=np.float32)} | changes
+    with pytest.raises(InputError, match=said):
+        umap_plane(replace(evidence, **known))
+
+
+def test_without_umap_the_report_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    evidence = made_up(60, 2)
+    evidence = replace(evidence, distances=np.zeros(evidence.neighbors.shape, dtype=np.float32))
+    run = write_run(tmp_path / "run", evidence, CLASSES[:2])
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(InputError, match=r"pip install 'mixnn\[map\]', or --map pca"):
+        write_report(run, run.report, "umap")
+    assert not run.report.exists()
+
+
 def test_pictures_come_back_small(tmp_path: Path) -> None:
     import io
 
@@ -160,7 +219,7 @@ def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch
         monkeypatch.setattr(shown, limit, getattr(shown, limit) // 10)
     evidence = made_up(10_000, 10, noise=0.6, names=[f"photos/{i:036x}.jpg" for i in range(10_000)])
     run = write_run(tmp_path / "run", evidence, [f"class {i}" for i in range(10)], side=SIDE)
-    data = content.collect(run)
+    data = content.collect(run, evidence, judge(evidence))
     pictures = len(json.dumps(data["pictures"]))
     columns = len(json.dumps([data["samples"], data["map"]]))
     assert pictures < 1.4 * content.PICTURE_BYTES

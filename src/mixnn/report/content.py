@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.issues import Verdicts, given_words, judge
+from mixnn.issues import Verdicts, given_words
 from mixnn.report.columns import column, file_names, number, places, share
 from mixnn.report.pictures import read_pictures
 from mixnn.report.shown import NEIGHBORS, WITH_NEIGHBORS, cards, mapped, once
@@ -26,10 +26,9 @@ MARKS = {  # settings of methods -> what begins with the epoch after so many
 }
 
 
-def collect(run: RunDirectory) -> dict[str, Any]:
+def collect(run: RunDirectory, evidence: Evidence, verdicts: Verdicts) -> dict[str, Any]:
     """Everything the page shows that is no sentence."""
-    evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
-    verdicts = judge(evidence)
+    classes, config = run.read_classes(), read_yaml(run.config)
     return {
         "key": fingerprint(evidence, verdicts),
         "labels": given_words(evidence, classes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -11,6 +12,7 @@ from mixnn.errors import InputError
 from mixnn.issues import Verdicts, judge
 from mixnn.report.columns import name_html, script_json
 from mixnn.report.content import collect
+from mixnn.report.umap_plane import umap_plane
 from mixnn.report.words import (
     apply_words,
     class_rows,
@@ -25,11 +27,15 @@ from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 TEMPLATE = resources.files("mixnn") / "report" / "template"
 STYLES = ("style.css", "cards.css", "print.css")
+PLANES = {"pca": "principal components of its features", "umap": "UMAP, from the nearest neighbours of each"}
 SCRIPTS = ("base.js", "review.js", "charts.js", "matrix.js", "gallery.js", "keys.js", "map.js")
 
 
-def write_report(run: RunDirectory, path: Path) -> None:
+def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
     """Write the page to `path`, from the files of the run directory; it needs no other file, and no network.
+
+    Args:
+        plane: how the map is made, one of `PLANES`.
 
     Raises:
         InputError: the run is not finished, or its files are damaged.
@@ -38,7 +44,7 @@ def write_report(run: RunDirectory, path: Path) -> None:
     if not (run.evidence.is_file() and run.targets.is_file()):
         raise InputError(f"{run.path} is not finished (no {run.evidence.name}): `mixnn train` with --resume goes on")
     try:
-        page = build_page(run)
+        page = build_page(run, plane)
     except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
@@ -48,9 +54,11 @@ def write_report(run: RunDirectory, path: Path) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def build_page(run: RunDirectory) -> str:
+def build_page(run: RunDirectory, plane: str = "pca") -> str:
     """The page as text."""
     evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
+    if plane == "umap":
+        evidence = replace(evidence, coordinates=umap_plane(evidence))
     verdicts, metrics = judge(evidence), run.read_table(run.metrics)
     added = f", noise {config['noise']} added" if config.get("noise") else ""
     about = f"{config['method']}, {config['epochs']} epochs, seed {config['seed']}{added}"
@@ -64,8 +72,9 @@ def build_page(run: RunDirectory) -> str:
         summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, verdicts, classes, metrics)),
         next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, few)),
         class_rows=class_table(evidence, verdicts, classes),
+        plane=PLANES[plane],
         apply=command_html(apply_words(run)),
-        data=script_json(collect(run)),
+        data=script_json(collect(run, evidence, verdicts)),
         script="\n".join(map(read, SCRIPTS)),
     )
 
@@ -87,6 +96,6 @@ def class_table(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> s
     return "\n".join(
         f'<tr><th scope="row">{name}</th><td>{count:,}</td><td>{wrong:,}</td>'
         f'<td class="bar" style="--share:{wrong / max(1, count):.4f}">{percent(wrong / max(1, count))}</td>'
-        f"<td>{largest}</td></tr>"
-        for name, count, wrong, largest in class_rows(evidence, verdicts, classes)
+        f"<td>{largest}</td><td>{right}</td></tr>"
+        for name, count, wrong, largest, right in class_rows(evidence, verdicts, classes)
     )

@@ -97,8 +97,10 @@ def command_html(words: list[str]) -> str:
     return f"<pre><code>{' '.join(f'<span>{name_html(shlex.quote(word))}</span>' for word in words)}</code></pre>"
 
 
-def class_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> Iterator[tuple[str, int, int, str]]:
-    """(name as HTML, labels, of these held to be wrong, where these belong as HTML) of each class."""
+def class_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> Iterator[tuple[str, int, int, str, str]]:
+    """Of each class: name as HTML, labels, of these held to be wrong, where these belong as HTML, and how many of the
+    held-out samples with that label the network is right for.
+    """
     known = evidence.given >= 0
     counts = np.bincount(evidence.given[known], minlength=len(classes))
     wrong = np.bincount(evidence.given[known & verdicts.issue], minlength=len(classes))
@@ -106,4 +108,12 @@ def class_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> It
     for given, suggested, count in pairs(evidence, verdicts):
         largest.setdefault(given, f"{name_html(classes[suggested])} ({count:,})")
     for label, name in enumerate(classes):
-        yield name_html(name), int(counts[label]), int(wrong[label]), largest.get(label, "")
+        right = heldout_words(evidence, label)
+        yield name_html(name), int(counts[label]), int(wrong[label]), largest.get(label, ""), right
+
+
+def heldout_words(evidence: Evidence, label: int) -> str:
+    """Share of the held-out samples of a label that the network takes for that class, and of how many."""
+    if evidence.heldout is None or (held := int(evidence.heldout[label].sum())) == 0:
+        return "–"
+    return f"{percent(evidence.heldout[label, label] / held)} of {held:,}"
