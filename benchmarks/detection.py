@@ -53,19 +53,23 @@ from mixnn.train.loop import fit
 
 CIFAR = ("symmetric:0.2", "symmetric:0.5", "asymmetric:0.4", "human:aggre_label", "human:worse_label")
 FOLDS = 5
-FIGURES = {
-    "auc": "ROC AUC",
-    "ap": "average precision",
-    "precision": "precision at the true rate",
-    "right": "right labels if all suggestions are taken",
-}
 
 
 class Found(NamedTuple):
-    """How good every label is held to be, higher is better (N,), and what should stand in its place (N,)."""
+    """How good every label is held to be, higher is better (N,), what should stand in its place (N,), which may be the
+    label itself, and what if it is known to be wrong (N,).
+    """
 
     quality: NDArray[np.floating]
     suggested: NDArray[np.int64]
+    other: NDArray[np.int64]
+
+    @classmethod
+    def by(cls, quality: NDArray[np.floating], belief: NDArray[np.floating], labels: NDArray[np.int64]) -> Found:
+        """Suggestions are what is believed most, (N, C)."""
+        others = belief.copy()
+        others[np.arange(len(labels)), labels] = -np.inf
+        return cls(quality, belief.argmax(1), others.argmax(1))
 
 
 def run(given: argparse.Namespace) -> None:
@@ -116,22 +120,24 @@ def compare(given: argparse.Namespace, noise: str, seed: int) -> dict[str, Any]:
 
 def opinions(loaded: Loaded, options: TrainOptions, ours: Sequence[str]) -> Iterator[tuple[str, Found, float]]:
     """Each row with the seconds that its training took."""
+    labels = loaded.train.labels
+    given = labels.numpy()
     plain, of_plain = trained(loaded, options, "ce")
     seen = evidence_of(plain, loaded)
-    yield "small loss", Found(-seen.loss, seen.probs.argmax(1)), of_plain
-    yield "kNN", Found(neighbor_agreement(seen), majority(seen)), of_plain
+    yield "small loss", Found.by(-seen.loss, seen.probs, given), of_plain
+    yield "kNN", Found.by(neighbor_agreement(seen), votes(seen), given), of_plain
     yield "ours (ce)", verdict(seen), of_plain
     for name in ours:
         method, seconds = trained(loaded, options, name)
         yield f"ours ({name})", verdict(evidence_of(method, loaded)), seconds
     method, seconds = trained(loaded, options, "fine")
     features, log_probs = full_pass(method.network, loaded.train)
-    z, labels = normalize(features), loaded.train.labels
+    z = normalize(features)
     assert isinstance(method, FINE)
     score = alignment(z, labels, main_directions(z[method.clean], labels[method.clean], log_probs.shape[1]))
-    yield "FINE", Found(score.numpy(), log_probs.argmax(1).numpy()), seconds
+    yield "FINE", Found.by(score.numpy(), log_probs.numpy(), given), seconds
     probs, seconds = out_of_sample(loaded, options)
-    yield "cleanlab", Found(get_label_quality_scores(labels.numpy(), probs), probs.argmax(1)), seconds
+    yield "cleanlab", Found.by(get_label_quality_scores(given, probs), probs, given), seconds
 
 
 def trained(loaded: Loaded, options: TrainOptions, method: str) -> tuple[Method, float]:
@@ -166,22 +172,24 @@ def evidence_of(method: Method, loaded: Loaded) -> Evidence:
 
 def verdict(evidence: Evidence) -> Found:
     verdicts = judge(evidence)
-    return Found(verdicts.quality, verdicts.suggested)
+    other = np.where(verdicts.suggested == evidence.given, verdicts.second, verdicts.suggested)
+    return Found(verdicts.quality, verdicts.suggested, other)
 
 
-def majority(evidence: Evidence) -> NDArray[np.int64]:
-    """The label that most of the neighbours carry, (N,)."""
+def votes(evidence: Evidence) -> NDArray[np.float32]:
+    """How many of the ten nearest neighbours carry each label, (N, C)."""
     votes = np.zeros_like(evidence.probs)
     for column in evidence.neighbors.T:
         votes[np.arange(len(votes)), evidence.given[column]] += 1
-    majority: NDArray[np.int64] = votes.argmax(1)
-    return majority
+    return votes
 
 
 def figures(found: Found, labels: NDArray[np.int64], true: NDArray[np.int64]) -> dict[str, float]:
     """How well the wrong labels come first, 0–1, and what the suggestions are worth.
 
-    precision: of as many labels as are wrong, the worst. right: after taking the suggestion for just these.
+    precision: of as many labels as are wrong, the worst. suggestion: of the wrong labels, how many are suggested
+    rightly; other: the same where a label is known to be wrong, so that keeping it is no answer. right: after taking
+    the suggestion for just as many labels as are wrong.
     """
     wrong = labels != true
     worst = np.argsort(found.quality, kind="stable")[: int(wrong.sum())]
@@ -192,6 +200,7 @@ def figures(found: Found, labels: NDArray[np.int64], true: NDArray[np.int64]) ->
         "ap": float(average_precision_score(wrong, -found.quality)),
         "precision": float(wrong[worst].mean()),
         "suggestion": float((found.suggested == true)[wrong].mean()),
+        "other": float((found.other == true)[wrong].mean()),
         "right": float((cleaned == true).mean()),
     }
 
@@ -206,9 +215,9 @@ def table(given: argparse.Namespace) -> None:
 
     def there(column: tuple[str, str], row: str, key: str) -> list[float]:
         of_column = [result["rows"] for result in results if (result["source"], result["noise"]) == column]
-        return [found[row][key] for found in of_column if row in found]
+        return [found[row][key] for found in of_column if key in found.get(row, {})]
 
-    for key in ("ap", "auc", "precision", "suggestion", "right", "seconds"):
+    for key in ("ap", "auc", "precision", "suggestion", "other", "right", "seconds"):
         print(f"\n**{key}**\n")
         print("| | " + " | ".join(" ".join(column) for column in columns) + " |")
         print("|---" * (1 + len(columns)) + "|")
