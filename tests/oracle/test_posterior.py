@@ -45,6 +45,13 @@ def test_first_a_robust_loss_on_the_given_labels():
     assert torch.equal(method.soft_targets()[batch.index].argmax(1), batch.y)
 
 
+@pytest.mark.parametrize(("classes", "q"), [(2, 0.7), (10, 0.7), (100, 0.35), (1000, 0.7 / 3)])
+def test_q_goes_by_the_number_of_classes_where_none_is_given(classes, q):
+    method = Posterior(make_network(), make_data().labels % classes, classes)
+    assert method.q == pytest.approx(q)
+    assert Posterior(make_network(), make_data().labels % classes, classes, q=0.5).q == 0.5
+
+
 def slow_posterior(f, p, given, joint, voters):
     """Bayes' rule over loops: what a sample looks like, and how samples of each class are labelled."""
     unit = f / np.linalg.norm(f, axis=1, keepdims=True)

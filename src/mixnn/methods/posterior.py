@@ -7,6 +7,7 @@ list of labels is made of (`mixnn.confusion`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ from mixnn.passes import full_pass
 from mixnn.votes import ask_neighbors
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
+Q = 0.7  # of the robust loss with up to ten classes (GCE's paper)
 SMALLEST = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
 
 
@@ -34,7 +36,7 @@ class Posterior(Method):
 
     Args:
         network, labels, num_classes: see `Method`.
-        q: of the robust loss, from 0.001, next to cross-entropy, to 1 (`gce`).
+        q: of the robust loss, from 0.001, next to cross-entropy, to 1 (`gce`); where None, see `robust_q`.
         correct_from: first epoch that trains on the posterior, counted from 0; where None, after 55 % of a run, and in
             a loop of one's own 22, as of 40 epochs.
         correct_every: epochs from one posterior to the next.
@@ -56,7 +58,7 @@ class Posterior(Method):
         labels: Tensor,
         num_classes: int,
         *,
-        q: float = 0.7,
+        q: float | None = None,
         correct_from: int | None = None,
         correct_every: int = 3,
         trust: float = 4.0,
@@ -67,6 +69,7 @@ class Posterior(Method):
         super().__init__(network, labels, num_classes)
         if correct_from is None:
             correct_from = self.options_for(40)["correct_from"]
+        q = robust_q(num_classes) if q is None else q
         require_between("posterior.q", q, 1e-3, 1)
         require_between("posterior.correct_from", correct_from, 0)
         require_between("posterior.correct_every", correct_every, 1)
@@ -129,3 +132,12 @@ class Posterior(Method):
 
     def soft_targets(self) -> Tensor:
         return self.targets
+
+
+def robust_q(classes: int) -> float:
+    """0.7 up to ten classes; with more so much less that C^-q stays what it is with ten.
+
+    The gradient of L_q is p^q times that of cross-entropy, and p = 1 / C where nothing is learnt yet: with a hundred
+    classes and q = 0.7 that is a twenty-fifth, and a network learns slowly.
+    """
+    return Q * min(1.0, math.log(10) / math.log(max(2, classes)))
