@@ -1,4 +1,4 @@
-"""MixNN by the scheme of its public code, as a baseline; written anew after its description. Must not know: clocks.
+"""MixNN by the scheme of its public code, written anew as a baseline. Must not know: what it is compared with.
 
 Once its warm-up and its random mixup are over, that code does this:
 
