@@ -1,4 +1,6 @@
-"""The Python that the README shows runs as it stands, each block on its own; its tables are those of the results."""
+"""The Python that the README shows runs as it stands, each block on its own; its tables, and those of docs, are those of
+the results.
+"""
 
 import re
 from pathlib import Path
@@ -10,6 +12,7 @@ from mixnn.bench.suites import SUITES
 from mixnn.bench.table import render
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+PAGES = [README, *sorted((README.parent / "docs").rglob("*.md"))]
 
 
 def blocks() -> list[object]:
@@ -30,7 +33,7 @@ def test_python_blocks_run(block: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_tables_are_made_of_the_result_files() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.exists())
     found = re.findall(r"^<!-- bench (\S+) -->\n(.*?)^<!-- end -->$", text, re.DOTALL | re.MULTILINE)
     assert found
     for name, table in found:
