@@ -57,6 +57,9 @@ def process_group(device: torch.device) -> Iterator[None]:
         )
     store, rank, world_size = next(rendezvous("env://", timeout=MEETING))
     store.set_timeout(PATIENCE)
+    # torchrun keeps one store when it starts the processes again: without this they would find addresses of the dead.
+    attempt = f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]  # public, says torch's documentation
     say = said_once(store)
     with saying_when_stopped(say):
         try:

@@ -1,6 +1,7 @@
 """`python -m contract.harmed` is `python -m mixnn`, where the last rank comes to harm in the middle of an epoch.
 
-MIXNN_HARM says how and when, as kill:2, with epochs counted from 0.
+It does so once: where the launcher starts all again, they are left alone. MIXNN_HARM says how and when, as kill:2, with
+epochs counted from 0.
 """
 
 import os
@@ -14,13 +15,14 @@ from mixnn.errors import InputError
 from mixnn.train.record import Recorder
 
 HOW, EPOCH = os.environ["MIXNN_HARM"].split(":")
-LAST = os.environ["RANK"] == str(int(os.environ["WORLD_SIZE"]) - 1)
+LAST = int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1
+AGAIN = os.environ["TORCHELASTIC_RESTART_COUNT"] != "0"
 as_ever = Recorder.step_done
 
 
 def step_done(self: Recorder, epoch: int, loss: Tensor, samples: int) -> None:
     as_ever(self, epoch, loss, samples)
-    if LAST and epoch == int(EPOCH) and self.samples > samples:  # the second step
+    if LAST and not AGAIN and epoch == int(EPOCH) and self.samples > samples:  # the second step
         harm()
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-import time
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -24,24 +24,24 @@ def words(photos: Path, tmp_path: Path) -> list[object]:
     return ["train", photos, "--out", tmp_path / "run", *SMALL, "--epochs", EPOCHS]
 
 
-def harmed(how: str, ranks: int, words: list[object], monkeypatch: pytest.MonkeyPatch) -> str:
-    """Standard error of these words on so many ranks, the last of which comes to harm as `how` says."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks))
+def harmed(how: str, ranks: int, words: list[object], monkeypatch: pytest.MonkeyPatch, *launch: str) -> tuple[int, str]:
+    """These words on so many ranks, the last of which comes to harm as `how` says: exit code and standard error."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *launch)
     with monkeypatch.context() as patch:
         patch.setitem(ENVIRONMENT, "MIXNN_HARM", how)
         patch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join([str(TESTS), *sys.path]))
         process = start(*words, module="contract.harmed", launcher=launcher)
-    first, rest = [], process.stderr
-    assert rest is not None
-    for line in rest:  # up to the epoch before: from then on the time counts
-        first.append(line)
-        if line.startswith(f"epoch {how.partition(':')[2]}/"):
-            break
-    began = time.monotonic()
+    before = f"epoch {how.partition(':')[2]}/"
+    assert process.stderr is not None
+    first = list(takewhile(lambda line: not line.startswith(before), process.stderr))  # from then on the time counts
     _, err = process.communicate(timeout=SOON)
-    assert time.monotonic() - began < SOON
-    assert process.returncode not in (0, None), err
-    return "".join(first) + err
+    return process.returncode, "".join(first) + err
+
+
+def failed(how: str, ranks: int, words: list[object], monkeypatch: pytest.MonkeyPatch) -> str:
+    code, err = harmed(how, ranks, words, monkeypatch)
+    assert code != 0, err
+    return err
 
 
 def our_lines(err: str) -> list[str]:
@@ -60,7 +60,7 @@ def test_a_run_goes_on_with_other_numbers_of_ranks(
     interrupt(monkeypatch, 1, *words)  # on one, in this process
     words.append("--resume")
     for how, ranks, told in [("kill:2", 3, "another process of this run has ended"), ("hang:3", 2, "SIGTERM")]:
-        err = harmed(how, ranks, words, monkeypatch)
+        err = failed(how, ranks, words, monkeypatch)
         line, *more = our_lines(err)
         assert told in line
         assert "--resume" in line
@@ -73,14 +73,23 @@ def test_a_run_goes_on_with_other_numbers_of_ranks(
 
 
 def test_a_rank_alone_with_what_is_wrong_is_heard(words: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-    err = harmed("refuse:1", 2, words, monkeypatch)
+    err = failed("refuse:1", 2, words, monkeypatch)
     assert our_lines(err) == ["mixnn: no paper: buy some"]
     assert "in entry" not in err
 
 
 def test_a_mistake_on_one_rank_shows_where_it_is(words: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-    err = harmed("mistake:1", 2, words, monkeypatch)
+    err = failed("mistake:1", 2, words, monkeypatch)
     assert err.count("ArithmeticError: no ink") == 1
     assert err.count("in entry") == 1
     assert len(our_lines(err)) == 1
     assert "--resume" in our_lines(err)[0]
+
+
+def test_a_launcher_that_starts_again_brings_the_run_to_its_end(
+    words: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, err = harmed("kill:1", 2, [*words, "--resume"], monkeypatch, "--max-restarts", "1")
+    assert code == 0, err
+    assert len(our_lines(err)) == 1
+    assert_whole(tmp_path / "run")
