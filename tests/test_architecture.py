@@ -22,7 +22,8 @@ RULES = {
     "errors": set(),
     "functional": {"errors"},
     "neighbors": {"errors"},
-    "distributed": {"errors"},
+    "launch": set(),
+    "distributed": {"errors", "launch"},
     "tables": {"distributed"},
     "lookup": {"errors"},
     "bodies": set(),
@@ -76,7 +77,7 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "confusion", "corrections", "issues", "reading", "run", "screen"),
+    *("cli", "config", "confusion", "corrections", "issues", "launch", "reading", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *(
         name

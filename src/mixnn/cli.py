@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mixnn.errors import InputError, LocalError
+from mixnn.errors import InputError, LocalError, LostError, ToldError
 
 # name -> what it does; the code is mixnn.commands.<name>.run, imported when called
 COMMANDS = {
@@ -27,7 +27,12 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code: 0, 2 for bad input, 1 for a run whose last step failed, 130 when interrupted."""
+    """Run a command.
+
+    Returns:
+        The exit code: 0; 2 for bad input; 1 for a run whose last step failed, or which lost one of its processes; 130
+        when interrupted.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(overview())
@@ -45,23 +50,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
         code: int = importlib.import_module(f"mixnn.commands.{command}").run(words[1:])
         return code
+    except (ToldError, LostError) as error:
+        return 2 if isinstance(error, InputError) else 1
     except InputError as error:
         # One line a machine, however many processes.
         if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
             print(f"mixnn: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nmixnn: interrupted; repeat the command to go on, `mixnn train` with --resume", file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together
+            print("\nmixnn: interrupted; repeat the command to go on, `mixnn train` with --resume", file=sys.stderr)
         return 130
 
 
 def entry() -> NoReturn:
     """Run a command and end the process."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
         code = main()
     except SystemExit as end:  # --help, or a last step that failed
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    except Exception:
+        if not several:
+            raise
+        sys.excepthook(*sys.exc_info())  # which is for whoever wrote the code; then end now, since the others wait
+        code = 1
+    if several:
         # Threads that gloo leaves behind abort, now and then, a process that ends the usual way (torch 2.13).
         sys.stdout.flush()
         sys.stderr.flush()

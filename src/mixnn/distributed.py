@@ -8,12 +8,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
-from mixnn.errors import InputError
+from mixnn.errors import InputError, LostError, ToldError
+from mixnn.launch import LOST, said_once, saying_when_stopped
+
+MEETING = timedelta(minutes=10)  # until all processes have started
+# How long a rank waits for another. A dead one is noticed at once: its connections close, or the launcher ends the
+# others. This is for one that hangs, and has to be longer than what one rank does alone: reading every image, where
+# another machine has them in its cache already, or writing the report of a large data set. The defaults, 10 minutes
+# with NCCL and 30 with gloo, end healthy runs there.
+PATIENCE = timedelta(hours=3)
 
 
 def active() -> bool:
@@ -30,18 +40,48 @@ def world_size() -> int:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the other processes of this launch, if there are any, and leave them at the end."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Join the other processes of this launch, if there are any, and leave them at the end.
+
+    Raises:
+        InputError: the launch does not say where the others are.
+        ToldError: an InputError of one of them; standard error has it already, once on each machine.
+        LostError: another process is gone, likewise.
+    """
+    if active() or int(os.environ.get("WORLD_SIZE", "1")) == 1:  # Ray Train, for one, has joined them
         yield
+        barrier()
         return
-    if "RANK" not in os.environ:
-        raise InputError("WORLD_SIZE is set, but RANK is not: start with torchrun, or unset WORLD_SIZE")
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-        dist.barrier()  # a rank that leaves while another still works may abort
-    finally:
-        dist.destroy_process_group()
+    if missing := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise InputError(
+            f"WORLD_SIZE is set, but {' and '.join(missing)} not: start with torchrun, or unset WORLD_SIZE"
+        )
+    store, rank, world_size = next(rendezvous("env://", timeout=MEETING))
+    store.set_timeout(PATIENCE)
+    # torchrun keeps one store when it starts the processes again: without this they would find addresses of the dead.
+    attempt = f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]  # public, says torch's documentation
+    say = said_once(store)
+    with saying_when_stopped(say):
+        try:
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=PATIENCE)
+            yield
+            dist.barrier()  # a rank that leaves while another still works may abort
+        except InputError as error:
+            say(str(error))
+            raise ToldError(str(error)) from error
+        except RuntimeError as error:
+            if not tells_of_loss(error):
+                raise
+            say(LOST)
+            raise LostError(LOST) from error
+    # Only where all went well: NCCL may wait here for a rank that is gone, and nobody would see this one end.
+    dist.destroy_process_group()
+
+
+def tells_of_loss(error: RuntimeError) -> bool:
+    """Whether another process caused `error`: gloo, alone among them, has no class of error for it."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
 def shard(n: int) -> slice:

@@ -19,6 +19,14 @@ class LocalError(InputError):
     """One that this process may be alone with, of several that train together."""
 
 
+class ToldError(InputError):
+    """One that a person has read already, from this process or from another that trains together with it."""
+
+
+class LostError(RuntimeError):
+    """Another of several processes that train together is gone; said already as well."""
+
+
 def require_between(name: str, value: float, low: float, high: float = math.inf) -> None:
     """Raise InputError about the option `name` unless low ≤ value ≤ high and value is finite."""
     if not (low <= value <= high and math.isfinite(value)):

@@ -224,6 +224,8 @@ def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method)
         try:
             write()
         except Exception as error:  # whatever it is, an hour of training is behind us
+            if world_size() > 1 and name == run.evidence.name:
+                raise  # the other ranks wait in the middle of it: end, so that they do not
             failed.append(f"{name} ({type(error).__name__}: {error})")
     return failed
 
