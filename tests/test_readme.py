@@ -1,6 +1,4 @@
-"""The Python that the README shows runs as it stands, each block on its own; its tables, and those of docs, are those of
-the results.
-"""
+"""The Python that the README shows runs as it stands, each block on its own; tables are those of the results."""
 
 import re
 from pathlib import Path
