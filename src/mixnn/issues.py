@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,20 +11,21 @@ from numpy.typing import NDArray
 
 from mixnn.confusion import LEAST, appearance, believed, estimate_confusion, neighbor_vote, normalized
 from mixnn.errors import printable
+from mixnn.lists import write_list
 from mixnn.run import Evidence, Row, RunDirectory
 
-COLUMNS = (  # of labels.csv
-    "file_name",
-    "given_label",
-    "predicted_label",
-    "label_quality",
-    "is_label_issue",
-    "clean_prob",
-    "suggested_label",
-    "suggested_confidence",
-    "neighbor_agreement",
-    "look_closer",
-)
+COLUMNS = {  # of labels.csv
+    "file_name": str,
+    "given_label": str,
+    "predicted_label": str,
+    "label_quality": float,
+    "is_label_issue": bool,
+    "clean_prob": float,
+    "suggested_label": str,
+    "suggested_confidence": float,
+    "neighbor_agreement": float,
+    "look_closer": str,
+}
 TIE = 0.5  # two classes tie where the second is believed at least so much of the first
 CLEAR, TIED, UNLIKE = range(3)  # whether a person should look closer, and why; a `twin` is another reason
 
@@ -193,12 +195,16 @@ def label_noise(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> R
 
 
 def write_labels(run: RunDirectory) -> None:
-    """Write `labels.csv`, `label_issues.csv` (the worst first) and `label_noise.json` from the run's evidence."""
+    """Write `labels.csv`, `label_issues.csv` (the worst first) and `label_noise.json` from the run's evidence.
+
+    A list of more than a million rows is Parquet, see `mixnn.lists`.
+    """
     evidence, classes = run.read_evidence(), run.read_classes()
     verdicts = judge(evidence)
     worst = verdicts.order[: int(verdicts.issue.sum())].tolist()
     for path, samples in ((run.labels, range(len(evidence.given))), (run.label_issues, worst)):
-        run.write_table(path, label_rows(evidence, verdicts, classes, samples), COLUMNS)
+        rows = partial(label_rows, evidence, verdicts, classes, samples)
+        write_list(run, path, rows, COLUMNS, len(samples))
     run.write_json(run.label_noise, label_noise(evidence, verdicts, classes))
 
 

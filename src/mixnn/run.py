@@ -198,7 +198,7 @@ class RunDirectory:
         with written(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
-            writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
+            writer.writerows({key: as_text(value) for key, value in row.items()} for row in rows)
 
     def read_table(self, path: Path) -> list[dict[str, str]]:
         try:
@@ -244,7 +244,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _text(value: object) -> object:
+def as_text(value: object) -> object:
     """Numbers short enough to read, and the same on every write; nothing for one that is none."""
     if isinstance(value, (float, np.floating)):
         return "" if np.isnan(value) else f"{value:.6g}"

@@ -16,6 +16,7 @@ from mixnn.commands.parsing import Parser, underscored
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
 from mixnn.issues import issue_lines, judge, wrong_words
+from mixnn.lists import list_file
 from mixnn.run import RunDirectory, read_yaml
 
 RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for field in fields(TrainOptions))}
@@ -184,5 +185,6 @@ def summary(run: RunDirectory) -> str:
     if run.unreadable.exists():
         bad = len(run.read_table(run.unreadable))
         lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
-    lines.append(f"run directory: {run.path}  (report.html, labels.csv, model.safetensors, metrics.csv)")
+    names = f"report.html, {list_file(run.labels).name}, model.safetensors, metrics.csv"
+    lines.append(f"run directory: {run.path}  ({names})")
     return "\n".join(lines)

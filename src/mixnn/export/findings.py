@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.errors import InputError
+from mixnn.lists import read_list
 from mixnn.run import Evidence, RunDirectory
 
 
@@ -40,7 +41,7 @@ class Findings:
 
 def read_findings(run: RunDirectory) -> Findings:
     """Raises InputError where the run is not complete."""
-    rows, classes, evidence = run.read_table(run.labels), run.read_classes(), run.read_evidence()
+    rows, classes, evidence = read_list(run, run.labels), run.read_classes(), run.read_evidence()
     if [row.get("file_name") for row in rows] != evidence.names.tolist():
         raise InputError(f"{run.labels} and {run.evidence} are not of one run: repeat `mixnn train` with --resume")
     place = {name: i for i, name in enumerate(classes)}
