@@ -12,7 +12,7 @@ from mixnn.commands.train import parse
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.confusion import estimate_confusion
 from mixnn.errors import InputError
-from mixnn.methods.posterior import Posterior
+from mixnn.methods.posterior import Posterior, rarity
 from mixnn.neighbors import nearest_neighbors
 from mixnn.passes import full_pass
 
@@ -40,9 +40,18 @@ def probabilities(method, inputs):
 def test_first_a_robust_loss_on_the_given_labels():
     method, _, batch = prepared(0, correct_from=3, q=0.4)
     p = probabilities(method, batch.inputs)
-    expected = np.mean([(1 - row[y] ** 0.4) / 0.4 for row, y in zip(p, batch.y.tolist(), strict=True)])
+    given = batch.y.tolist()
+    method.rarity.copy_(torch.arange(1, CLASSES + 1))
+    expected = np.mean([(1 + y) * (1 - row[y] ** 0.4) / 0.4 for row, y in zip(p, given, strict=True)])
     assert method(batch).item() == pytest.approx(expected, rel=1e-5)
     assert torch.equal(method.soft_targets()[batch.index].argmax(1), batch.y)
+
+
+def test_a_label_counts_by_how_rare_it_is():
+    labels = torch.tensor([0] * 6 + [1] * 3 + [2] * 3 + [-1] * 5)
+    assert rarity(labels, 3).tolist() == pytest.approx([4 / 6, 4 / 3, 4 / 3])
+    assert rarity(torch.tensor([0] * 98 + [1, 1]), 3).tolist() == pytest.approx([100 / 3 / 98, 10, 10])  # no more
+    assert rarity(torch.arange(30) % 3, 3).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("classes", "q"), [(2, 0.7), (10, 0.7), (100, 0.35), (1000, 0.7 / 3)])

@@ -28,6 +28,7 @@ from mixnn.votes import ask_neighbors
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
 Q = 0.7  # of the robust loss with up to ten classes (GCE's paper)
+RAREST = 10.0  # times as much as in the mean a label counts, at most
 SMALLEST = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
 
 
@@ -50,6 +51,7 @@ class Posterior(Method):
     """
 
     targets: Tensor  # t float32 (N, C), what each label probably is; before `correct_from` as given
+    rarity: Tensor  # (C,), see below
     weights: Tensor  # w (N,), anew in every epoch from then on; 1 in the mean
 
     def __init__(
@@ -81,6 +83,7 @@ class Posterior(Method):
         self.q, self.correct_every, self.trust, self.split = q, correct_every, trust, split
         self.turns, self.augment = turns, augment
         self.correct_from = self.first_own_epoch = correct_from
+        self.register_buffer("rarity", rarity(labels, num_classes), persistent=False)
         self.register_buffer("targets", soft_labels(labels, num_classes))
 
     @classmethod
@@ -127,7 +130,8 @@ class Posterior(Method):
     def forward(self, batch: Batch) -> Tensor:
         logits = self.network(batch.inputs)  # (B, C)
         if self.epoch < self.correct_from:
-            return gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q).mean()
+            losses = gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q)  # (B,)
+            return (self.rarity[batch.y] * losses).mean()
         return soft_cross_entropy(logits, self.targets[batch.index], self.weights[batch.index])
 
     def soft_targets(self) -> Tensor:
@@ -141,3 +145,17 @@ def robust_q(classes: int) -> float:
     classes and q = 0.7 that is a twenty-fifth, and a network learns slowly.
     """
     return Q * min(1.0, math.log(10) / math.log(max(2, classes)))
+
+
+def rarity(labels: Tensor, classes: int) -> Tensor:
+    """How much a label of each class counts in the robust loss, (C,): the rarer, the more; 1 if all are equal.
+
+    The loss gives up on samples that it cannot fit, and so on a rare class as a whole; then no neighbour and no
+    prediction speaks for it any more, and all of its labels are held to be wrong.
+
+    Args:
+        labels: int64 (N,), as given; below 0 where there is none.
+        classes: C.
+    """
+    counts = labels[labels >= 0].bincount(minlength=classes).float()
+    return (counts.sum() / classes / counts.clamp_min(1)).clamp_max(RAREST)
