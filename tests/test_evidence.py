@@ -5,7 +5,8 @@ import torch
 
 from mixnn import METHODS, Classifier, TrainData
 from mixnn.confusion import close, estimate_confusion, neighbor_vote, voters
-from mixnn.train.evidence import NEIGHBORS, collect_evidence, count_predictions
+from mixnn.train.evidence import NEIGHBORS, collect_evidence
+from mixnn.train.record import count_predictions
 
 CLASSES = 3
 
@@ -38,8 +39,8 @@ def test_few_neighbours_are_kept_and_tell_how_classes_are_labelled(evidence):
 
 
 def test_what_each_class_is_taken_for():
-    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2])
-    seen = torch.tensor([0, 0, 2, 1, 2, 2, 2])  # the network says what it sees
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, -1])  # the last has none
+    seen = torch.tensor([0, 0, 2, 1, 2, 2, 2, 0])  # the network says what it sees
     network = Classifier(torch.nn.Identity(), 3, CLASSES, torch.zeros(3), torch.ones(3))
     with torch.no_grad():
         network.head.weight.copy_(torch.eye(3))

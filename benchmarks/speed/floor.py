@@ -34,7 +34,7 @@ from mixnn.functional import Mixture
 from mixnn.loading import load
 from mixnn.memory import keep_freed_memory
 from mixnn.methods.mixnn import MixNN
-from mixnn.neighbors import _best_backend, fast_bfloat16
+from mixnn.neighbors import best_backend, fast_bfloat16
 from mixnn.train.loop import fit
 
 SIDE = {"cpu": 3072, "cuda": 8192}  # of the matrices
@@ -108,7 +108,7 @@ def works(method: MixNN, data: TrainData, passes: int) -> dict[str, Work]:
     image = next(data.inputs(torch.arange(1))).nbytes
     single = "tf32" if data.labels.device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "float32"
     precision = "bfloat16" if method.network.bf16 else single
-    search = "bfloat16" if _best_backend(n, data.labels.device) == "bfloat16" else "float32"
+    search = "bfloat16" if best_backend(n, data.labels.device) == "bfloat16" else "float32"
     batches, partners = n / len(batch.index), n * method.neighbors
     return {
         "full_pass": Work(batches * step.forward, n * (image + 4 * (width + method.num_classes)), precision),
@@ -140,12 +140,7 @@ def phases_of(method: MixNN, data: TrainData, options: TrainOptions) -> tuple[di
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("source")
-    parser.add_argument("--network", default="resnet18")
-    parser.add_argument("--limit", type=count, default=10_000)
-    parser.add_argument("--rounds", type=count, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_run_options(limit=10_000, rounds=3)
     parser.add_argument("--side", type=count, help=f"of the matrices, {SIDE} where not given")
     parser.add_argument("--copied", type=count, help=f"bytes, {COPIED} where not given")
     given = parser.parse_args()

@@ -27,6 +27,15 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
         self.add_argument("--out", type=Path, help="JSON file; one in benchmarks/results/speed where not given")
 
+    def add_run_options(self, *, limit: int, rounds: int) -> None:
+        """DATA, and what a training run is made of."""
+        self.add_argument("source")
+        self.add_argument("--network", default="resnet18")
+        self.add_argument("--limit", type=count, default=limit)
+        self.add_argument("--rounds", type=count, default=rounds)
+        self.add_argument("--device", default="auto")
+        self.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 

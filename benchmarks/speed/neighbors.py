@@ -24,7 +24,7 @@ from mixnn.assemble import pick_device
 from mixnn.data.random import generator
 from mixnn.errors import InputError
 from mixnn.memory import peak_memory
-from mixnn.neighbors import Backend, _best_backend, nearest_neighbors, require_backend
+from mixnn.neighbors import Backend, best_backend, nearest_neighbors, require_backend
 
 CLUSTERS, INTRINSIC, NOISE = 100, 16, 0.1
 PART = 8192  # samples drawn at a time
@@ -80,7 +80,7 @@ def measure(n: int, width: int, k: int, backend: Backend, queries: int, device: 
         "width": width,
         "k": k,
         "backend": backend,
-        "used": _best_backend(n, device) if backend == "auto" else backend,
+        "used": best_backend(n, device) if backend == "auto" else backend,
         "seconds": seconds,
         "peak_gb": peak / 1e9,
         "above_before_gb": (peak - before) / 1e9,

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from measuring import SEED, Parser, Phases, count, ended_well, result_file, save, say, seconds_of
+from measuring import SEED, Parser, Phases, ended_well, result_file, save, say, seconds_of
 from public_code import INDEX, PublicScheme
 from torch import Tensor, nn
 
@@ -49,12 +49,7 @@ class Trained:
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("source")
-    parser.add_argument("--network", default="resnet18")
-    parser.add_argument("--limit", type=count, default=50_000)
-    parser.add_argument("--rounds", type=count, default=5)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_run_options(limit=50_000, rounds=5)
     given = parser.parse_args()
     device = pick_device(given.device)
     out = result_file(given.out, f"public_scheme_{given.network}_{device.type}")

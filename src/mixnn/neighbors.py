@@ -78,7 +78,7 @@ def nearest_neighbors(
     points = _Points(features, metric)
     chunk = chunk or max(64, min(1024, SCORES // n))
     if backend == "auto":
-        backend = _best_backend(n, features.device)
+        backend = best_backend(n, features.device)
     if backend == "hnsw":
         return _hnsw(points, own, k, chunk)
     return _brute_force(points, own, k, chunk, rounded=backend == "bfloat16")
@@ -115,7 +115,7 @@ class _Points:
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _best_backend(n: int, device: torch.device) -> Backend:
+def best_backend(n: int, device: torch.device) -> Backend:
     if device.type == "cpu" and n > LARGE and importlib.util.find_spec("faiss") is not None:
         return "hnsw"
     return "bfloat16" if fast_bfloat16(device) else "exact"

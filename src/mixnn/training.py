@@ -39,9 +39,9 @@ from mixnn.report.shown import cards, pictured
 from mixnn.run import RunDirectory, read_yaml
 from mixnn.screen import TrainingScreen
 from mixnn.train.checkpoint import Checkpoint
-from mixnn.train.evidence import collect_evidence, count_predictions
+from mixnn.train.evidence import collect_evidence
 from mixnn.train.loop import Observer, fit
-from mixnn.train.record import Recorder
+from mixnn.train.record import Recorder, count_predictions
 
 ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
 THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are

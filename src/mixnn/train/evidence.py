@@ -12,7 +12,7 @@ from torch.nn.functional import normalize, pad
 
 from mixnn.confusion import close, estimate_bounds, estimate_confusion
 from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows, shard, total
+from mixnn.distributed import gather_rows, shard
 from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
 from mixnn.methods.base import Method
 from mixnn.passes import full_pass
@@ -67,19 +67,6 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
         rate_bounds=bounds.rate,
         transition_bounds=bounds.transition,
     )
-
-
-@torch.no_grad()
-def count_predictions(method: Method, data: TrainData) -> Any:
-    """How many samples of each label are taken for each class, int64 (C, C), on every rank."""
-    method.eval()
-    labels, classes, done = data.labels[shard(len(data))], method.num_classes, 0
-    counts = torch.zeros(classes * classes, dtype=torch.long, device=labels.device)
-    for x in data.full_batches():
-        pairs = labels[done : done + len(x)] * classes + method.predict(x).argmax(1)
-        counts += pairs.bincount(minlength=classes * classes)
-        done += len(x)
-    return numpy(total(counts).view(classes, classes))
 
 
 def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:

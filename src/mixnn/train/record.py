@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,19 +19,36 @@ from mixnn.run import Row, RunDirectory
 BINS = 50  # of the losses, which lie in 0–1
 
 
+def predictions(method: Method, data: TrainData) -> Iterator[tuple[Tensor, Tensor]]:
+    """Probabilities (B, C) and labels (B,) of this rank's part of `data`, without augmentation."""
+    method.eval()
+    labels, done = data.labels[shard(len(data))], 0
+    for x in data.full_batches():
+        yield method.predict(x), labels[done : done + len(x)]
+        done += len(x)
+
+
+@torch.no_grad()
+def count_predictions(method: Method, data: TrainData) -> NDArray[np.int64]:
+    """How many samples of each label are taken for each class, (C, C), the same on every rank."""
+    classes = method.num_classes
+    counts = torch.zeros(classes * classes, dtype=torch.long, device=data.labels.device)
+    for probs, labels in predictions(method, data):
+        pairs = (labels * classes + probs.argmax(1))[labels >= 0]
+        counts += pairs.bincount(minlength=classes * classes)
+    counted: NDArray[np.int64] = total(counts).view(classes, classes).cpu().numpy()
+    return counted
+
+
 @torch.no_grad()
 def accuracy(method: Method, data: TrainData) -> tuple[float, float]:
     """Share of `data` whose likeliest class is its label, and how far confidence is from it (ECE), both in 0–1.
 
     Each rank looks at its part.
     """
-    method.eval()
-    labels = data.labels[shard(len(data))]
-    bins = torch.zeros(3, 15, dtype=torch.float64, device=labels.device)
-    done = 0
-    for x in data.full_batches():
-        bins += confidence_bins(method.predict(x), labels[done : done + len(x)])
-        done += len(x)
+    bins = torch.zeros(3, 15, dtype=torch.float64, device=data.labels.device)
+    for probs, labels in predictions(method, data):
+        bins += confidence_bins(probs, labels)
     bins = total(bins)
     return bins[1].sum().item() / len(data), calibration_error(bins)
 
