@@ -39,6 +39,9 @@ def test_a_long_list_holds_what_a_short_one_would(run, monkeypatch):
     assert read_list(run, run.labels) == long
     assert long[1] == {"file_name": 'c "d".png', "label_quality": "", "is_label_issue": "True"}
     assert [path.name for path in run.path.iterdir()] == ["labels.csv"]  # not both
+    monkeypatch.setattr(lists, "LONG", 2)
+    write(run, ROWS)
+    assert [path.name for path in run.path.iterdir()] == ["labels.parquet"]
 
 
 def test_numbers_stay_numbers(run):

@@ -20,6 +20,7 @@ from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.batch import Batch
 from mixnn.functional import clean_probability
 from mixnn.methods.ce import CrossEntropy
+from mixnn.run import RunDirectory
 from mixnn.screen import TrainingScreen
 from mixnn.train.checkpoint import Checkpoint
 
@@ -58,6 +59,11 @@ def test_the_model_is_there_whatever_comes_after(photos: Path, tmp_path: Path, m
     assert load_model(tmp_path / "run/model.safetensors", torch.device("cpu")).size == 16
     succeed(*words, "--resume")
     assert (tmp_path / "run/labels.csv").exists()
+    heldout = RunDirectory(tmp_path / "run").read_evidence().heldout
+    assert heldout is not None
+    assert heldout.sum(1).tolist() == [2, 2, 2]
+    last = read_csv(tmp_path / "run/metrics.csv")[-1]
+    assert heldout.trace() / heldout.sum() == pytest.approx(float(last["accuracy"]), abs=1e-5)
     assert len(json.loads((tmp_path / "run/environment.json").read_text())["resumed"]) == 1
 
 

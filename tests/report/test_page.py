@@ -158,7 +158,9 @@ def test_a_map_by_umap_puts_like_to_like(tmp_path: Path) -> None:
     assert np.array_equal(points, umap_plane(evidence))
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
     assert apart[::2, 1::2].mean() > 1.5 * apart[::2, ::2].mean()
-    page = build_page(write_run(tmp_path / "run", evidence, CLASSES[:2]), "umap")
+    run = write_run(tmp_path / "run", evidence, CLASSES[:2])
+    page = build_page(run, "umap")
+    assert data_of(page)["map"]["x"] != data_of(build_page(run))["map"]["x"]
     assert "UMAP, from the nearest neighbours of each" in page
     assert len(decoded(data_of(page)["map"]["index"])) == samples
 
