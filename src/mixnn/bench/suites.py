@@ -109,13 +109,14 @@ TRIALS = Suite(
 ABLATION = Suite(
     name="ablation",
     about="Posterior with one part removed, and rivals with its augmentation and its batches; judged as in trials.",
-    columns=CPU_SMALL.columns[:2],
+    columns=CPU_SMALL.columns,
     rows={
         "posterior": row("posterior"),
         "without colour": row("posterior", augment="crop-flip"),
         "one turn": row("posterior", turns=1),
         "whole batches": row("posterior", split=1),
         "all weigh alike": row("posterior", trust=0.0),
+        "all weigh alike, whole batches": row("posterior", trust=0.0, split=1),
         "no robust loss first": row("posterior", q=0.001),  # next to cross-entropy
         "gce to the end": row("gce") | {"batch_size": 64},  # no posterior, hence no second part
         "gce, colour": row("gce") | {"batch_size": 64, "augment": "colour"},
