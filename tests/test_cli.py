@@ -233,7 +233,7 @@ def test_dashes_are_underscores(photos: Path) -> None:
 def test_an_option_of_a_method_chooses_it(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("ssr:\n  theta_r: 0.7\n")
     for words, method, option in [
-        ([], "posterior", ("trust", 4.0)),
+        ([], "posterior", ("split", 2)),
         (["--mixnn.neighbors", "3"], "mixnn", ("neighbors", 3)),
         (["--config", tmp_path / "own.yaml"], "ssr", ("theta_r", 0.7)),
         (["--config", tmp_path / "own.yaml", "--gce.q=0.4"], "gce", ("q", 0.4)),

@@ -186,10 +186,9 @@ def mix(own: Tensor, others: Tensor, weights: Tensor) -> Tensor:
     return mixed
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """-Σ_c t_c log p_c, mean over the batch: `logits`, `targets` (B, C), `weights` (B,) or all one -> scalar."""
-    losses = -(targets * logits.log_softmax(1)).sum(1)
-    return (losses if weights is None else weights * losses).mean()
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """-Σ_c t_c log p_c, mean over the batch: both (B, C) -> scalar."""
+    return -(targets * logits.log_softmax(1)).sum(1).mean()
 
 
 def linear_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def slow_posterior(f, p, given, joint, voters):
 
 
 def test_then_bayes_from_neighbours_network_and_label():
-    method, data, batch = prepared(3, correct_from=3, trust=2.0)
+    method, data, batch = prepared(3, correct_from=3)
     f, log_p = full_pass(method.network, data)
     given = data.labels.numpy()
     near = nearest_neighbors(f, 10, metric="cosine").numpy()
@@ -101,11 +101,9 @@ def test_then_bayes_from_neighbours_network_and_label():
     assert method.figures["relabelled_share"] == pytest.approx((expected.argmax(1) != given).mean())
     assert method.figures["clean_share"] == pytest.approx(expected[np.arange(COUNT), given].mean(), abs=1e-4)
 
-    weight = expected.max(1) ** 2
-    weight /= weight.mean()
     p = probabilities(method, batch.inputs)
     rows = batch.index.tolist()
-    loss = -np.mean([weight[i] * (expected[i] * np.log(p[n])).sum() for n, i in enumerate(rows)])
+    loss = -np.mean([(expected[i] * np.log(p[n])).sum() for n, i in enumerate(rows)])
     assert method(batch).item() == pytest.approx(loss, rel=1e-3)
 
 
@@ -177,7 +175,7 @@ def test_where_correction_begins_goes_by_the_length_of_the_run():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("q", 0), ("correct_from", -1), ("correct_every", 0), ("trust", -1), ("split", 0), ("turns", 0), ("augment", "x")],
+    [("q", 0), ("correct_from", -1), ("correct_every", 0), ("split", 0), ("turns", 0), ("augment", "x")],
 )
 def test_options_out_of_range(option, value):
     with pytest.raises(InputError, match=rf"posterior.{option} is '?{value}"):

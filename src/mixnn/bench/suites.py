@@ -115,8 +115,6 @@ ABLATION = Suite(
         "without colour": row("posterior", augment="crop-flip"),
         "one turn": row("posterior", turns=1),
         "whole batches": row("posterior", split=1),
-        "all weigh alike": row("posterior", trust=0.0),
-        "all weigh alike, whole batches": row("posterior", trust=0.0, split=1),
         "no robust loss first": row("posterior", q=0.001),  # next to cross-entropy
         "gce to the end": row("gce") | {"batch_size": 64},  # no posterior, hence no second part
         "gce, colour": row("gce") | {"batch_size": 64, "augment": "colour"},

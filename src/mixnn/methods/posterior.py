@@ -41,7 +41,6 @@ class Posterior(Method):
         correct_from: first epoch that trains on the posterior, counted from 0; where None, after 55 % of a run, and in
             a loop of one's own 22, as of 40 epochs.
         correct_every: epochs from one posterior to the next.
-        trust: γ ≥ 0, a sample weighs as much as its likeliest label is probable, to this power; 0 weighs all alike.
         turns: how often an epoch goes through the samples from `correct_from` on.
         augment: how, from `correct_from` on, where a run augments by crop-flip and nothing else.
         split: a batch is taken in so many steps, since many small ones withstand noise better than few large ones.
@@ -52,7 +51,6 @@ class Posterior(Method):
 
     targets: Tensor  # t float32 (N, C), what each label probably is; before `correct_from` as given
     rarity: Tensor  # (C,), see below
-    weights: Tensor  # w (N,), anew in every epoch from then on; 1 in the mean
 
     def __init__(
         self,
@@ -63,7 +61,6 @@ class Posterior(Method):
         q: float | None = None,
         correct_from: int | None = None,
         correct_every: int = 3,
-        trust: float = 4.0,
         turns: int = 2,
         augment: Augmentation = "colour",
         split: int = 2,
@@ -75,12 +72,11 @@ class Posterior(Method):
         require_between("posterior.q", q, 1e-3, 1)
         require_between("posterior.correct_from", correct_from, 0)
         require_between("posterior.correct_every", correct_every, 1)
-        require_between("posterior.trust", trust, 0)
         require_between("posterior.turns", turns, 1)
         require_between("posterior.split", split, 1)
         if augment not in DRAWS:
             raise InputError(f"posterior.augment is {augment!r}: use one of {', '.join(DRAWS)}")
-        self.q, self.correct_every, self.trust, self.split = q, correct_every, trust, split
+        self.q, self.correct_every, self.split = q, correct_every, split
         self.turns, self.augment = turns, augment
         self.correct_from = self.first_own_epoch = correct_from
         self.register_buffer("rarity", rarity(labels, num_classes), persistent=False)
@@ -98,8 +94,6 @@ class Posterior(Method):
         if since % self.correct_every == 0:
             self._correct(data)
         labelled = data.labels >= 0
-        trust = self.targets.amax(1) ** self.trust
-        self.weights = trust / trust[labelled].mean()
         t, given = self.targets[labelled], data.labels[labelled]  # (n, C), (n,)
         self.figures["clean_share"] = t.gather(1, given[:, None]).mean().item()
         self.figures["relabelled_share"] = (t.argmax(1) != given).float().mean().item()
@@ -132,7 +126,7 @@ class Posterior(Method):
         if self.epoch < self.correct_from:
             losses = gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q)  # (B,)
             return (self.rarity[batch.y] * losses).mean()
-        return soft_cross_entropy(logits, self.targets[batch.index], self.weights[batch.index])
+        return soft_cross_entropy(logits, self.targets[batch.index])
 
     def soft_targets(self) -> Tensor:
         return self.targets
