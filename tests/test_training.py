@@ -20,7 +20,7 @@ from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.batch import Batch
 from mixnn.functional import clean_probability
 from mixnn.methods.ce import CrossEntropy
-from mixnn.run import RunDirectory
+from mixnn.run import Row, RunDirectory
 from mixnn.screen import TrainingScreen
 from mixnn.train.checkpoint import Checkpoint
 
@@ -149,7 +149,8 @@ def test_nobody_reading_the_epoch_lines_stops_nothing(monkeypatch: pytest.Monkey
             return False
 
     monkeypatch.setattr("sys.stderr", Closed())
-    with TrainingScreen(epochs=2, start=0, samples=8, ranks=1, rows=[{"images_per_second": 1.0}]) as screen:
+    rows: list[Row] = [{"images_per_second": 1.0}]
+    with TrainingScreen(epochs=2, start=0, samples=8, ranks=1, rows=rows, choices={"neighbors": "exact"}) as screen:
         screen.epoch_done(0, 1.0, {})
 
 

@@ -24,7 +24,7 @@ from mixnn.assemble import pick_device
 from mixnn.data.random import generator
 from mixnn.errors import InputError
 from mixnn.memory import peak_memory
-from mixnn.neighbors import Backend, best_backend, nearest_neighbors, require_backend
+from mixnn.neighbors import Backend, choose, nearest_neighbors, require_backend
 
 CLUSTERS, INTRINSIC, NOISE = 100, 16, 0.1
 PART = 8192  # samples drawn at a time
@@ -80,7 +80,7 @@ def measure(n: int, width: int, k: int, backend: Backend, queries: int, device: 
         "width": width,
         "k": k,
         "backend": backend,
-        "used": best_backend(n, device) if backend == "auto" else backend,
+        "used": str(choose(backend, device, n, width, k, n)),
         "seconds": seconds,
         "peak_gb": peak / 1e9,
         "above_before_gb": (peak - before) / 1e9,
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=count, nargs="+", default=[1_000_000])
     parser.add_argument("--width", type=count, default=128)
     parser.add_argument("--k", type=count, default=10)
-    parser.add_argument("--backends", nargs="+", choices=("auto", "exact", "bfloat16", "hnsw"), default=["auto"])
+    parser.add_argument("--backends", nargs="+", choices=("auto", "exact", "bfloat16", "ivf", "hnsw"), default=["auto"])
     parser.add_argument("--queries", type=count, default=1000)
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +37,14 @@ class TrainingScreen:
         start: epochs already done.
         samples: in an epoch, over all processes; `ranks` share them.
         rows: where the recorder, called before this observer, puts the figures of each epoch.
+        choices: where the method puts what it chooses by itself, in words.
     """
 
-    def __init__(self, *, epochs: int, start: int, samples: int, ranks: int, rows: list[Row]) -> None:
+    def __init__(
+        self, *, epochs: int, start: int, samples: int, ranks: int, rows: list[Row], choices: Mapping[str, str]
+    ) -> None:
         self.epochs, self.start, self.samples, self.ranks, self.rows = epochs, start, samples, ranks, rows
+        self.choices, self.said = choices, dict[str, str]()
         self.console = Console(stderr=True)
         self.progress: Progress | None = None
         self.began = time.monotonic()
@@ -89,6 +93,9 @@ class TrainingScreen:
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
         figures = figures_text(self.rows[-1])
         self.epoch_samples = 0
+        for name in [name for name, choice in self.choices.items() if self.said.get(name) != choice]:
+            self.said[name] = self.choices[name]
+            say(f"{name}: {self.choices[name]}")
         if self.progress is not None:
             self.fields["figures"] = figures
             self.progress.update(self.task, completed=(epoch + 1 - self.start) * self.samples, **self.fields)
@@ -96,9 +103,13 @@ class TrainingScreen:
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
-        line = f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{figures} {speed:,.0f} images/s, {time_text(left)} left"
-        with suppress(OSError):  # that nobody reads it any more is no reason to stop
-            print(line, file=sys.stderr, flush=True)
+        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{figures} {speed:,.0f} images/s, {time_text(left)} left")
+
+
+def say(line: str) -> None:
+    """Above the bar, where there is one."""
+    with suppress(OSError):  # that nobody reads it any more is no reason to stop
+        print(line, file=sys.stderr, flush=True)
 
 
 def figures_text(row: Row) -> str:

@@ -37,9 +37,9 @@ from mixnn.report.page import write_report
 from mixnn.report.pictures import packed
 from mixnn.report.shown import cards, pictured
 from mixnn.run import RunDirectory, read_yaml
-from mixnn.screen import TrainingScreen
+from mixnn.screen import TrainingScreen, say
 from mixnn.train.checkpoint import Checkpoint
-from mixnn.train.evidence import collect_evidence
+from mixnn.train.evidence import FOR_LISTS, collect_evidence
 from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder, count_predictions
 
@@ -187,6 +187,7 @@ def train_epochs(
         samples=data.samples_per_epoch,
         ranks=world_size(),
         rows=recorder.rows,
+        choices=method.choices,
     )
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
@@ -216,7 +217,7 @@ def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method)
     ]
     if rank() == 0:
         steps.insert(0, (run.model.name, model))
-        steps.append((run.environment.name, lambda: write_memory(run, method.network.mean.device)))
+        steps.append((run.environment.name, lambda: write_ending(run, method)))
     else:
         steps = steps[:1]  # the full pass needs all ranks, what follows one
     failed = []
@@ -235,6 +236,7 @@ def write_evidence(run: RunDirectory, loaded: Loaded, method: Method) -> None:
     heldout = None if loaded.heldout is None else count_predictions(method, loaded.heldout)
     if rank() == 0:
         run.write_evidence(replace(evidence, heldout=heldout))
+        say(f"{FOR_LISTS}: {method.choices[FOR_LISTS]}")
 
 
 def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
@@ -254,8 +256,10 @@ def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uin
         yield from images.permute(0, 2, 3, 1).cpu().numpy().copy()  # the next ones take the memory of these
 
 
-def write_memory(run: RunDirectory, device: torch.device) -> None:
-    """The peak so far, of the device that trained, beside the versions."""
+def write_ending(run: RunDirectory, method: Method) -> None:
+    """What the method chose by itself, and the peak of memory of the device that trained, beside the versions."""
+    device = method.network.mean.device
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
-    if peak is not None:
-        run.write_json(run.environment, run.read_json(run.environment) | {"peak_memory_gb": round(peak / 1e9, 3)})
+    now = run.read_json(run.environment)
+    now["choices"] = now.get("choices", {}) | method.choices  # a run that only wrote its lists anew has not trained
+    run.write_json(run.environment, now if peak is None else now | {"peak_memory_gb": round(peak / 1e9, 3)})

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from mixnn.confusion import HOODS, neighbor_vote, voters
-from mixnn.distributed import shard
-from mixnn.neighbors import nearest_neighbors
+from mixnn.search import How, search_share
 
 ROWS = 100_000  # whose votes are counted at a time
 
 
-def ask_neighbors(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+class Asked(NamedTuple):
+    """What neighbours say of n samples.
+
+    Attributes:
+        near: int64 (n, ≤ 40), the nearest, near to far.
+        vote: float32 (n, C), rows sum to one.
+        how: they were found.
+    """
+
+    near: Tensor
+    vote: Tensor
+    how: How
+
+
+def ask_neighbors(features: Tensor, labels: Tensor, classes: int) -> Asked:
     """The nearest samples of this rank's share of n samples, and what their labels say.
 
     Args:
@@ -21,11 +36,10 @@ def ask_neighbors(features: Tensor, labels: Tensor, classes: int) -> tuple[Tenso
         classes: C.
 
     Returns:
-        The nearest few, near to far, int64 (n, ≤ 40); the vote of up to 200, float32 (n, C), rows sum to one.
+        The nearest few, the vote of up to 200, and how they were found.
     """
-    asked = voters(len(features), classes)
-    near = nearest_neighbors(features, asked, rows=shard(len(features)), metric="cosine")  # (n, K)
+    near, how = search_share(features, voters(len(features), classes), metric="cosine")  # (n, K)
     given = labels.cpu().numpy()
     counted = (neighbor_vote(given, part.cpu().numpy(), classes) for part in near.split(ROWS))  # in 64 bits
     vote = torch.cat([torch.from_numpy(part).float() for part in counted]).to(labels.device)
-    return near[:, : max(HOODS)].clone(), vote  # a copy, so that the rest can go
+    return Asked(near[:, : max(HOODS)].clone(), vote, how)  # a copy, so that the rest can go

@@ -1,18 +1,25 @@
 """Nearest neighbours against a float64 table of all distances."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mixnn import neighbors
 from mixnn.errors import InputError
-from mixnn.neighbors import nearest_neighbors
+from mixnn.neighbors import index, nearest_neighbors, pairs, points, sampled_recall
+from mixnn.neighbors.costs import Choice
 
 metrics = pytest.mark.parametrize("metric", ["l2", "cosine"])
+indexes = pytest.mark.parametrize("backend", ["ivf", "hnsw"])
 arithmetics = pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
 
 
@@ -112,11 +119,12 @@ def test_rows_are_those_of_the_whole_answer(arithmetic, rows):
     assert torch.equal(search(points, 3, arithmetic, rows=rows), search(points, 3, arithmetic)[rows])
 
 
+@indexes
 @pytest.mark.parametrize("rows", rows_asked)
-def test_rows_of_hnsw(rows):
+def test_rows_of_an_index(backend, rows):
     points = normal(40, 4)
-    part = nearest_neighbors(points, 3, rows=rows, backend="hnsw")
-    assert torch.equal(part, nearest_neighbors(points, 3, backend="hnsw")[rows])
+    part = nearest_neighbors(points, 3, rows=rows, backend=backend)
+    assert torch.equal(part, nearest_neighbors(points, 3, backend=backend)[rows])
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -139,24 +147,141 @@ def test_a_permuted_data_set_has_the_permuted_neighbors(seed, n, data):
 
 
 @metrics
+@indexes
 @pytest.mark.parametrize("k", [1, 10])
-def test_hnsw_finds_nearly_all(metric, k):
-    points = normal(2000, 16)
-    found = nearest_neighbors(points, k, metric=metric, backend="hnsw")
+def test_an_index_finds_nearly_all(metric, backend, k):
+    points = normal(4000, 16)
+    found = nearest_neighbors(points, k, metric=metric, backend=backend)
     assert_valid(found)
     assert recall(found, brute_force(points, k, metric)) >= 0.9
 
 
-def test_hnsw_of_few_and_of_equal_samples():
+def test_lists_are_searched_until_enough_is_found(monkeypatch):
+    """Independent normal numbers lie in no clusters: the lists at first are too few."""
+    points = normal(4000, 16)
+    widened = recall(nearest_neighbors(points, 10, backend="ivf"), brute_force(points, 10))
+    monkeypatch.setattr(index.Index, "widen", lambda self: None)
+    assert recall(nearest_neighbors(points, 10, backend="ivf"), brute_force(points, 10)) < 0.9
+    assert widened > index.ENOUGH - 0.02
+
+
+@indexes
+def test_an_index_of_few_and_of_equal_samples(backend):
     few = normal(6, 2)
-    assert torch.equal(nearest_neighbors(few, 5, backend="hnsw"), brute_force(few, 5))
-    assert_valid(nearest_neighbors(torch.ones(40, 3), 4, backend="hnsw"))
+    assert torch.equal(nearest_neighbors(few, 5, backend=backend), brute_force(few, 5))
+    assert_valid(nearest_neighbors(torch.ones(40, 3), 4, backend=backend))
 
 
-def test_hnsw_without_faiss_says_what_to_install(monkeypatch):
+@indexes
+def test_an_index_without_faiss_says_what_to_install(backend, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(InputError, match=r"pip install 'mixnn\[ann\]'"):
-        nearest_neighbors(normal(4, 2), 1, backend="hnsw")
+    with pytest.raises(InputError, match=rf"'{backend}' needs faiss: pip install 'mixnn\[ann\]'"):
+        nearest_neighbors(normal(4, 2), 1, backend=backend)
+
+
+@metrics
+@pytest.mark.parametrize("backend", ["exact", "bfloat16", "ivf", "hnsw"])
+def test_principal_components_propose_and_the_full_width_ranks(metric, backend):
+    points = normal(2000, 8) @ normal(8, 64, seed=1) + 0.1 * normal(2000, 64, seed=2) + 1
+    true = brute_force(points, 10, metric)
+    found = nearest_neighbors(points, 10, metric=metric, backend=backend, reduce=8)
+    assert_valid(found)
+    assert recall(found, true) >= 0.9
+    assert (distances(points, metric).gather(1, found).diff() >= -1e-5).all()
+    few = nearest_neighbors(points, 10, metric=metric, backend=backend, reduce=2)
+    assert recall(few, true) < 0.5  # so it is by the components that it searches
+
+
+@pytest.mark.parametrize("reduce", [0, 9])
+def test_impossible_components(reduce):
+    with pytest.raises(InputError, match=f"search by {reduce} principal components of 8 dimensions: use 1 to 8"):
+        nearest_neighbors(normal(20, 8), 1, reduce=reduce)
+
+
+def test_auto_does_what_is_chosen(monkeypatch):
+    """By lists or components, and by all pairs up to a size at which a run can be repeated to the bit."""
+    points = normal(300, 16)
+    monkeypatch.setattr(neighbors, "quickest", lambda *_, **__: Choice("exact", 2))
+    assert torch.equal(nearest_neighbors(points, 3), nearest_neighbors(points, 3, backend="exact", reduce=2))
+    assert torch.equal(nearest_neighbors(points, 3, reduce=5), nearest_neighbors(points, 3, backend="exact", reduce=5))
+
+
+@metrics
+def test_the_recall_on_a_sample_is_that_of_the_sample(metric):
+    points = normal(1000, 16)
+    found = nearest_neighbors(points, 5, metric=metric, backend="exact", reduce=4)
+    true, looked = brute_force(points, 5, metric), slice(None, None, 5)
+    hits = (found[looked][:, :, None] == true[looked][:, None]).any(2).sum().item()
+    assert sampled_recall(points, found, metric=metric) == (hits, 1000)
+    assert 100 < hits < 950
+    parts = [slice(0, 333), slice(333, 1000)]
+    shares = [sampled_recall(points, found[rows], rows=rows, metric=metric) for rows in parts]
+    assert [sum(both) for both in zip(*shares, strict=True)] == [hits, 1000]
+
+
+def test_one_that_is_as_near_as_a_true_one_counts():
+    points = normal(30, 4).repeat(4, 1)  # the three others at its place, and then four that are equally far
+    found = nearest_neighbors(points, 5, backend="exact")
+    other = torch.arange(120).flip(0)[nearest_neighbors(points.flip(0), 5, backend="exact")].flip(0)
+    assert not torch.equal(found, other)
+    assert sampled_recall(points, found) == sampled_recall(points, other) == (600, 600)
+
+
+def test_recall_is_told_without_a_table(monkeypatch):
+    """Of all samples, that is: `sampled_recall` may run beside tables that fill the memory."""
+    monkeypatch.setattr(points, "PART", 1000 * 16)
+    features = normal(20_000, 16)
+    found = nearest_neighbors(features, 1, backend="exact", rows=slice(0, 300))
+    with allocations() as sizes:
+        sampled_recall(features, found, rows=slice(0, 300))
+    assert max(sizes) <= 20_000 * 8  # their numbers
+
+
+def storages(tree: Any) -> list[torch.UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+@contextmanager
+def allocations() -> Iterator[list[int]]:
+    """Bytes of what each operation makes anew."""
+    sizes: list[int] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = {one.data_ptr() for one in storages((args, kwargs))}
+            result = func(*args, **(kwargs or {}))
+            sizes.extend(one.nbytes() for one in storages(result) if one.data_ptr() not in given)
+            return result
+
+    with Watch():
+        yield sizes
+
+
+@arithmetics
+@pytest.mark.parametrize("reduce", [None, 4])
+def test_memory_is_one_table_and_the_scores_of_a_chunk(arithmetic, reduce, monkeypatch):
+    """So 1 000 000 × 512, beside 2.0 GB of features: 2.0 GB of table and 0.5 GB of scores, or half of each."""
+    n, width, chunk, each = 6400, 32, 16, 4 if arithmetic == "float32" else 2
+    monkeypatch.setattr(points, "PART", 1000 * width)
+    monkeypatch.setattr(pairs, "ON_CPU", 2**12)
+    features = normal(n, width)
+    with allocations() as sizes:
+        search(features, 3, arithmetic, chunk=chunk, rows=slice(0, 100), reduce=reduce)
+    table, scores = n * (reduce or width) * each, chunk * n * each
+    sizes.sort()
+    if reduce is None:
+        assert sizes[-1] == table
+        sizes.pop()
+    assert max(sizes) <= max(scores, 1000 * width * 4, n * 8)  # a part of the features, and numbers of rows
+
+
+def test_a_search_of_a_million_keeps_few_scores(monkeypatch):
+    """The chunk, which nobody gives, is so small that scores stay below 2^27, half a GB."""
+    asked: list[int] = []
+    monkeypatch.setattr(neighbors, "compare_pairs", lambda points, own, k, chunk, **_: asked.append(chunk))
+    for n in (50_000, 131_072, 1_000_000, 2_000_000):
+        nearest_neighbors(torch.zeros(n, 1), 1, backend="exact")
+    assert asked == [1024, 1024, 134, 67]
 
 
 @pytest.mark.parametrize("k", [-1, 5, 6])
@@ -165,7 +290,7 @@ def test_impossible_k(k):
         nearest_neighbors(normal(5, 2), k)
 
 
-@pytest.mark.parametrize("backend", ["exact", "hnsw"])
+@pytest.mark.parametrize("backend", ["exact", "ivf", "hnsw"])
 def test_no_neighbors(backend):
     assert nearest_neighbors(normal(5, 2), 0, rows=slice(1, 4), backend=backend).shape == (3, 0)
 
@@ -173,23 +298,29 @@ def test_no_neighbors(backend):
 @metrics
 @arithmetics
 def test_a_table_made_in_parts_is_the_same(metric, arithmetic, monkeypatch):
-    points = normal(300, 16) + 1
-    whole = search(points, 5, arithmetic, metric=metric)
-    monkeypatch.setattr(neighbors, "PART", 16 * 7)
-    assert torch.equal(search(points, 5, arithmetic, metric=metric), whole)
-    assert recall(nearest_neighbors(points, 5, metric=metric, backend="hnsw"), whole) >= 0.99
+    features = normal(300, 16) + 1
+    whole = search(features, 5, arithmetic, metric=metric)
+    monkeypatch.setattr(points, "PART", 16 * 7)
+    monkeypatch.setattr(pairs, "ON_CPU", 16 * 9 * 4)
+    assert torch.equal(search(features, 5, arithmetic, metric=metric), whole)
+    for backend in ("ivf", "hnsw"):
+        assert recall(nearest_neighbors(features, 5, metric=metric, backend=backend), whole) >= 0.99
 
 
+@indexes
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
-def test_hnsw_of_features_that_float16_cannot_hold(scale):
+def test_an_index_of_features_that_float16_cannot_hold(backend, scale):
     points = normal(1000, 16)
-    found = nearest_neighbors(scale * points, 5, backend="hnsw")
-    assert recall(found, brute_force(points, 5)) >= 0.99
+    found = nearest_neighbors(scale * points, 5, backend=backend)
+    assert recall(found, brute_force(points, 5)) >= 0.95
 
 
-@pytest.mark.parametrize("backend", ["exact", "bfloat16", "hnsw"])
-def test_features_that_are_no_numbers(backend):
+@pytest.mark.parametrize("reduce", [None, 2])
+@pytest.mark.parametrize("backend", ["exact", "bfloat16", "ivf", "hnsw"])
+def test_features_that_are_no_numbers(backend, reduce):
     """A network may diverge; that the search ends, and names others, is enough."""
     points = normal(100, 4)
     points[3] = torch.nan
-    assert_valid(nearest_neighbors(points, 3, backend=backend))
+    found = nearest_neighbors(points, 3, backend=backend, reduce=reduce)
+    assert_valid(found)
+    assert sampled_recall(points, found) == (0, 300)

@@ -33,6 +33,7 @@ class Method(nn.Module):
             first `begin_epoch`.
         first_own_epoch: before this epoch, counted from 0, it does not do what it is named for.
         figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
+        choices: what it chose by itself, in words, by name; said once, and written to `environment.json`.
         seconds: how long its own phases took in this epoch, by name.
         losses: (N,) in 0–1, normalised losses of this epoch's full pass, NaN where there is no label; None where
             there was no pass.
@@ -51,6 +52,7 @@ class Method(nn.Module):
         self.epoch = 0
         self.first_own_epoch = 0
         self.figures: dict[str, float] = {}
+        self.choices: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.losses: Tensor | None = None
         self.mixture: Tensor | None = None

@@ -33,6 +33,7 @@ from mixnn.methods.base import Method
 from mixnn.neighbors import Backend, Metric, nearest_neighbors, require_backend
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
+from mixnn.search import search_share
 from mixnn.tables import SampleTable
 
 
@@ -47,7 +48,8 @@ class MixNN(Method):
         neighbors: K, other than the sample itself; 0 is plain training on soft targets.
         scope: neighbours from the whole "dataset", by the full pass (the paper), or from the "batch",
             by a second train-mode forward of it (the public code).
-        backend: of the neighbour search: "auto", "exact", "bfloat16" or "hnsw" (the paper's; extra `ann`).
+        backend: of the neighbour search: "auto", "exact", "bfloat16", "ivf" or "hnsw" (the paper's), see
+            `nearest_neighbors`; the last two need the extra `ann`.
         metric: "l2" (the paper's) or "cosine".
         warmup: E_w, epochs of cross-entropy (paper: 10 for CIFAR-10, 30 for CIFAR-100).
         warmup_plain: warm up without augmentation and shuffling (the public code).
@@ -188,10 +190,10 @@ class MixNN(Method):
 
     def _search(self, features: Tensor) -> Tensor:
         """The neighbours of every sample; each rank searches for its share."""
-        own = shard(len(features))
-        return gather_rows(
-            nearest_neighbors(features, self.neighbors, rows=own, metric=self.metric, backend=self.backend)
-        )
+        near, how = search_share(features, self.neighbors, metric=self.metric, backend=self.backend)
+        self.choices["neighbors"] = how.search
+        self.figures |= how.figures
+        return gather_rows(near)
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         if self.stage == "warmup":

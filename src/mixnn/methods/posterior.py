@@ -104,7 +104,10 @@ class Posterior(Method):
         with self.phase("full_pass"):
             f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
         with self.phase("neighbors"):  # each rank searches for its share
-            near, vote = (gather_rows(part) for part in ask_neighbors(f, data.labels, classes))  # (N, ≤ 40), (N, C)
+            asked = ask_neighbors(f, data.labels, classes)
+            near, vote = gather_rows(asked.near), gather_rows(asked.vote)  # (N, ≤ 40), (N, C)
+        self.choices["neighbors"] = asked.how.search
+        self.figures |= asked.how.figures
         losses = sample_losses(log_p, data.labels.clamp_min(0))
         self.losses = min_max(losses, data.labels >= 0).where(data.labels >= 0, torch.nan)
         with self.phase("mixture"):

@@ -14,13 +14,13 @@ from torch.nn.functional import cosine_similarity
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows, shard
+from mixnn.distributed import gather_rows
 from mixnn.errors import require_between
 from mixnn.functional import mix, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
-from mixnn.neighbors import nearest_neighbors
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
+from mixnn.search import search_share
 
 HIDDEN, PROJECTED = 256, 128  # widths of the two heads (public code, CIFAR)
 
@@ -89,8 +89,10 @@ class SSR(Method):
                 f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
             self.relabelled.copy_(data.labels.where(self.certain, relabel(data.labels, log_p.exp(), self.theta_r)))
             with self.phase("neighbors"):  # each rank searches for its share
-                near = nearest_neighbors(f, self.neighbors, rows=shard(len(data)), metric="cosine")
+                near, how = search_share(f, self.neighbors, metric="cosine")
                 q = gather_rows(balanced_vote(self.relabelled, near, self.num_classes))  # (N, C)
+            self.choices["neighbors"] = how.search
+            self.figures |= how.figures
             c = consistency(q, self.relabelled)  # (N,)
             self.selected = labelled & ((c >= self.theta_s) | self.certain)
         self.figures["clean_share"] = self.selected[labelled].float().mean().item()

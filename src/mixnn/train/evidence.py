@@ -22,6 +22,7 @@ from mixnn.votes import ask_neighbors
 
 NEIGHBORS = 10  # nearest samples that are kept, and shown
 PART = 2**22  # values of the features put into float64 at a time
+FOR_LISTS = "neighbors for the lists"  # what a run says of the search for them
 
 
 @torch.no_grad()
@@ -29,7 +30,8 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     """One full pass after training, judged against the given labels; the same for every method."""
     first, *others = method.classifiers
     features, log_probs = full_pass(first, data)  # (N, D), (N, C)
-    few, vote = ask_neighbors(features, data.labels, method.num_classes)  # (n, ≤ 40), (n, C), of this rank
+    few, vote, how = ask_neighbors(features, data.labels, method.num_classes)  # (n, ≤ 40), (n, C), of this rank
+    method.choices[FOR_LISTS] = str(how)
     given = numpy(data.labels)
     near = few[:, :NEIGHBORS]
     distances = cosine_distances(features, near, shard(len(data)))  # (n, NEIGHBORS)

@@ -17,6 +17,8 @@ from mixnn.methods.base import Method
 from mixnn.run import Row, RunDirectory
 
 BINS = 50  # of the losses, which lie in 0–1
+MIXTURE = ("mixture_low", "mixture_high", "mixture_separation")
+FIGURES = ("clean_share", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
 
 
 def predictions(method: Method, data: TrainData) -> Iterator[tuple[Tensor, Tensor]]:
@@ -92,8 +94,7 @@ class Recorder:
             share, error = accuracy(self.method, self.heldout)
             row |= {"heldout": self.heldout_name, "accuracy": share, "calibration_error": error}
         seconds = seconds | {"evaluate": time.perf_counter() - start}
-        names = ("clean_share", "mixture_low", "mixture_high", "mixture_separation", "neighbor_agreement")
-        figures = dict.fromkeys(names, "") | self.method.figures  # the same columns in every row
+        figures = dict.fromkeys(FIGURES, "") | self.method.figures  # the same columns in every row
         targets = self.method.soft_targets()
         if self.true_labels is not None and targets is not None:
             known = self.true_labels >= 0

@@ -1,0 +1,103 @@
+"""Which search is quickest, from what each was measured to cost. Must not know: how they search, methods, ranks."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Literal, NamedTuple
+
+from mixnn.neighbors.pairs import spare_candidates
+
+Backend = Literal["auto", "exact", "bfloat16", "ivf", "hnsw"]
+Costs = dict[str, tuple[float, ...]]
+
+REPEATABLE = 60_000  # samples up to which all pairs are compared: seconds beside an epoch's training, and no misses
+WORTH = 2.0  # so many times as fast as comparing all pairs must a search be that misses some
+REDUCED = 64  # principal components that a search goes by, where features are WIDE times as wide
+WIDE = 4
+
+# Seconds for one of each of `terms`, by device and search: a machine that is twice as fast has half of them all, and
+# only ratios count. A device or a search that is not listed is not chosen over the comparison of all pairs.
+# A short trial: benchmarks/speed/neighbor_costs.py --sizes 15000 60000 --widths 64 512 --ks 10 100 --few 1000, without
+# its last search, one thread of an AMD EPYC (family 25, no bfloat16) that others used too, so in processor time;
+# revision eb9ca91. "bfloat16" on a CPU was not measured: a third of "exact".
+COSTS: dict[str, Costs] = {
+    "cpu": {
+        "exact": (3.12e-11, 3.66e-9, 9.9e-7),
+        "bfloat16": (1.04e-11, 1.22e-9, 3.3e-7),
+        "ivf": (5.96e-10, 8.41e-10, 2.31e-9),
+        "ranking": (4.76e-9,),
+    },
+}
+
+
+class Choice(NamedTuple):
+    """A search, in the words of `nearest_neighbors`."""
+
+    backend: Backend
+    reduce: int | None = None
+
+    @property
+    def misses(self) -> bool:
+        """Whether it may miss a neighbour."""
+        return self.backend != "exact" or self.reduce is not None
+
+    def __str__(self) -> str:
+        return self.backend if self.reduce is None else f"{self.backend} by {self.reduce} principal components"
+
+
+class Task(NamedTuple):
+    """What is asked: the `k` nearest of `n` samples of so much `width`, for `rows` of them."""
+
+    n: int
+    width: int
+    k: int
+    rows: int
+
+
+def terms(search: str, task: Task) -> tuple[float, ...]:
+    """What takes time in a search; `COSTS` has a factor for each.
+
+    "exact", "bfloat16": products; scores that are read; the greatest of these. "ivf": samples beside the centres of
+    √N lists; samples beside those in a few lists, of √N; the nearest of these. "ranking": `k` candidates in full width.
+    """
+    n, width, k, rows = task
+    if search in ("exact", "bfloat16"):
+        return rows * n * width, rows * n, rows * k
+    if search == "ranking":
+        return (rows * k * width,)
+    if search == "ivf":
+        lists = n**0.5
+        return (n + rows) * lists * width, rows * lists * width, rows * lists * k
+    raise ValueError(search)
+
+
+def predict(choice: Choice, task: Task, costs: Costs) -> float:
+    """Seconds of a search, as one of `COSTS` has it."""
+
+    def seconds(search: str, task: Task) -> float:
+        return sum(cost * term for cost, term in zip(costs[search], terms(search, task), strict=True))
+
+    found = seconds(choice.backend, task._replace(width=choice.reduce or task.width))
+    if choice.misses:
+        spare = spare_candidates(task.n, task.k, reduced=choice.reduce is not None)
+        found += seconds("ranking", task._replace(k=task.k + spare))
+    if choice.reduce is not None:  # products of all dimensions, and then with the components
+        found += costs["exact"][0] * task.n * task.width * (task.width + choice.reduce)
+    return found
+
+
+def quickest(task: Task, device: str, pairs: Backend, *, index: bool) -> Choice:
+    """The search for "auto".
+
+    Args:
+        device: its type, as "cpu".
+        pairs: how all pairs are compared there, "exact" or "bfloat16".
+        index: whether faiss is installed.
+    """
+    plain, costs = Choice(pairs), COSTS.get(device, {})
+    if task.n <= REPEATABLE or pairs not in costs:
+        return plain
+    backends: list[Backend] = [pairs, "ivf"] if index and "ivf" in costs else [pairs]
+    widths = [None, REDUCED] if task.width >= WIDE * REDUCED else [None]
+    best = min((Choice(*one) for one in product(backends, widths)), key=lambda one: predict(one, task, costs))
+    return best if WORTH * predict(best, task, costs) <= predict(plain, task, costs) else plain

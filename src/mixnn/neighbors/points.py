@@ -1,0 +1,59 @@
+"""Features as a search compares them. Must not know: how it searches, methods, ranks."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import torch
+from torch import Tensor
+
+PART = 2**21  # values worked out at a time
+
+
+class Points:
+    """Features as they are compared, worked out for the rows that are asked for: no second table of them all.
+
+    They are float32, of length 1 for "cosine", and around their mean: distances do not change with the
+    origin, and rounding is least there.
+    """
+
+    def __init__(self, features: Tensor, metric: str) -> None:
+        self.features = features
+        self.lengths: Tensor | None = None  # (N,)
+        self.directions: Tensor | None = None  # (D, M)
+        self.centre: Tensor = features.mean(0, dtype=torch.float32)  # (D,)
+        if metric == "cosine":
+            self.lengths = torch.linalg.vector_norm(features, dim=1, dtype=torch.float32).clamp_min(1e-12)
+            self.centre = self.lengths.reciprocal() @ features.float() / len(features)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        x = self.features[rows].float()
+        if self.lengths is not None:
+            x = x / self.lengths[rows][..., None]
+        x = x - self.centre
+        return x if self.directions is None else x @ self.directions
+
+    @property
+    def width(self) -> int:
+        return (self.features if self.directions is None else self.directions).shape[1]
+
+    def parts(self) -> list[slice]:
+        """All rows, so many at a time that little memory is needed."""
+        n, width = self.features.shape
+        size = max(1, PART // max(1, width))
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def reduced(self, components: int) -> Points:
+        """The same points, seen along those of their principal components that differ most."""
+        width = self.width
+        products = self.centre.new_zeros(width, width, dtype=torch.float64)
+        for part in self.parts():
+            x = self[part]
+            products += x.T @ x
+        products = products.nan_to_num(0, 0, 0)  # of a network that diverged: any directions will do
+        seen = copy(self)
+        seen.directions = torch.linalg.eigh(products).eigenvectors[:, -components:].float()  # (D, M)
+        return seen

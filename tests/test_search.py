@@ -1,0 +1,50 @@
+"""How neighbours were found: said on the screen, kept in `metrics.csv` and `environment.json`."""
+
+import json
+from pathlib import Path
+
+import torch
+from contract.command import SHORT, SMALL, read_csv, succeed, write_folder
+
+from mixnn.neighbors import nearest_neighbors
+from mixnn.search import How, search_share
+
+
+def test_a_search_without_misses_has_no_recall() -> None:
+    features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    near, how = search_share(features, 4, metric="l2", backend="exact")
+    assert torch.equal(near, nearest_neighbors(features, 4, backend="exact"))
+    assert (how, how.figures, str(how)) == (How("exact", None), {}, "exact")
+
+
+def test_a_search_that_may_miss_tells_how_much_it_found() -> None:
+    features = torch.randn(400, 32, generator=torch.Generator().manual_seed(0))
+    near, how = search_share(features, 4, metric="cosine", backend="bfloat16")
+    assert torch.equal(near, nearest_neighbors(features, 4, metric="cosine", backend="bfloat16"))
+    assert how.recall is not None
+    assert how.figures == {"neighbor_recall": how.recall}
+    assert 0.95 < how.recall <= 1
+    assert str(how) == f"bfloat16, recall {how.recall:.3f}"
+    assert search_share(features, 0, metric="l2", backend="bfloat16")[1] == How("bfloat16", None)
+
+
+def test_a_run_says_how_it_searched(tmp_path: Path) -> None:
+    words = ["train", write_folder(tmp_path / "photos"), "--out", tmp_path / "run", "--method", "mixnn", *SMALL, *SHORT]
+    result = succeed(*words, "--mixnn.backend", "ivf")
+    lines = [line for line in result.err.splitlines() if line.startswith("neighbors")]
+    choices = json.loads((tmp_path / "run/environment.json").read_text())["choices"]
+    assert choices["neighbors"] == "ivf"
+    assert lines == [f"{name}: {choice}" for name, choice in choices.items()]
+    assert list(choices) == ["neighbors", "neighbors for the lists"]
+    recalls = [row["neighbor_recall"] for row in read_csv(tmp_path / "run/metrics.csv")]
+    assert recalls[0] == ""  # the warm-up searches nothing
+    assert all(0.5 < float(recall) <= 1 for recall in recalls[1:])
+    (tmp_path / "run/evidence.npz").unlink()
+    succeed(*words, "--mixnn.backend", "ivf", "--resume")
+    assert json.loads((tmp_path / "run/environment.json").read_text())["choices"] == choices
+
+
+def test_an_exact_search_has_no_recall_in_a_run(tmp_path: Path) -> None:
+    words = ["train", write_folder(tmp_path / "photos"), "--out", tmp_path / "run", "--method", "mixnn", *SMALL, *SHORT]
+    succeed(*words, "--mixnn.backend", "exact")
+    assert [row["neighbor_recall"] for row in read_csv(tmp_path / "run/metrics.csv")] == [""] * 4
