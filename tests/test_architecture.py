@@ -15,7 +15,7 @@ MODULES = {
     ".".join(file.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): file for file in SRC.rglob("*.py")
 }
 BASE = {"data.batch", "data.train_data", "distributed", "errors", "networks", "tables"}  # what a method is made of
-EVIDENCE = {"confusion", "neighbors", "passes", "votes"}  # what speaks for a label, and against it
+EVIDENCE = {"confusion", "neighbors", "packing", "passes", "rows", "votes"}  # what speaks for a label, and against it
 
 # Module or package -> what of ours it may import. The first that fits counts.
 RULES = {
@@ -30,12 +30,14 @@ RULES = {
     "timm_bodies": {"errors"},
     "weights": {"errors", "timm_bodies"},
     "networks": {"bodies", "errors", "lookup", "timm_bodies", "weights"},
-    "passes": {"data.train_data", "distributed", "networks"},
-    "run": {"errors"},
+    "rows": set(),
+    "packing": {"rows"},
+    "passes": {"data.train_data", "distributed", "networks", "packing"},
+    "run": {"errors", "rows"},
     "lists": {"run"},
     "environment": {"errors"},
-    "confusion": set(),
-    "votes": {"confusion", "distributed", "neighbors"},
+    "confusion": {"rows"},
+    "votes": {"confusion", "distributed", "neighbors", "packing", "rows"},
     "issues": {"confusion", "errors", "lists", "run"},
     "report": {"errors", "issues", "report", "run"},
     "bench": {"bench", "environment", "errors", "issues", "report", "run"},
@@ -69,7 +71,7 @@ RULES = {
     "data.readers": {"data.dataset", "data.decode", "data.files", "data.numpy_files", "data.readers", "errors"},
     "places": {"errors"},
     "cleaned": {"cleaned", "corrections", "data", "errors", "issues", "places", "run"},
-    "export": {"errors", "export", "lists", "places", "run"},
+    "export": {"errors", "export", "lists", "places", "rows", "run"},
     "reading": {"config", "data.dataset", "data.readers", "data.relabel"},
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
@@ -78,7 +80,7 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "confusion", "corrections", "issues", "launch", "reading", "run", "screen"),
+    *("cli", "config", "confusion", "corrections", "issues", "launch", "reading", "rows", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *(
         name

@@ -8,24 +8,26 @@ from torch import Tensor
 from mixnn.confusion import HOODS, neighbor_vote, voters
 from mixnn.distributed import shard
 from mixnn.neighbors import nearest_neighbors
+from mixnn.packing import filled, pack
+from mixnn.rows import parts
 
-ROWS = 100_000  # whose votes are counted at a time
 
-
-def ask_neighbors(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def ask_neighbors(features: Tensor, labels: Tensor, classes: int, kept: int | None) -> tuple[Tensor, Tensor]:
     """The nearest samples of this rank's share of n samples, and what their labels say.
 
     Args:
         features: (N, D), compared by their cosine.
         labels: int64 (N,) on the same device; those below 0 have no vote.
         classes: C.
+        kept: shares of each row of the votes, see `rows.kept_of`.
 
     Returns:
-        The nearest few, near to far, int64 (n, ≤ 40); the vote of up to 200, float32 (n, C), rows sum to one.
+        The nearest few, near to far, int64 (n, ≤ 40); the vote of up to 200, a table of n rows, see `packing`.
     """
     asked = voters(len(features), classes)
     near = nearest_neighbors(features, asked, rows=shard(len(features)), metric="cosine")  # (n, K)
     given = labels.cpu().numpy()
-    counted = (neighbor_vote(given, part.cpu().numpy(), classes) for part in near.split(ROWS))  # in 64 bits
-    vote = torch.cat([torch.from_numpy(part).float() for part in counted]).to(labels.device)
-    return near[:, : max(HOODS)].clone(), vote  # a copy, so that the rest can go
+    counted = (neighbor_vote(given, near[rows].cpu().numpy(), classes) for rows in parts(len(near), classes))
+    [vote] = filled(len(near), ((pack(torch.from_numpy(part).float(), kept),) for part in counted))
+    few = near[:, : max(HOODS)]
+    return few if few.shape == near.shape else few.clone(), vote.to(labels.device)  # a copy, so that the rest can go
