@@ -26,6 +26,7 @@ from mixnn.data.stream import watching_decoders
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.environment import environment
 from mixnn.errors import InputError
+from mixnn.footprint import footprint_words, table_bytes, tables_record
 from mixnn.issues import judge, write_labels
 from mixnn.loading import Loaded, load
 from mixnn.memory import keep_freed_memory, peak_memory
@@ -44,6 +45,7 @@ from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder, count_predictions
 
 ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
+WORTH_TELLING = 10**9  # bytes of tables
 THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are
 
 
@@ -134,6 +136,8 @@ def work(
             print(f"mixnn: {config.options.weights}: {method.network.pretrained}", file=sys.stderr)
         write_beginning(run, config, loaded, method)
         warn_if_short(method, config.options)
+        if table_bytes(*tables_of(config, loaded, method)) >= WORTH_TELLING:
+            print(f"mixnn: {footprint_words(*tables_of(config, loaded, method))}", file=sys.stderr)
     try:
         with watching_decoders():
             train_epochs(run, config, loaded, method, checkpoint, start)
@@ -150,6 +154,7 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     device = method.network.mean.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     now = environment(config.options.seed, name, "bfloat16" if method.network.bf16 else "float32")
+    now |= tables_record(*tables_of(config, loaded, method))
     before = run.read_json(run.environment) if run.environment.exists() else None
     # A run that was stopped lists where it went on: versions and machine may differ.
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
@@ -162,6 +167,11 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     if dataset.original is not None:
         flipped = dataset.original != dataset.train.labels
         run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
+
+
+def tables_of(config: RunConfig, loaded: Loaded, method: Method) -> tuple[str, int, int, int]:
+    """What the size of a run's tables goes by: method, samples, classes, width of the features."""
+    return config.options.method, len(loaded.train), method.num_classes, method.network.head.in_features
 
 
 def warn_if_short(method: Method, options: TrainOptions) -> None:

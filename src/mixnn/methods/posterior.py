@@ -118,6 +118,7 @@ class Posterior(Method):
         with self.phase("neighbors"):  # each rank searches for its share
             asked = ask_neighbors(f, data.labels, classes, self.kept)
             near, vote = (gather_rows(part) for part in asked)  # (N, ≤ 40), (N, C)
+            del f, asked  # by far the largest where few classes, or few shares, are kept
         self.losses = min_max(-log_given[:, 0], data.labels >= 0).where(data.labels >= 0, torch.nan)
         with self.phase("mixture"):
             closest = near[:, : close(len(data), classes)].cpu().numpy()
@@ -145,7 +146,8 @@ class Posterior(Method):
         if self.epoch < self.correct_from:
             losses = gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q)  # (B,)
             return (self.rarity[batch.y] * losses).mean()
-        return soft_cross_entropy(logits, self.targets[batch.index], self.weights[batch.index])
+        t = unpack(self.targets[batch.index], self.num_classes)  # (B, C)
+        return soft_cross_entropy(logits, t, self.weights[batch.index])
 
     def soft_targets(self) -> Tensor:
         return self.targets
