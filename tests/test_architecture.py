@@ -31,6 +31,7 @@ RULES = {
     "weights": {"errors", "timm_bodies"},
     "networks": {"bodies", "errors", "lookup", "timm_bodies", "weights"},
     "rows": set(),
+    "footprint": {"confusion", "rows"},
     "packing": {"rows"},
     "passes": {"data.train_data", "distributed", "networks", "packing"},
     "run": {"errors", "rows"},
@@ -80,7 +81,7 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "confusion", "corrections", "issues", "launch", "reading", "rows", "run", "screen"),
+    *("cli", "config", "confusion", "corrections", "footprint", "issues", "launch", "reading", "rows", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *(
         name

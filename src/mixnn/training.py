@@ -26,7 +26,7 @@ from mixnn.data.stream import watching_decoders
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.environment import environment
 from mixnn.errors import InputError
-from mixnn.footprint import footprint_words, table_bytes, tables_record
+from mixnn.footprint import Footprint
 from mixnn.issues import judge, write_labels
 from mixnn.loading import Loaded, load
 from mixnn.memory import keep_freed_memory, peak_memory
@@ -45,7 +45,6 @@ from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder, count_predictions
 
 ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
-WORTH_TELLING = 10**9  # bytes of tables
 THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are
 
 
@@ -136,8 +135,8 @@ def work(
             print(f"mixnn: {config.options.weights}: {method.network.pretrained}", file=sys.stderr)
         write_beginning(run, config, loaded, method)
         warn_if_short(method, config.options)
-        if table_bytes(*tables_of(config, loaded, method)) >= WORTH_TELLING:
-            print(f"mixnn: {footprint_words(*tables_of(config, loaded, method))}", file=sys.stderr)
+        if (footprint := footprint_of(config, loaded, method)).worth_telling:
+            print(f"mixnn: {footprint}", file=sys.stderr)
     try:
         with watching_decoders():
             train_epochs(run, config, loaded, method, checkpoint, start)
@@ -154,7 +153,8 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     device = method.network.mean.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     now = environment(config.options.seed, name, "bfloat16" if method.network.bf16 else "float32")
-    now |= tables_record(*tables_of(config, loaded, method))
+    footprint = footprint_of(config, loaded, method)
+    now |= {"tables_gb": round(footprint.bytes / 1e9, 3), "shares_kept": footprint.kept}
     before = run.read_json(run.environment) if run.environment.exists() else None
     # A run that was stopped lists where it went on: versions and machine may differ.
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
@@ -169,9 +169,9 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
         run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
 
 
-def tables_of(config: RunConfig, loaded: Loaded, method: Method) -> tuple[str, int, int, int]:
-    """What the size of a run's tables goes by: method, samples, classes, width of the features."""
-    return config.options.method, len(loaded.train), method.num_classes, method.network.head.in_features
+def footprint_of(config: RunConfig, loaded: Loaded, method: Method) -> Footprint:
+    width = method.network.head.in_features
+    return Footprint(config.options.method, len(loaded.train), method.num_classes, width)
 
 
 def warn_if_short(method: Method, options: TrainOptions) -> None:
@@ -265,7 +265,7 @@ def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uin
 
 
 def write_memory(run: RunDirectory, device: torch.device) -> None:
-    """The peak so far, of the device that trained, beside the versions."""
+    """The peak so far, of the device that trained, beside what was predicted of the tables."""
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
     if peak is not None:
         run.write_json(run.environment, run.read_json(run.environment) | {"peak_memory_gb": round(peak / 1e9, 3)})
