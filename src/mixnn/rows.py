@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 LIMIT = 2**27  # shares of a table that is held whole: half a gigabyte, and a run holds several
 KEPT = 32  # shares of a row of a larger one: more than the neighbours that vote among so many samples
+MOST = 2**16  # classes, by their number in 16 bits; how so many are labelled as each other takes 34 GB alone
 PART = 2**23  # shares that are worked on at a time: 64 MB in float64, of which there are then several
 
 
 def kept_of(samples: int, classes: int) -> int | None:
     """How many shares of each row are kept; None where the table is held whole."""
-    return KEPT if samples * classes > LIMIT and classes > KEPT + 1 else None
+    return KEPT if samples * classes > LIMIT and KEPT + 1 < classes <= MOST else None
 
 
 def row_bytes(samples: int, classes: int) -> int:
@@ -35,10 +36,7 @@ def parts(samples: int, classes: int) -> list[slice]:
 
 
 def record(kept: int) -> np.dtype[np.void]:
-    """A row of which `kept` shares are kept: the largest first, each with its class, and what each other class has.
-
-    Of 65 536 classes at most; how these are labelled as each other takes 34 GB by then.
-    """
+    """A row of which `kept` shares are kept: the largest first, each with its class, and what each other class has."""
     return np.dtype([("kept", [("share", "f2"), ("class", "u2")], (kept,)), ("rest", "f4")])
 
 
