@@ -15,7 +15,7 @@ MODULES = {
     ".".join(file.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): file for file in SRC.rglob("*.py")
 }
 BASE = {"data.batch", "data.train_data", "distributed", "errors", "networks", "tables"}  # what a method is made of
-EVIDENCE = {"confusion", "neighbors", "passes", "search", "votes"}  # what speaks for a label, and against it
+EVIDENCE = {"confusion", "neighbors", "packing", "passes", "rows", "search", "votes"}  # of a label
 
 # Module or package -> what of ours it may import. The first that fits counts.
 RULES = {
@@ -31,12 +31,15 @@ RULES = {
     "timm_bodies": {"errors"},
     "weights": {"errors", "timm_bodies"},
     "networks": {"bodies", "errors", "lookup", "timm_bodies", "weights"},
-    "passes": {"data.train_data", "distributed", "networks"},
-    "run": {"errors"},
+    "rows": set(),
+    "footprint": {"confusion", "rows"},
+    "packing": {"rows"},
+    "passes": {"data.train_data", "distributed", "networks", "packing"},
+    "run": {"errors", "rows"},
     "lists": {"run"},
     "environment": {"errors"},
-    "confusion": set(),
-    "votes": {"confusion", "search"},
+    "confusion": {"rows"},
+    "votes": {"confusion", "packing", "rows", "search"},
     "issues": {"confusion", "errors", "lists", "run"},
     "report": {"errors", "issues", "report", "run"},
     "bench": {"bench", "environment", "errors", "issues", "report", "run"},
@@ -70,7 +73,7 @@ RULES = {
     "data.readers": {"data.dataset", "data.decode", "data.files", "data.numpy_files", "data.readers", "errors"},
     "places": {"errors"},
     "cleaned": {"cleaned", "corrections", "data", "errors", "issues", "places", "run"},
-    "export": {"errors", "export", "lists", "places", "run"},
+    "export": {"errors", "export", "lists", "places", "rows", "run"},
     "reading": {"config", "data.dataset", "data.readers", "data.relabel"},
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
@@ -79,7 +82,7 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("cli", "config", "confusion", "corrections", "issues", "launch", "reading", "run", "screen"),
+    *("cli", "config", "confusion", "corrections", "footprint", "issues", "launch", "reading", "rows", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *(
         name

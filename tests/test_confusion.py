@@ -6,13 +6,15 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from mixnn.confusion import (
-    calibrated,
+    believed,
+    calibration,
     equalized,
     estimate_bounds,
     estimate_confusion,
     fit_transition,
     label_posterior,
     neighbor_vote,
+    powered,
 )
 from mixnn.data.noise import transition_matrix
 
@@ -132,7 +134,7 @@ def test_nothing_to_learn_from():
 
 def test_a_class_that_is_hardly_ever_said_counts_by_how_much_more_it_is():
     likely = np.array([[0.99, 0.01], [0.97, 0.03], [0.995, 0.005], [0.5, 0.5]])
-    equal = equalized(likely, np.arange(3))  # the last one does not count
+    equal = equalized(likely, likely[:3].mean(0))  # the last one does not count
     np.testing.assert_allclose(equal.sum(1), 1)
     assert equal.argmax(1).tolist() == [0, 1, 0, 1]
 
@@ -141,10 +143,36 @@ def test_a_network_that_is_too_modest_doubts_as_many_labels_as_the_neighbors_say
     true, given, near, _ = noisy("symmetric", 0.4)
     joint = estimate_confusion(given, near, 10).joint
     modest = np.where(np.eye(10)[true] == 1, 0.16, 0.84 / 9)  # always right, hardly sure
-    rows = np.arange(len(true))
-    before = label_posterior(equalized(modest, rows), given, joint)
+    before = label_posterior(equalized(modest, modest.mean(0)), given, joint)
     assert (before.argmax(1) != given).mean() < 0.05
-    after = label_posterior(equalized(calibrated(modest, given, joint), rows), given, joint)
+    sure = powered(modest, calibration(modest, given, joint))
+    after = label_posterior(equalized(sure, sure.mean(0)), given, joint)
     assert (after.argmax(1) == true).mean() > 0.95
-    assert 1 - after[rows, given].mean() == pytest.approx(1 - np.trace(joint), abs=0.02)
-    assert calibrated(modest, np.full(len(true), -1), joint) is modest
+    assert 1 - after[np.arange(len(true)), given].mean() == pytest.approx(1 - np.trace(joint), abs=0.02)
+
+
+def test_what_is_believed_does_not_go_by_how_many_are_looked_at_together(monkeypatch):
+    _, given, near, _ = noisy("symmetric", 0.4, n=1000)
+    joint, looks = estimate_confusion(given, near, 10).joint, neighbor_vote(given, near, 10)
+    given[::7] = -1  # among them all of the last part
+    given[-5:] = -1
+
+    def all_of_it():
+        rows, seen, likely = zip(*believed(lambda rows: looks[rows], given, joint), strict=True)
+        assert [part.stop - part.start for part in rows] == [len(part) for part in likely]
+        np.testing.assert_array_equal(np.concatenate(seen), looks)
+        return np.concatenate(likely), len(rows)
+
+    at_once, one = all_of_it()
+    monkeypatch.setattr("mixnn.rows.PART", 50)
+    in_parts, many = all_of_it()
+    assert (one, many) == (1, 200)
+    np.testing.assert_allclose(in_parts, at_once, rtol=1e-9)
+    np.testing.assert_array_equal(at_once[given < 0], looks[given < 0])
+    np.testing.assert_allclose(at_once.sum(1), 1)
+
+
+def test_nothing_is_made_of_what_samples_look_like_where_no_label_is_known():
+    looks = np.array([[0.7, 0.3], [0.2, 0.8]])
+    [(_, _, likely)] = believed(lambda rows: looks[rows], np.array([-1, -2]), np.eye(2) / 2)
+    np.testing.assert_array_equal(likely, looks)

@@ -6,12 +6,16 @@ row T[c] of its unknown class c. Letters: N samples, C classes, K neighbours, π
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixnn.rows import parts
+
 Shares = NDArray[np.floating]
+Rows = slice | NDArray[np.int64]
 
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 STEPS = 40  # of expectation maximisation
@@ -197,32 +201,53 @@ def appearance(vote: Shares, probs: Shares) -> Shares:
     return normalized(vote**VOTE_POWER * probs.clip(LEAST) ** PREDICTION_POWER)
 
 
-def believed(looks: Shares, labels: NDArray[np.int64], joint: Shares) -> NDArray[np.float64]:
-    """What is held to be each sample's label, (N, C), rows sum to one: what it `looks` like, and what its label says.
+def believed(
+    looks: Callable[[Rows], Shares], labels: NDArray[np.int64], joint: Shares
+) -> Iterator[tuple[slice, Shares, Shares]]:
+    """What is held to be each sample's label: what it looks like, and what its label says.
 
     A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
     either; where labels are rarely wrong, much for itself. How frequent the classes are, and how many labels are
     wrong, neighbours say.
 
     Args:
-        looks: (N, C), rows sum to one.
+        looks: what some samples look like, rows -> (n, C), rows sum to one; asked for all of them twice.
         labels: (N,), below 0 where nobody knows: those stay what they look like.
         joint: J (C, C), see `Confusion`.
+
+    Yields:
+        So many samples at a time as `parts` says: which, what they look like (n, C), what they are held to be (n, C).
     """
-    # Powers of small numbers: in float32 many of the worst would be zero, and equally bad.
-    likely, known = looks.astype(np.float64), labels >= 0
-    if known.any():
-        equal = equalized(calibrated(likely, labels, joint), np.flatnonzero(known))
-        likely[known] = label_posterior(equal, labels, joint)[known]
-    return likely
+    known, classes = labels >= 0, len(joint)
+    every, some = parts(len(labels), classes), some_known(labels, classes, CELLS)
+    power, mean = 1.0, np.ones(classes)
+    if len(some):
+        power = calibration(looks(some).astype(np.float64), labels[some], joint)
+        sums = [powered(looks(rows), power)[known[rows]].sum(0) for rows in every]
+        mean = np.add.reduce(sums) / known.sum()
+    for rows in every:
+        looked, sure = looks(rows), known[rows]
+        likely = looked.astype(np.float64)
+        if sure.any():
+            equal = equalized(powered(looked, power), mean)
+            likely[sure] = label_posterior(equal, labels[rows], joint)[sure]
+        yield rows, looked, likely
 
 
-def equalized(likely: Shares, rows: NDArray[np.int64]) -> Shares:
-    """`likely` (N, C) as it would be if all classes were equally frequent: each weighed by its mean over `rows`.
+def powered(looks: Shares, power: float) -> Shares:
+    """Rows (n, C) to a power, and to a sum of one again.
+
+    Powers of small numbers: in float32 many of the worst would be zero, and equally bad.
+    """
+    return normalized(looks.astype(np.float64) ** power)
+
+
+def equalized(likely: Shares, mean: Shares) -> Shares:
+    """`likely` (N, C) as it would be if all classes were equally frequent: each weighed by its `mean` (C,).
 
     A network that hardly ever says a rare class says so of its samples too; what counts is by how much more.
     """
-    return normalized(likely / likely[rows].mean(0).clip(np.finfo(likely.dtype).tiny))
+    return normalized(likely / mean.clip(np.finfo(likely.dtype).tiny))
 
 
 def normalized(rows: Shares) -> Shares:
@@ -231,23 +256,22 @@ def normalized(rows: Shares) -> Shares:
     return shares
 
 
-def calibrated(likely: Shares, labels: NDArray[np.int64], joint: Shares) -> Shares:
-    """`likely` (N, C) to that power under which as many labels are doubted as `joint` says are wrong.
+def calibration(looks: Shares, labels: NDArray[np.int64], joint: Shares) -> float:
+    """The power of what samples look like under which as many labels are doubted as `joint` says are wrong.
 
     Soft targets and mixing make a network less sure than it is right; without this, labels would win over it.
 
     Args:
-        labels: (N,), below 0 where nobody knows.
+        looks: (n, C), of samples that have a label.
+        labels: (n,), from 0 up.
         joint: J (C, C), see `Confusion`.
     """
-    known = some_known(labels, likely.shape[1], CELLS)
-    if len(known) == 0:
-        return likely
-    seen, y = likely[known], labels[known]
     low, high = POWERS
+    power = 1.0
     for _ in range(BISECTIONS):
         power = (low * high) ** 0.5
-        q = label_posterior(equalized(normalized(seen**power), np.arange(len(y))), y, joint)
-        doubted = 1 - q[np.arange(len(y)), y].mean()
+        likely = powered(looks, power)
+        q = label_posterior(equalized(likely, likely.mean(0)), labels, joint)
+        doubted = 1 - q[np.arange(len(labels)), labels].mean()
         low, high = (power, high) if doubted < 1 - np.trace(joint) else (low, power)
-    return normalized(likely**power)
+    return power

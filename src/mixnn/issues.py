@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import LEAST, appearance, believed, estimate_confusion, neighbor_vote, normalized
+from mixnn.confusion import LEAST, Rows, appearance, believed, estimate_confusion, neighbor_vote, normalized
 from mixnn.errors import printable
 from mixnn.lists import write_list
 from mixnn.run import Evidence, Row, RunDirectory
@@ -55,13 +55,17 @@ class Verdicts(NamedTuple):
     twin: NDArray[np.int64]
 
 
-def belief(evidence: Evidence) -> NDArray[np.float32]:
-    """What each sample is held to look like, (N, C), rows sum to one."""
-    vote = evidence.vote
-    if vote is None:
-        vote = neighbor_vote(evidence.given, evidence.neighbors, evidence.probs.shape[1])
-    likely: NDArray[np.float32] = appearance(vote, evidence.probs)
-    likely[evidence.certain] = evidence.targets[evidence.certain]  # a person has looked: no other opinion counts
+def belief(evidence: Evidence, rows: Rows = slice(None)) -> NDArray[np.float32]:
+    """What some samples are held to look like, (n, C), rows sum to one."""
+    probs = evidence.probs[rows]
+    if evidence.vote is not None:
+        vote: NDArray[np.floating] = evidence.vote[rows]
+    else:
+        vote = neighbor_vote(evidence.given, evidence.neighbors[rows], probs.shape[1])
+    likely: NDArray[np.float32] = appearance(vote, probs)
+    own = np.arange(len(evidence.given))[rows]
+    certain = np.isin(own, evidence.certain)
+    likely[certain] = evidence.targets[own[certain]]  # a person has looked: no other opinion counts
     return likely
 
 
@@ -94,20 +98,29 @@ def wrong_words(evidence: Evidence, verdicts: Verdicts) -> str:
 
 def judge(evidence: Evidence) -> Verdicts:
     """Quality, suggestion and verdict for every label."""
-    looks = belief(evidence)
-    likely = believed(looks, evidence.given, joint_of(evidence))
-    quality = likely[np.arange(len(likely)), evidence.given.clip(0)].astype(np.float64)
-    quality[evidence.given < 0] = np.nan
-    suggested = likely.argmax(1)
-    issue = (suggested != evidence.given) & (evidence.given >= 0)
-    confidence = likely.max(1)
-    likely[np.arange(len(likely)), suggested] = -1.0
+    given = evidence.given
+    parts = [
+        judge_part(given[rows], *seen) for rows, *seen in believed(partial(belief, evidence), given, joint_of(evidence))
+    ]
+    quality, suggested, confidence, second, closer = (np.concatenate(column) for column in zip(*parts, strict=True))
+    issue = (suggested != given) & (given >= 0)
+    order = np.lexsort((quality, ~issue))
+    return Verdicts(quality, suggested, confidence, issue, order, second, closer, conflicting(evidence))
+
+
+def judge_part(
+    given: NDArray[np.int64], looks: NDArray[np.floating], likely: NDArray[np.floating]
+) -> tuple[NDArray[Any], ...]:
+    """Of n samples: quality, suggested, confidence, second and closer, see `Verdicts`; `likely` (n, C) is used up."""
+    rows = np.arange(len(likely))
+    quality = likely[rows, given.clip(0)]
+    quality[given < 0] = np.nan
+    suggested, confidence = likely.argmax(1), likely.max(1)
+    likely[rows, suggested] = -1.0
     second = likely.argmax(1)
     closer = np.where(likely.max(1) >= TIE * confidence, TIED, CLEAR)
     closer[spread(looks) > max(2.5, looks.shape[1] / 2)] = UNLIKE
-    order = np.lexsort((quality, ~issue))
-    twin = conflicting(evidence)
-    return Verdicts(quality, suggested, confidence, issue, order, second, closer.astype(np.int8), twin)
+    return quality, suggested, confidence, second, closer.astype(np.int8)
 
 
 def conflicting(evidence: Evidence) -> NDArray[np.int64]:

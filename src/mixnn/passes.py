@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.networks import Classifier, fused
+from mixnn.packing import filled, pack
 
 
 class Pass(NamedTuple):
@@ -19,17 +21,45 @@ class Pass(NamedTuple):
     log_probs: Tensor  # (N, C) float32
 
 
+class Look(NamedTuple):
+    """A pass for data of any size, the same on every rank, in data-set order. Several networks are M."""
+
+    features: Tensor  # (N, D) float32, of the first network
+    probs: Tensor  # a table of C classes, see `packing`: the mean of what the networks say
+    log_given: Tensor  # (N, M) float32, log-probability of the given label; of the first class where there is none
+
+
 @torch.no_grad()
 def full_pass(network: Classifier, data: TrainData) -> Pass:
     """Features and log-probabilities of every training sample: no augmentation, no dropout, no statistics updated."""
     looking = fused(network)
-    rows, done = len(range(len(data))[shard(len(data))]), 0
-    features, log_probs = torch.empty(0), torch.empty(0)
-    for x in data.full_batches():
-        z, logits = looking.features_and_logits(x)
-        if done == 0:  # filled in place: a list of parts, and then all of them, is twice the memory
-            features, log_probs = z.new_empty(rows, z.shape[1]), logits.new_empty(rows, logits.shape[1])
-        features[done : done + len(z)] = z
-        log_probs[done : done + len(z)] = logits.log_softmax(1)
-        done += len(z)
+    seen = (looking.features_and_logits(x) for x in data.full_batches())
+    features, log_probs = filled(own_rows(data), ((z, logits.log_softmax(1)) for z, logits in seen))
     return Pass(gather_rows(features), gather_rows(log_probs))
+
+
+@torch.no_grad()
+def look(networks: Sequence[Classifier], data: TrainData, kept: int | None) -> Look:
+    """As `full_pass`, of which a table of all log-probabilities is never there.
+
+    Args:
+        kept: shares of each row of probabilities, see `rows.kept_of`.
+    """
+    looking = [fused(network) for network in networks]
+    labels = data.labels[shard(len(data))].clamp_min(0)
+
+    def seen() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        done = 0
+        for x in data.full_batches():
+            every = [network.features_and_logits(x) for network in looking]
+            log_p = torch.stack([logits.log_softmax(1) for _, logits in every])  # (M, B, C)
+            y = labels[None, done : done + len(x), None].expand(len(every), -1, -1)  # (M, B, 1)
+            yield every[0][0], pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
+            done += len(x)
+
+    return Look(*map(gather_rows, filled(own_rows(data), seen())))
+
+
+def own_rows(data: TrainData) -> int:
+    """How many samples this rank looks at."""
+    return len(range(len(data))[shard(len(data))])

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mixnn.errors import InputError
+from mixnn.rows import SparseRows, Table, stored
 
 Row = Mapping[str, object]
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
@@ -56,7 +57,8 @@ class Evidence:
     Attributes:
         names: (N,) file names, relative to the data.
         given: (N,) int64 given labels; -1 - i where the label is the i-th of `unlabelled`.
-        probs: (N, C) float32 predicted probabilities, without augmentation.
+        probs: (N, C) float32 predicted probabilities, without augmentation. This and the two other such tables are
+            `SparseRows` where N × C is very large (see `mixnn.rows`): read like an array, some rows at a time.
         targets: (N, C) float32 soft targets; the probabilities for a method that has none.
         loss: (N,) float32 in 0–1, normalised loss against the given label; NaN where there is none.
         clean_prob: (N,) float32 in 0–1, posterior of the lower component; NaN where there is no label.
@@ -80,8 +82,8 @@ class Evidence:
 
     names: NDArray[np.str_]
     given: NDArray[np.int64]
-    probs: NDArray[np.float32]
-    targets: NDArray[np.float32]
+    probs: Table
+    targets: Table
     loss: NDArray[np.float32]
     clean_prob: NDArray[np.float32]
     mixture: NDArray[np.float64]
@@ -91,7 +93,7 @@ class Evidence:
     twins: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     distances: NDArray[np.float32] | None = None
     coordinates: NDArray[np.float32] | None = None
-    vote: NDArray[np.float32] | None = None
+    vote: Table | None = None
     joint: NDArray[np.floating] | None = None
     rate_bounds: NDArray[np.floating] | None = None
     transition_bounds: NDArray[np.floating] | None = None
@@ -208,13 +210,15 @@ class RunDirectory:
             raise InputError(f"{path} is missing: the run is not complete; train again with another --out") from None
 
     def write_evidence(self, evidence: Evidence) -> None:
-        fields = {name: value for name, value in vars(evidence).items() if value is not None}
+        fields = {name: stored(value) for name, value in vars(evidence).items() if value is not None}
         with written(self.targets) as path:
             np.save(path, fields.pop("targets"))
         self.write_arrays(self.evidence, fields)
 
     def read_evidence(self) -> Evidence:
-        return Evidence(**self.read_arrays(self.evidence), targets=np.load(self.targets))
+        arrays = self.read_arrays(self.evidence) | {"targets": np.load(self.targets)}
+        sparse = {name: array for name, array in arrays.items() if array.dtype.names is not None}
+        return Evidence(**arrays | {name: SparseRows(rows, len(arrays["joint"])) for name, rows in sparse.items()})
 
     def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         with written(path) as temporary:

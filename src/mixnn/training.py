@@ -26,6 +26,7 @@ from mixnn.data.stream import watching_decoders
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.environment import environment
 from mixnn.errors import InputError
+from mixnn.footprint import Footprint
 from mixnn.issues import judge, write_labels
 from mixnn.loading import Loaded, load
 from mixnn.memory import keep_freed_memory, peak_memory
@@ -134,6 +135,8 @@ def work(
             print(f"mixnn: {config.options.weights}: {method.network.pretrained}", file=sys.stderr)
         write_beginning(run, config, loaded, method)
         warn_if_short(method, config.options)
+        if (footprint := footprint_of(config, loaded, method)).worth_telling:
+            print(f"mixnn: {footprint}", file=sys.stderr)
     try:
         with watching_decoders():
             train_epochs(run, config, loaded, method, checkpoint, start)
@@ -150,6 +153,8 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     device = method.network.mean.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     now = environment(config.options.seed, name, "bfloat16" if method.network.bf16 else "float32")
+    footprint = footprint_of(config, loaded, method)
+    now |= {"tables_gb": round(footprint.bytes / 1e9, 3), "shares_kept": footprint.kept}
     before = run.read_json(run.environment) if run.environment.exists() else None
     # A run that was stopped lists where it went on: versions and machine may differ.
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
@@ -162,6 +167,11 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     if dataset.original is not None:
         flipped = dataset.original != dataset.train.labels
         run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
+
+
+def footprint_of(config: RunConfig, loaded: Loaded, method: Method) -> Footprint:
+    width = method.network.head.in_features
+    return Footprint(config.options.method, len(loaded.train), method.num_classes, width)
 
 
 def warn_if_short(method: Method, options: TrainOptions) -> None:
@@ -257,7 +267,7 @@ def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uin
 
 
 def write_ending(run: RunDirectory, method: Method) -> None:
-    """What the method chose by itself, and the peak of memory of the device that trained, beside the versions."""
+    """What the method chose by itself, and the peak of memory of the device that trained, beside what was predicted."""
     device = method.network.mean.device
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
     now = run.read_json(run.environment)

@@ -9,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.export.findings import Findings
+from mixnn.rows import stored
 
 
 def write(findings: Findings, folder: Path, prefix: str) -> None:
     """`findings.npz`: arrays with a row for each training sample, and the names of the classes; nothing pickled.
 
-    Labels are places in `classes`; a given label below 0 says that nobody knows.
+    Labels are places in `classes`; a given label below 0 says that nobody knows. Of very many samples times classes,
+    `pred_probs` and `soft_targets` are records, see `mixnn.rows`.
     """
     evidence = findings.evidence
     arrays: dict[str, NDArray[Any]] = {
         "file_name": evidence.names,
         "classes": np.array(findings.classes, dtype=np.str_),
         "given_label": evidence.given,
-        "pred_probs": evidence.probs,
-        "soft_targets": evidence.targets,
+        "pred_probs": stored(evidence.probs),
+        "soft_targets": stored(evidence.targets),
         "clean_prob": evidence.clean_prob,
         "label_quality": findings.quality,
         "is_label_issue": findings.issue,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.export.findings import Findings
+from mixnn.rows import parts
 from mixnn.run import TEXT, Evidence
 
 
@@ -22,16 +23,19 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     The graph has as many neighbours for each sample as all have, and is left away where that is none.
     """
     evidence = findings.evidence
-    kept = np.flatnonzero(evidence.given >= 0)
+    kept, predicted = np.flatnonzero(evidence.given >= 0), evidence.probs.argmax(1)
     with open(folder / "label_issues.csv", "w", newline="", **TEXT) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file_name", "is_label_issue", "label_quality", "given_label", "predicted_label"])
         for row in kept.tolist():
             about = findings.rows[row]
-            given, predicted = int(evidence.given[row]), int(evidence.probs[row].argmax())
-            writer.writerow([about["file_name"], bool(findings.issue[row]), about["label_quality"], given, predicted])
+            labels = int(evidence.given[row]), int(predicted[row])
+            writer.writerow([about["file_name"], bool(findings.issue[row]), about["label_quality"], *labels])
     np.save(folder / "labels.npy", evidence.given[kept])
-    np.save(folder / "pred_probs.npy", evidence.probs[kept])
+    shape = len(kept), evidence.probs.shape[1]
+    probs = np.lib.format.open_memmap(folder / "pred_probs.npy", "w+", np.float32, shape)
+    for rows in parts(*shape):
+        probs[rows] = evidence.probs[kept[rows]]
     (folder / "classes.json").write_text(json.dumps(findings.classes, ensure_ascii=False) + "\n", encoding="utf-8")
     graph = knn_graph(evidence, kept)
     if graph is not None:

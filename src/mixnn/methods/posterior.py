@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixnn.confusion import appearance, believed, close, estimate_confusion
+from mixnn.confusion import Rows, Shares, appearance, believed, close, estimate_confusion
 from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
@@ -23,7 +23,9 @@ from mixnn.errors import InputError, require_between
 from mixnn.functional import gce_loss, min_max, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
-from mixnn.passes import full_pass
+from mixnn.packing import filled, pack, unpack, unpacked_parts
+from mixnn.passes import look
+from mixnn.rows import kept_of, parts
 from mixnn.votes import ask_neighbors
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
@@ -49,7 +51,7 @@ class Posterior(Method):
         InputError: an option is out of its range.
     """
 
-    targets: Tensor  # t float32 (N, C), what each label probably is; before `correct_from` as given
+    targets: Tensor  # t, a table (N, C), see `packing`: what each label probably is; before `correct_from` as given
     rarity: Tensor  # (C,), see below
 
     def __init__(
@@ -80,7 +82,9 @@ class Posterior(Method):
         self.turns, self.augment = turns, augment
         self.correct_from = self.first_own_epoch = correct_from
         self.register_buffer("rarity", rarity(labels, num_classes), persistent=False)
-        self.register_buffer("targets", soft_labels(labels, num_classes))
+        self.kept = kept_of(len(labels), num_classes)
+        as_given = (soft_labels(labels[rows], num_classes) for rows in parts(len(labels), num_classes))
+        self.register_buffer("targets", filled(len(labels), ((pack(t, self.kept),) for t in as_given))[0])
 
     @classmethod
     def options_for(cls, epochs: int) -> dict[str, Any]:
@@ -93,29 +97,38 @@ class Posterior(Method):
             return
         if since % self.correct_every == 0:
             self._correct(data)
-        labelled = data.labels >= 0
-        t, given = self.targets[labelled], data.labels[labelled]  # (n, C), (n,)
-        self.figures["clean_share"] = t.gather(1, given[:, None]).mean().item()
-        self.figures["relabelled_share"] = (t.argmax(1) != given).float().mean().item()
+        labelled, y = data.labels >= 0, data.labels.clamp_min(0)
+        every = unpacked_parts(self.targets, self.num_classes)  # t (n, C)
+        of_each = ((t.argmax(1), t.gather(1, y[rows, None])[:, 0]) for rows, t in every)
+        likeliest, of_given = filled(len(data), of_each)  # (N,) each
+        self.figures["clean_share"] = of_given[labelled].mean().item()
+        self.figures["relabelled_share"] = (likeliest != y)[labelled].float().mean().item()
 
     def _correct(self, data: TrainData) -> None:
         """t_i(c) ∝ look_i(c) · J[c, y_i], look of the neighbours' given labels and the network's prediction."""
         classes, given = self.num_classes, data.labels.cpu().numpy()
         with self.phase("full_pass"):
-            f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
+            f, probs, log_given = look([self.network], data, self.kept)  # (N, D), (N, C), (N, 1)
         with self.phase("neighbors"):  # each rank searches for its share
-            asked = ask_neighbors(f, data.labels, classes)
+            asked = ask_neighbors(f, data.labels, classes, self.kept)
             near, vote = gather_rows(asked.near), gather_rows(asked.vote)  # (N, ≤ 40), (N, C)
-        self.choices["neighbors"] = asked.how.search
-        self.figures |= asked.how.figures
-        losses = sample_losses(log_p, data.labels.clamp_min(0))
-        self.losses = min_max(losses, data.labels >= 0).where(data.labels >= 0, torch.nan)
+            self.choices["neighbors"] = asked.how.search
+            self.figures |= asked.how.figures
+            del f, asked  # by far the largest where few classes, or few shares, are kept
+        self.losses = min_max(-log_given[:, 0], data.labels >= 0).where(data.labels >= 0, torch.nan)
         with self.phase("mixture"):
             closest = near[:, : close(len(data), classes)].cpu().numpy()
             joint = estimate_confusion(given, closest, classes).joint  # J (C, C)
-            looks = torch.from_numpy(appearance(vote.cpu().numpy(), log_p.exp().cpu().numpy()))
-            looks[self.certain.cpu()] = soft_labels(data.labels[self.certain], classes).cpu()  # a person has looked
-            self.targets.copy_(torch.from_numpy(believed(looks.numpy(), given, joint)))
+            reviewed = self.certain.cpu().numpy()
+
+            def looks(rows: Rows) -> Shares:
+                seen = appearance(*(unpack(table[rows], classes).cpu().numpy() for table in (vote, probs)))
+                certain = reviewed[rows]  # a person has looked
+                seen[certain] = soft_labels(torch.from_numpy(given[rows][certain]), classes).numpy()
+                return seen
+
+            for rows, _, t in believed(looks, given, joint):
+                self.targets[rows] = pack(torch.from_numpy(t).float(), self.kept).to(self.targets.device)
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         size = data.batch_size // min(self.split, max(1, data.batch_size // SMALLEST))
@@ -129,7 +142,7 @@ class Posterior(Method):
         if self.epoch < self.correct_from:
             losses = gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q)  # (B,)
             return (self.rarity[batch.y] * losses).mean()
-        return soft_cross_entropy(logits, self.targets[batch.index])
+        return soft_cross_entropy(logits, unpack(self.targets[batch.index], self.num_classes))
 
     def soft_targets(self) -> Tensor:
         return self.targets

@@ -13,59 +13,61 @@ from torch.nn.functional import normalize, pad
 from mixnn.confusion import close, estimate_bounds, estimate_confusion
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
-from mixnn.functional import clean_probability, min_max, sample_losses, soft_labels
+from mixnn.functional import clean_probability, min_max, soft_labels
 from mixnn.methods.base import Method
-from mixnn.passes import full_pass
+from mixnn.packing import as_rows, pack, packed
+from mixnn.passes import look
+from mixnn.rows import kept_of
 from mixnn.run import Evidence
 from mixnn.train.twins import find_twins
 from mixnn.votes import ask_neighbors
 
 NEIGHBORS = 10  # nearest samples that are kept, and shown
-PART = 2**22  # values of the features put into float64 at a time
+PART = 2**22  # values of the features worked on at a time
 FOR_LISTS = "neighbors for the lists"  # what a run says of the search for them
 
 
 @torch.no_grad()
 def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unlabelled: Sequence[str] = ()) -> Evidence:
     """One full pass after training, judged against the given labels; the same for every method."""
-    first, *others = method.classifiers
-    features, log_probs = full_pass(first, data)  # (N, D), (N, C)
-    few, vote, how = ask_neighbors(features, data.labels, method.num_classes)  # (n, ≤ 40), (n, C), of this rank
+    classes, given = method.num_classes, numpy(data.labels)
+    kept = kept_of(len(data), classes)
+    features, probs, log_given = look(method.classifiers, data, kept)  # (N, D), (N, C), (N, networks)
+    few, vote, how = ask_neighbors(features, data.labels, classes, kept)  # (n, ≤ 40), (n, C), of this rank
     method.choices[FOR_LISTS] = str(how)
-    given = numpy(data.labels)
     near = few[:, :NEIGHBORS]
     distances = cosine_distances(features, near, shard(len(data)))  # (n, NEIGHBORS)
     coordinates = plane(features)
     del features  # by far the largest table
-    every = [log_probs, *(full_pass(network, data).log_probs for network in others)]
-    probs = torch.stack([one.exp() for one in every]).mean(0)  # (N, C)
-    known = data.labels >= 0
-    loss = sample_losses(probs.clamp_min(1e-12).log(), data.labels.clamp_min(0))
+    known, certain = data.labels >= 0, data.certain.nonzero()[:, 0]
+    loss = -log_given.exp().mean(1).clamp_min(1e-12).log()  # (N,)
     clean, mixture = clean_probability(loss, known)
     targets = method.soft_targets()
-    targets = probs if targets is None else targets
-    targets = soft_labels(data.labels, method.num_classes).where(data.certain[:, None], targets)
+    targets = probs if targets is None else packed(targets, classes, kept)
+    if len(certain):
+        targets = targets.clone()
+        targets[certain] = pack(soft_labels(data.labels[certain], classes), kept)
     clean = clean.masked_fill(data.certain, 1.0)
     few, near, distances = numpy(gather_rows(few)), gather_rows(near), gather_rows(distances)
-    bounds = estimate_bounds(given, few, method.num_classes)
+    bounds = estimate_bounds(given, few, classes)
     nothing = np.full((3, 2), np.nan)
     fitted = nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]])
     return Evidence(
         names=np.array(names, dtype=np.str_),
         given=given,
-        probs=numpy(probs),
-        targets=numpy(targets),
+        probs=as_rows(probs, classes),
+        targets=as_rows(targets, classes),
         loss=numpy(min_max(loss, known).where(known, torch.nan)),
         clean_prob=numpy(clean.where(known, torch.nan)),
         mixture=fitted,
         neighbors=numpy(near),
         unlabelled=np.array(unlabelled, dtype=np.str_),
-        certain=numpy(data.certain.nonzero()[:, 0]),
+        certain=numpy(certain),
         distances=numpy(distances),
         twins=numpy(find_twins(data, near, distances)),
         coordinates=numpy(coordinates),
-        vote=numpy(gather_rows(vote)),
-        joint=estimate_confusion(given, few[:, : close(len(data), method.num_classes)], method.num_classes).joint,
+        vote=as_rows(gather_rows(vote), classes),
+        joint=estimate_confusion(given, few[:, : close(len(data), classes)], classes).joint,
         rate_bounds=bounds.rate,
         transition_bounds=bounds.transition,
     )
@@ -73,9 +75,14 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
 
 def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:
     """One minus the cosine of each of `rows` and its neighbours, near to far: (N, D), int64 (n, K) -> (n, K) in 0–2."""
-    z = normalize(features[rows])  # (n, D)
-    columns = [1 - (z * normalize(features[column])).sum(1) for column in near.T]  # one at a time: no (n, K, D) table
-    return torch.stack(columns, 1).clamp(0, 2)
+    size = max(1, PART // max(1, features.shape[1]))
+    distances = features.new_empty(near.shape)
+    own = torch.arange(len(features), device=near.device)[rows]
+    for into, place, others in zip(*(x.split(size) for x in (distances, own, near)), strict=True):
+        z = normalize(features[place])  # (n, D)
+        for k, column in enumerate(others.T):  # one at a time: no (n, K, D) table
+            into[:, k] = 1 - (z * normalize(features[column])).sum(1)
+    return distances.clamp_(0, 2)
 
 
 def plane(features: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from mixnn.data.train_data import TrainData
 from mixnn.distributed import rank, shard, total, world_size
 from mixnn.functional import calibration_error, confidence_bins
 from mixnn.methods.base import Method
+from mixnn.packing import unpacked_parts
 from mixnn.run import Row, RunDirectory
 
 BINS = 50  # of the losses, which lie in 0–1
@@ -98,7 +99,9 @@ class Recorder:
         targets = self.method.soft_targets()
         if self.true_labels is not None and targets is not None:
             known = self.true_labels >= 0
-            figures["right_targets"] = (targets.argmax(1) == self.true_labels)[known].float().mean().item()
+            every = unpacked_parts(targets, self.method.num_classes)
+            likeliest = torch.cat([t.argmax(1) for _, t in every])
+            figures["right_targets"] = (likeliest == self.true_labels)[known].float().mean().item()
         phases = dict.fromkeys(("full_pass", "mixture", "neighbors"), 0.0) | seconds
         phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
         row |= figures | {f"seconds_{name}": value for name, value in phases.items()}

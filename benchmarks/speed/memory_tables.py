@@ -1,0 +1,114 @@
+"""How much memory do the tables of a run of `posterior` take, and how much was predicted?
+
+    python benchmarks/speed/memory_tables.py [--sizes 100000 1000000 2400000] [--classes 10 100 1000] [--width 64]
+
+For each size a process of its own: what the method does before an epoch that corrects labels (the full pass, votes,
+the posterior of every sample), then the evidence after training, written into a run directory, read again and judged.
+Embeddings and labels are drawn, and the network is a linear layer on them. What is left out: training itself, which
+adds nothing with a row for each sample; file names; and the search for neighbours, which takes hours for millions on
+a few cores, and for which random samples stand in (`neighbors.py` measures it). The prediction has a search in it.
+
+Peaks are of the process's resident memory, after the data was drawn and the libraries were loaded by a small trial.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from measuring import SEED, Parser, count, ended_well, result_file, save, say, seconds_of
+from torch import Tensor, nn
+
+from mixnn import votes
+from mixnn.data.random import generator
+from mixnn.data.train_data import TrainData
+from mixnn.errors import InputError
+from mixnn.footprint import Footprint
+from mixnn.issues import judge
+from mixnn.memory import peak_memory
+from mixnn.methods.posterior import Posterior
+from mixnn.networks import Classifier
+from mixnn.run import RunDirectory
+from mixnn.train.evidence import collect_evidence
+
+FEW = 200  # samples of the trial before
+CPU = torch.device("cpu")
+
+
+def random_neighbors(features: Tensor, k: int, *, rows: slice = slice(None), **_: object) -> Tensor:
+    """In place of `nearest_neighbors`."""
+    asked = len(range(len(features))[rows])
+    return torch.randint(len(features), (asked, k), generator=generator(SEED, k))
+
+
+def drawn(n: int, classes: int, width: int) -> TrainData:
+    """Embeddings of independent normal numbers."""
+    random = generator(SEED, n, classes, width)
+    labels = torch.randint(classes, (n,), generator=random)
+    return TrainData(torch.randn(n, width, generator=random), labels, batch_size=256, seed=SEED, augment="none")
+
+
+def tables(data: TrainData, classes: int, width: int, run: RunDirectory) -> None:
+    """All of a run that has tables with a row for each sample."""
+    network = Classifier(nn.Identity(), width, classes, torch.zeros(width), torch.ones(width))
+    method = Posterior(network, data.labels, classes, correct_from=0)
+    method.begin_epoch(0, data)
+    run.write_evidence(collect_evidence(method, data, [""] * len(data)))
+    judge(run.read_evidence())
+
+
+def measure(n: int, classes: int, width: int) -> dict[str, Any]:
+    """One size, in a process of its own."""
+    votes.nearest_neighbors = random_neighbors
+    with TemporaryDirectory() as folder:
+        run = RunDirectory(folder)
+        tables(drawn(FEW, classes, width), classes, width, run)
+        data = drawn(n, classes, width)
+        before = peak_memory()
+        if before is None:
+            raise InputError("this system does not say how much memory a process took: use Linux or macOS")
+        seconds = seconds_of(lambda: tables(data, classes, width, run), CPU)
+    footprint = Footprint("posterior", n, classes, width)
+    return {
+        "samples": n,
+        "classes": classes,
+        "width": width,
+        "shares_kept": footprint.kept,
+        "predicted_gb": footprint.bytes / 1e9,
+        "measured_gb": ((peak_memory() or 0) - before) / 1e9,
+        "process_gb": (peak_memory() or 0) / 1e9,
+        "one_whole_table_gb": 4 * n * classes / 1e9,
+        "seconds": seconds,
+    }
+
+
+def in_own_process(*given: int) -> dict[str, Any]:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(measure, *given).result()
+        except BrokenProcessPool as error:
+            raise InputError(f"the process of {given[0]} samples was ended, for memory perhaps: use less") from error
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("--sizes", type=count, nargs="+", default=[100_000, 1_000_000, 2_400_000])
+    parser.add_argument("--classes", type=count, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--width", type=count, default=64)
+    given = parser.parse_args()
+    out = result_file(given.out, "memory_tables")
+    found = []
+    for n in given.sizes:
+        for classes in given.classes:
+            say(f"{n} samples, {classes} classes …")
+            found.append(in_own_process(n, classes, given.width))
+            say(f"predicted {found[-1]['predicted_gb']:.2f} GB, measured {found[-1]['measured_gb']:.2f} GB")
+    save(out, {"tables": found}, CPU, "float32, packed in float16")
+
+
+if __name__ == "__main__":
+    ended_well(main)

@@ -1,0 +1,67 @@
+"""How much memory the tables of a run will take. Must not know: torch, images, networks, what is in the tables."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mixnn.confusion import HOODS, voters
+from mixnn.rows import PART, kept_of, row_bytes
+
+# Tables N × C in float32 that a method holds in its epochs, besides one of `posterior` like those of the evidence: as
+# counted in trials of 20 000 × 100. A method of your own is taken to need what MixNN does.
+WHOLE = {"posterior": 0, "ce": 0, "mixup": 0, "sce": 0, "colearning": 0, "gce": 1, "fine": 1, "elr": 4, "selc": 4}
+WHOLE |= {"coteaching": 5, "ssr": 5, "mixnn": 7, "dividemix": 12}
+GRAPH = 2 * 4 * 33  # bytes a sample, for the links of a graph of neighbours
+LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
+WORK = 80  # bytes for a share that is worked on: float64, about ten times
+WORTH_TELLING = 10**9  # bytes
+
+
+class Footprint(NamedTuple):
+    """What the size of a run's tables goes by.
+
+    Attributes:
+        method: its name, as in `METHODS`.
+        samples, classes: N, C.
+        width: D, of the features.
+    """
+
+    method: str
+    samples: int
+    classes: int
+    width: int
+
+    @property
+    def bytes(self) -> int:
+        """The most that all tables with a row for each sample take at once, on the CPU and on one process.
+
+        Left out is what does not grow with N · C, such as the network, its batches, and the scores of a search (half
+        a gigabyte at most); and images, embeddings and names.
+        """
+        row, features = row_bytes(self.samples, self.classes), 4 * self.width
+        whole = 4 * self.classes * WHOLE.get(self.method, WHOLE["mixnn"])
+        held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
+        near = 8 * voters(self.samples, self.classes)
+        asking = features + row + near + max(features + GRAPH, row + 8 * max(HOODS))  # a pass; search, or count votes
+        judging = 3 * row + LISTED  # from the files of the run
+        work = WORK * min(self.samples * self.classes, PART)
+        return self.samples * max(features + whole, held + max(asking, judging)) + work
+
+    @property
+    def kept(self) -> int:
+        """How many of the C shares of a row the larger tables keep."""
+        return kept_of(self.samples, self.classes) or self.classes
+
+    @property
+    def worth_telling(self) -> bool:
+        return self.kept < self.classes or self.bytes >= WORTH_TELLING
+
+    def __str__(self) -> str:
+        """What a run is told at its start."""
+        held, own = "", "" if self.method == "posterior" else f"; those of {self.method} itself stay whole"
+        if self.kept < self.classes:
+            held = f": of each row the {self.kept} largest shares are kept, in 16 bits{own}"
+        return (
+            f"tables of {self.samples:,} samples × {self.classes:,} classes{held}: "
+            f"they are predicted to need {self.bytes / 1e9:.1f} GB"
+        )

@@ -1,0 +1,84 @@
+"""What the tables of a run are predicted to take, beside the bytes that a small one allocates."""
+
+import tracemalloc
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import ConstantLR
+from torch.profiler import ProfilerActivity, profile
+
+from mixnn import METHODS, Classifier, TrainData, fit
+from mixnn.confusion import estimate_confusion
+from mixnn.footprint import Footprint
+from mixnn.issues import judge
+from mixnn.run import RunDirectory
+from mixnn.train.evidence import collect_evidence
+
+N, C, D = 8_000, 60, 8
+OPTIONS = {"posterior": {"correct_from": 0}, "mixnn": {"warmup": 0, "mixup_until": 0, "correct_from": 0}, "ce": {}}
+
+
+def allocated(work):
+    """The most bytes that `work` held at once, at least and at most: torch's profiler counts those of tensors, Python
+    those of arrays, and nobody says whether both had their peak at the same time.
+    """
+    tracemalloc.start()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        work()
+    arrays = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = torch.tensor([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]).cumsum(0)
+    return max(int(held.max()), arrays), int(held.max()) + arrays
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("method", OPTIONS)
+def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, packed, tmp_path, monkeypatch):
+    for place in ("rows", "footprint"):
+        monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
+    monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
+    monkeypatch.setattr("mixnn.rows.KEPT", 8)
+    monkeypatch.setattr("mixnn.confusion.CELLS", 500)  # what is looked at for an estimate does not grow with N
+    monkeypatch.setitem(estimate_confusion.__kwdefaults__, "cells", 500)
+    for place in ("votes", "methods.mixnn"):  # nor do the scores of a search, which would be most of it here
+        monkeypatch.setattr(
+            f"mixnn.{place}.nearest_neighbors",
+            lambda features, k, rows, **_: torch.randint(len(features), (len(features[rows]), k)),
+        )
+    run = RunDirectory(tmp_path)
+
+    def everything(samples):
+        labels = torch.arange(samples) % C
+        data = TrainData(torch.randn(samples, D), labels, batch_size=500, seed=0, augment="none")
+        network = Classifier(nn.Identity(), D, C, torch.zeros(D), torch.ones(D))
+        trained = METHODS[method](network, labels, C, **OPTIONS[method])
+        optimizer = SGD(trained.parameters(), lr=0.01)
+        fit(trained, data, optimizer, ConstantLR(optimizer), epochs=1)
+        run.write_evidence(collect_evidence(trained, data, [""] * samples))
+        judge(run.read_evidence())
+
+    everything(200)  # loads what is loaded on first use
+    footprint = Footprint(method, N, C, D)
+    assert footprint.kept == (8 if packed else C)
+    least, most = allocated(lambda: everything(N))
+    assert least / 1.5 < footprint.bytes
+    assert footprint.bytes < 1.5 * most
+
+
+def test_a_large_run_fits():
+    assert 2e9 < Footprint("posterior", 2_400_000, 1000, 64).bytes < 6e9
+    assert Footprint("mixnn", 2_400_000, 1000, 64).bytes > 60e9  # its own targets stay whole
+    assert Footprint("mixnn", 2_400_000, 1000, 64).bytes == Footprint("my.module:Mine", 2_400_000, 1000, 64).bytes
+
+
+def test_it_is_told_where_it_is_large_or_shares_are_left_out():
+    assert not Footprint("posterior", 50_000, 10, 512).worth_telling
+    assert Footprint("posterior", 1_000_000, 100, 512).worth_telling
+    text = str(Footprint("posterior", 2_400_000, 1000, 64))
+    assert text.startswith("tables of 2,400,000 samples × 1,000 classes: of each row the 32 largest shares are kept")
+    assert text.endswith("GB")
+    assert "those of mixnn itself stay whole" in str(Footprint("mixnn", 2_400_000, 1000, 64))
+    assert "kept" not in str(Footprint("mixnn", 1_000_000, 100, 64))

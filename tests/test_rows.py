@@ -1,0 +1,105 @@
+"""Tables of shares, whole and packed: what is kept, what is left, and that numpy and torch read the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from mixnn.confusion import neighbor_vote, voters
+from mixnn.packing import as_rows, filled, pack, packed, unpack, unpacked_parts
+from mixnn.rows import KEPT, LIMIT, SparseRows, kept_of, parts, record, row_bytes
+
+
+def drawn(n: int, classes: int) -> torch.Tensor:
+    return torch.randn(n, classes, generator=torch.Generator().manual_seed(0)).mul(3).softmax(1)
+
+
+def test_only_what_is_large_is_packed():
+    assert kept_of(50_000, 100) is None  # CIFAR-100
+    assert kept_of(LIMIT // 100, 100) is None
+    assert kept_of(LIMIT // 100 + 1, 100) == KEPT
+    assert kept_of(LIMIT, KEPT + 1) is None  # packed it would be no smaller
+    assert kept_of(LIMIT, 65_536) == KEPT
+    assert kept_of(LIMIT, 65_537) is None  # has no number for them all
+    assert row_bytes(10, 100) == 400
+    assert row_bytes(2_400_000, 1000) == 4 * (KEPT + 1) == pack(drawn(1, 1000), KEPT).nbytes
+
+
+def test_parts_are_all_rows_once(monkeypatch):
+    monkeypatch.setattr("mixnn.rows.PART", 25)
+    assert parts(11, 5) == [slice(0, 5), slice(5, 10), slice(10, 11)]
+    assert parts(3, 1000) == [slice(0, 1), slice(1, 2), slice(2, 3)]  # one at least
+
+
+def test_where_all_is_kept_a_row_is_the_same_but_for_16_bits():
+    shares = drawn(50, 9)
+    torch.testing.assert_close(unpack(pack(shares, 9), 9), shares, rtol=2**-11, atol=2**-25)
+    assert unpack(shares, 9) is shares is pack(shares, None)
+
+
+def test_the_largest_shares_are_kept_and_the_rest_is_spread_evenly():
+    shares = torch.tensor([[0.05, 0.5, 0.02, 0.3, 0.13]])
+    np.testing.assert_allclose(unpack(pack(shares, 2), 5), [[0.2 / 3, 0.5, 0.2 / 3, 0.3, 0.2 / 3]], rtol=1e-3)
+    many = drawn(200, 100)
+    found = unpack(pack(many, 8), 100)
+    torch.testing.assert_close(found.sum(1), torch.ones(200), rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.amax(1), many.amax(1), rtol=2**-11, atol=0)
+    assert torch.equal(found.argmax(1), many.argmax(1))
+    assert (found > 0).all()
+
+
+def test_a_vote_of_few_neighbours_is_kept_whole():
+    """Of very many samples so few are asked that each class they name is kept."""
+    assert voters(2_400_000, 1000) <= KEPT
+    random = np.random.default_rng(0)
+    given = random.integers(0, 200, 1000)
+    vote = neighbor_vote(given, random.integers(0, 1000, (50, KEPT)), 200)
+    np.testing.assert_allclose(unpack(pack(torch.from_numpy(vote), KEPT), 200), vote, rtol=6e-4)
+
+
+def test_classes_beyond_what_16_bits_count_with_a_sign():
+    shares = torch.zeros(1, 65_536)
+    shares[0, 65_535], shares[0, 40_000] = 0.75, 0.25
+    assert unpack(pack(shares, 2), 65_536).nonzero()[:, 1].tolist() == [40_000, 65_535]
+
+
+@pytest.mark.parametrize("kept", [None, 4, 12])
+def test_numpy_reads_what_torch_packed(kept):
+    shares = drawn(30, 12)
+    table = pack(shares, kept)
+    rows, whole = as_rows(table, 12), unpack(table, 12).numpy()
+    assert rows.shape == (30, 12)
+    assert len(rows) == 30
+    for some in (slice(3, 9), np.array([5, 0, 5]), np.arange(30) % 7 == 0, 4):
+        np.testing.assert_array_equal(rows[some], whole[some])
+        assert rows[some].dtype == np.float32
+    np.testing.assert_array_equal(rows.argmax(1), shares.numpy().argmax(1))
+
+
+def test_records_are_for_others_to_read():
+    rows = as_rows(pack(torch.tensor([[0.125, 0.5, 0.125, 0.25]]), 2), 4)
+    assert isinstance(rows, SparseRows)
+    assert rows.records.dtype == record(2)
+    assert rows.records["kept"]["class"].tolist() == [[1, 3]]
+    assert rows.records["kept"]["share"].tolist() == [[0.5, 0.25]]
+    assert rows.records["rest"].tolist() == [0.125]
+    with pytest.raises(ValueError, match="axis is 0"):
+        rows.argmax(0)
+
+
+def test_a_whole_table_is_packed_part_by_part(monkeypatch):
+    shares = drawn(20, 10)
+    monkeypatch.setattr("mixnn.rows.PART", 35)
+    small = packed(shares, 10, 3)
+    assert torch.equal(small, pack(shares, 3))
+    assert packed(small, 10, 3) is small
+    assert packed(shares, 10, None) is shares
+    seen = list(unpacked_parts(small, 10))
+    assert len(seen) == 7
+    assert torch.equal(torch.cat([part for _, part in seen]), unpack(small, 10))
+
+
+def test_tables_are_filled_piece_by_piece():
+    pieces = [(torch.full((n, 2), n), torch.full((n,), -n)) for n in (2, 3)]
+    first, second = filled(5, iter(pieces))
+    assert first[:, 0].tolist() == [2, 2, 3, 3, 3]
+    assert second.tolist() == [-2, -2, -3, -3, -3]
