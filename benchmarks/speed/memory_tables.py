@@ -8,7 +8,8 @@ Embeddings and labels are drawn, and the network is a linear layer on them. What
 adds nothing with a row for each sample; file names; and the search for neighbours, which takes hours for millions on
 a few cores, and for which random samples stand in (`neighbors.py` measures it). The prediction has a search in it.
 
-Peaks are of the process's resident memory, after the data was drawn and the libraries were loaded by a small trial.
+Measured is by how much the peak of the process's resident memory rises above what it was when the data was drawn, and
+the libraries were loaded by a small trial.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from mixnn.networks import Classifier
 from mixnn.run import RunDirectory
 from mixnn.train.evidence import collect_evidence
 
-FEW = 200  # samples of the trial before
+FEW = 200, 10  # samples and classes of the trial before
 CPU = torch.device("cpu")
 
 
@@ -66,7 +67,7 @@ def measure(n: int, classes: int, width: int) -> dict[str, Any]:
     votes.nearest_neighbors = random_neighbors
     with TemporaryDirectory() as folder:
         run = RunDirectory(folder)
-        tables(drawn(FEW, classes, width), classes, width, run)
+        tables(drawn(*FEW, width), FEW[1], width, run)
         data = drawn(n, classes, width)
         before = peak_memory()
         if before is None:

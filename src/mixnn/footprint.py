@@ -14,6 +14,7 @@ WHOLE |= {"coteaching": 5, "ssr": 5, "mixnn": 7, "dividemix": 12}
 GRAPH = 2 * 4 * 33  # bytes a sample, for the links of a graph of neighbours
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
 WORK = 80  # bytes for a share that is worked on: float64, about ten times
+RESAMPLES = 3 * 8 * 20  # bytes a pair of classes: how often one is labelled as the other, by twenty estimates
 WORTH_TELLING = 10**9  # bytes
 
 
@@ -35,17 +36,22 @@ class Footprint(NamedTuple):
     def bytes(self) -> int:
         """The most that all tables with a row for each sample take at once, on the CPU and on one process.
 
-        Left out is what does not grow with N · C, such as the network, its batches, and the scores of a search (half
-        a gigabyte at most); and images, embeddings and names.
+        With what is worked out from them. Left out are the network and its batches, the scores of a search (half a
+        gigabyte at most); and images, embeddings and names.
         """
         row, features = row_bytes(self.samples, self.classes), 4 * self.width
-        whole = 4 * self.classes * WHOLE.get(self.method, WHOLE["mixnn"])
+        whole = 4 * self.classes * self.whole
         held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
         near = 8 * voters(self.samples, self.classes)
         asking = features + row + near + max(features + GRAPH, row + 8 * max(HOODS))  # a pass; search, or count votes
         judging = 3 * row + LISTED  # from the files of the run
-        work = WORK * min(self.samples * self.classes, PART)
+        work = WORK * min(self.samples * self.classes, PART) + RESAMPLES * self.classes**2
         return self.samples * max(features + whole, held + max(asking, judging)) + work
+
+    @property
+    def whole(self) -> int:
+        """Tables that the method itself holds whole, at most."""
+        return WHOLE.get(self.method, WHOLE["mixnn"])
 
     @property
     def kept(self) -> int:
@@ -58,7 +64,7 @@ class Footprint(NamedTuple):
 
     def __str__(self) -> str:
         """What a run is told at its start."""
-        held, own = "", "" if self.method == "posterior" else f"; those of {self.method} itself stay whole"
+        held, own = "", f"; those of {self.method} itself stay whole" if self.whole else ""
         if self.kept < self.classes:
             held = f": of each row the {self.kept} largest shares are kept, in 16 bits{own}"
         return (
