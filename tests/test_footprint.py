@@ -43,11 +43,10 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, packe
     monkeypatch.setattr("mixnn.rows.KEPT", 8)
     monkeypatch.setattr("mixnn.confusion.CELLS", 500)  # what is looked at for an estimate does not grow with N
     monkeypatch.setitem(estimate_confusion.__kwdefaults__, "cells", 500)
-    for place in ("votes", "methods.mixnn"):  # nor do the scores of a search, which would be most of it here
-        monkeypatch.setattr(
-            f"mixnn.{place}.nearest_neighbors",
-            lambda features, k, rows, **_: torch.randint(len(features), (len(features[rows]), k)),
-        )
+    monkeypatch.setattr(  # nor do the scores of a search, which would be most of it here
+        "mixnn.search.nearest_neighbors",
+        lambda features, k, rows, **_: torch.randint(len(features), (len(features[rows]), k)),
+    )
     run = RunDirectory(tmp_path)
 
     def everything(samples):

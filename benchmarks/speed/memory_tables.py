@@ -24,7 +24,7 @@ import torch
 from measuring import SEED, Parser, count, ended_well, result_file, save, say, seconds_of
 from torch import Tensor, nn
 
-from mixnn import votes
+from mixnn import search
 from mixnn.data.random import generator
 from mixnn.data.train_data import TrainData
 from mixnn.errors import InputError
@@ -64,7 +64,7 @@ def tables(data: TrainData, classes: int, width: int, run: RunDirectory) -> None
 
 def measure(n: int, classes: int, width: int) -> dict[str, Any]:
     """One size, in a process of its own."""
-    votes.nearest_neighbors = random_neighbors
+    search.nearest_neighbors = random_neighbors
     with TemporaryDirectory() as folder:
         run = RunDirectory(folder)
         tables(drawn(*FEW, width), FEW[1], width, run)

@@ -11,7 +11,6 @@ from mixnn.rows import PART, kept_of, row_bytes
 # counted in trials of 20 000 × 100. A method of your own is taken to need what MixNN does.
 WHOLE = {"posterior": 0, "ce": 0, "mixup": 0, "sce": 0, "colearning": 0, "gce": 1, "fine": 1, "elr": 4, "selc": 4}
 WHOLE |= {"coteaching": 5, "ssr": 5, "mixnn": 7, "dividemix": 12}
-GRAPH = 2 * 4 * 33  # bytes a sample, for the links of a graph of neighbours
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
 WORK = 80  # bytes for a share that is worked on: float64, about ten times
 RESAMPLES = 3 * 8 * 20  # bytes a pair of classes: how often one is labelled as the other, by twenty estimates
@@ -43,7 +42,7 @@ class Footprint(NamedTuple):
         whole = 4 * self.classes * self.whole
         held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
         near = 8 * voters(self.samples, self.classes)
-        asking = features + row + near + max(features + GRAPH, row + 8 * max(HOODS))  # a pass; search, or count votes
+        asking = features + row + near + max(features, row + 8 * max(HOODS))  # a pass; search, or count votes
         judging = 3 * row + LISTED  # from the files of the run
         work = WORK * min(self.samples * self.classes, PART) + RESAMPLES * self.classes**2
         return self.samples * max(features + whole, held + max(asking, judging)) + work
