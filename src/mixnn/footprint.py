@@ -8,7 +8,7 @@ from mixnn.confusion import HOODS, voters
 from mixnn.rows import PART, kept_of, row_bytes
 
 # Tables N × C in float32 that a method holds in its epochs, besides one of `posterior` like those of the evidence: as
-# counted in trials of 20 000 × 100. A method of your own is taken to need what MixNN does.
+# counted in trials of 20 000 × 100, `coteaching` from its code. A method of your own is taken to need what MixNN does.
 WHOLE = {"posterior": 0, "ce": 0, "mixup": 0, "sce": 0, "colearning": 0, "gce": 1, "fine": 1, "elr": 4, "selc": 4}
 WHOLE |= {"coteaching": 5, "ssr": 5, "mixnn": 7, "dividemix": 12}
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts

@@ -99,7 +99,10 @@ class Method(nn.Module):
         return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
 
     def soft_targets(self) -> Tensor | None:
-        """The method's own belief in each training label, (N, C) rows summing to one; None if it has none."""
+        """The method's own belief in each training label, (N, C) rows summing to one; None if it has none.
+
+        A table as in `mixnn.packing`: of very large N × C a method may hold it packed, and `unpack` makes it whole.
+        """
         return None
 
     @contextmanager
