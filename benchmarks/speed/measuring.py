@@ -8,6 +8,9 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,6 +92,19 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     work()
     wait(device)
     return time.perf_counter() - began
+
+
+def in_own_process(what: str, measure: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """What `measure` finds in a process of its own, so that the peak of memory is its own.
+
+    Raises:
+        InputError: the system ended that process.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(measure, *given).result()
+        except BrokenProcessPool as error:
+            raise InputError(f"the {what} of {given[0]} samples was ended, for memory perhaps: use less") from error
 
 
 class Phases:

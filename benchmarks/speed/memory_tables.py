@@ -14,14 +14,11 @@ the libraries were loaded by a small trial.
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from measuring import SEED, Parser, count, ended_well, result_file, save, say, seconds_of
+from measuring import SEED, Parser, count, ended_well, in_own_process, result_file, save, say, seconds_of
 from torch import Tensor, nn
 
 from mixnn import search
@@ -87,14 +84,6 @@ def measure(n: int, classes: int, width: int) -> dict[str, Any]:
     }
 
 
-def in_own_process(*given: int) -> dict[str, Any]:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(measure, *given).result()
-        except BrokenProcessPool as error:
-            raise InputError(f"the process of {given[0]} samples was ended, for memory perhaps: use less") from error
-
-
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--sizes", type=count, nargs="+", default=[100_000, 1_000_000, 2_400_000])
@@ -106,7 +95,7 @@ def main() -> None:
     for n in given.sizes:
         for classes in given.classes:
             say(f"{n} samples, {classes} classes …")
-            found.append(in_own_process(n, classes, given.width))
+            found.append(in_own_process("process", measure, n, classes, given.width))
             say(f"predicted {found[-1]['predicted_gb']:.2f} GB, measured {found[-1]['measured_gb']:.2f} GB")
     save(out, {"tables": found}, CPU, "float32, packed in float16")
 

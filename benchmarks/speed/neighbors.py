@@ -11,13 +11,10 @@ are found, by float32 search of all samples for some queries, which is outside o
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from typing import Any
 
 import torch
-from measuring import SEED, Parser, count, ended_well, result_file, save, say, seconds_of, wait
+from measuring import SEED, Parser, count, ended_well, in_own_process, result_file, save, say, seconds_of, wait
 from torch import Tensor
 
 from mixnn.assemble import pick_device
@@ -90,14 +87,6 @@ def measure(n: int, width: int, k: int, backend: Backend, queries: int, device: 
     }
 
 
-def in_own_process(*given: Any) -> dict[str, Any]:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(measure, *given).result()
-        except BrokenProcessPool as error:
-            raise InputError(f"the search of {given[0]} samples was ended, for memory perhaps: use less") from error
-
-
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--sizes", type=count, nargs="+", default=[1_000_000])
@@ -117,7 +106,7 @@ def main() -> None:
     for n in given.sizes:
         for backend in given.backends:
             say(f"{n} samples, {backend} …")
-            searches.append(in_own_process(n, given.width, given.k, backend, given.queries, device))
+            searches.append(in_own_process("search", measure, n, given.width, given.k, backend, given.queries, device))
             say(f"{searches[-1]['seconds']:.1f} s, recall {searches[-1]['recall']:.4f}")
     features = {"clusters": CLUSTERS, "intrinsic": INTRINSIC, "noise": NOISE}
     save(out, {"features": features, "searches": searches}, device, "features in float32")

@@ -18,8 +18,8 @@ WIDE = 4
 # Seconds for one of each of `terms`, by device and search: a machine that is twice as fast has half of them all, and
 # only ratios count. A device or a search that is not listed is not chosen over the comparison of all pairs.
 # A short trial: benchmarks/speed/neighbor_costs.py --sizes 15000 60000 --widths 64 512 --ks 10 100 --few 1000, without
-# its last search, one thread of an AMD EPYC (family 25, no bfloat16) that others used too, so in processor time;
-# revision eb9ca91. "bfloat16" on a CPU was not measured: a third of "exact".
+# its last search, one thread of an AMD EPYC (family 25, no bfloat16) that others used too, so in processor time; by
+# code that became revision eb9ca91. "bfloat16" on a CPU was not measured: a third of "exact".
 COSTS: dict[str, Costs] = {
     "cpu": {
         "exact": (3.12e-11, 3.66e-9, 9.9e-7),
