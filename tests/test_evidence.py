@@ -1,10 +1,14 @@
 """What a trained method says of every label: who is asked, and how many."""
 
+import numpy as np
 import pytest
 import torch
+from contract.cases import build, make_data, method_case
 
 from mixnn import METHODS, Classifier, TrainData
 from mixnn.confusion import close, estimate_confusion, neighbor_vote, voters
+from mixnn.functional import min_max
+from mixnn.passes import full_pass
 from mixnn.train.evidence import NEIGHBORS, collect_evidence
 from mixnn.train.record import count_predictions
 
@@ -64,3 +68,15 @@ def test_what_each_class_is_taken_for():
 def test_how_many_are_asked(samples, classes, looks, labels):
     assert voters(samples, classes) == looks
     assert close(samples, classes) == labels
+
+
+def test_several_networks_are_believed_in_the_mean():
+    data = make_data(48, batch_size=12)
+    method, *_ = build(method_case("coteaching"), data)
+    evidence = collect_evidence(method, data, [str(i) for i in range(48)])
+    each = [full_pass(network, data).log_probs.exp() for network in method.classifiers]
+    assert not torch.allclose(*each, atol=1e-3)
+    mean = torch.stack(each).mean(0)
+    np.testing.assert_allclose(evidence.probs, mean, atol=1e-6)
+    losses = -mean.gather(1, data.labels[:, None])[:, 0].log()
+    np.testing.assert_allclose(evidence.loss, min_max(losses), atol=1e-5)

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
+from contract.cases import EPOCHS, build, make_data, method_case
 from contract.command import SHORT, SMALL, read_csv, succeed, write_folder
 
 from mixnn.neighbors import nearest_neighbors
+from mixnn.neighbors.costs import Choice
 from mixnn.search import How, search_share
 
 
@@ -48,3 +51,13 @@ def test_an_exact_search_has_no_recall_in_a_run(tmp_path: Path) -> None:
     words = ["train", write_folder(tmp_path / "photos"), "--out", tmp_path / "run", "--method", "mixnn", *SMALL, *SHORT]
     succeed(*words, "--mixnn.backend", "exact")
     assert [row["neighbor_recall"] for row in read_csv(tmp_path / "run/metrics.csv")] == [""] * 4
+
+
+@pytest.mark.parametrize("name", ["mixnn", "posterior", "ssr"])
+def test_methods_that_search_tell_how(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixnn.search.choose", lambda *_: Choice("bfloat16"))
+    data = make_data(48, batch_size=12)
+    method, *_ = build(method_case(name), data)
+    method.begin_epoch(EPOCHS - 1, data)
+    assert method.choices == {"neighbors": "bfloat16"}
+    assert 0.5 < method.figures["neighbor_recall"] <= 1
