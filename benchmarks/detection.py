@@ -47,7 +47,7 @@ from mixnn.methods.base import Method
 from mixnn.methods.fine import FINE, alignment, main_directions
 from mixnn.passes import full_pass
 from mixnn.reading import read
-from mixnn.run import Evidence
+from mixnn.run import Evidence, RunDirectory
 from mixnn.train.evidence import collect_evidence
 from mixnn.train.loop import fit
 
@@ -83,11 +83,11 @@ def run(given: argparse.Namespace) -> None:
             if path.exists():
                 continue
             print(path.stem, flush=True)
-            result = compare(given, noise, seed)
+            result = compare(given, noise, seed, path.stem)
             path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def compare(given: argparse.Namespace, noise: str, seed: int) -> dict[str, Any]:
+def compare(given: argparse.Namespace, noise: str, seed: int, cell_name: str) -> dict[str, Any]:
     """All rows for one draw of the noise."""
     kind, _, name = noise.partition(":")
     options = TrainOptions(
@@ -100,7 +100,12 @@ def compare(given: argparse.Namespace, noise: str, seed: int) -> dict[str, Any]:
     assert loaded.dataset.original is not None
     true, labels = loaded.dataset.original, loaded.train.labels.numpy()
     rows = {}
-    for row, found, seconds in opinions(loaded, options, given.ours):
+    for row, found, seconds, evidence in opinions(loaded, options, given.ours):
+        if given.keep and evidence:
+            folder = given.keep / f"{cell_name}_{row}"
+            folder.mkdir(parents=True, exist_ok=True)
+            RunDirectory(folder).write_evidence(evidence)
+            np.save(folder / "true.npy", true)
         rows[row] = figures(found, labels, true) | {"seconds": round(seconds, 1)}
         print(f"  {row:<14}", " ".join(f"{key} {value:.3f}" for key, value in rows[row].items()), flush=True)
     about: dict[str, Any] = environment(seed, "cpu", "auto")
@@ -118,26 +123,29 @@ def compare(given: argparse.Namespace, noise: str, seed: int) -> dict[str, Any]:
     }
 
 
-def opinions(loaded: Loaded, options: TrainOptions, ours: Sequence[str]) -> Iterator[tuple[str, Found, float]]:
-    """Each row with the seconds that its training took."""
+def opinions(
+    loaded: Loaded, options: TrainOptions, ours: Sequence[str]
+) -> Iterator[tuple[str, Found, float, Evidence | None]]:
+    """Each row with the seconds that its training took, and the evidence that it was judged by as `labels.csv` is."""
     labels = loaded.train.labels
     given = labels.numpy()
     plain, of_plain = trained(loaded, options, "ce")
     seen = evidence_of(plain, loaded)
-    yield "small loss", Found.by(-seen.loss, seen.probs, given), of_plain
-    yield "kNN", Found.by(neighbor_agreement(seen), votes(seen), given), of_plain
-    yield "ours (ce)", verdict(seen), of_plain
+    yield "small loss", Found.by(-seen.loss, seen.probs, given), of_plain, None
+    yield "kNN", Found.by(neighbor_agreement(seen), votes(seen), given), of_plain, None
+    yield "ours (ce)", verdict(seen), of_plain, seen
     for name in ours:
         method, seconds = trained(loaded, options, name)
-        yield f"ours ({name})", verdict(evidence_of(method, loaded)), seconds
+        seen = evidence_of(method, loaded)
+        yield f"ours ({name})", verdict(seen), seconds, seen
     method, seconds = trained(loaded, options, "fine")
     features, log_probs = full_pass(method.network, loaded.train)
     z = normalize(features)
     assert isinstance(method, FINE)
     score = alignment(z, labels, main_directions(z[method.clean], labels[method.clean], log_probs.shape[1]))
-    yield "FINE", Found.by(score.numpy(), log_probs.numpy(), given), seconds
+    yield "FINE", Found.by(score.numpy(), log_probs.numpy(), given), seconds, None
     probs, seconds = out_of_sample(loaded, options)
-    yield "cleanlab", Found.by(get_label_quality_scores(given, probs), probs, given), seconds
+    yield "cleanlab", Found.by(get_label_quality_scores(given, probs), probs, given), seconds, None
 
 
 def trained(loaded: Loaded, options: TrainOptions, method: str) -> tuple[Method, float]:
@@ -259,6 +267,7 @@ def main() -> None:
     running.add_argument("--root", help="where a table's images are")
     running.add_argument("--noise", nargs="+", help=f"{', '.join(CIFAR)} where not given; human:LABEL of --human")
     running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--keep", type=Path, help="folder for the evidence that ours were judged by, to judge anew")
     running.add_argument("--epochs", type=int, default=20)
     running.add_argument("--ours", nargs="+", default=["posterior", "gce"], help="methods, a run each")
     running.add_argument("--limit", type=int, default=10_000)
