@@ -28,6 +28,7 @@ VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; ha
 VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
 VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
 LEAST = np.float32(1e-8)  # probability
+LEAST_LABELLED = 1e-6  # of a class's labels: none is impossible
 
 
 class Confusion(NamedTuple):
@@ -166,10 +167,13 @@ def fit_transition(
     """
     classes = likely.shape[1]
     transition = 0.7 * np.eye(classes) + 0.3 / classes if start is None else start
+    of_label = [(label, likely[labels == label]) for label in np.unique(labels)]
     for _ in range(steps):
-        q = label_posterior(likely, labels, transition)  # (n, C)
-        counts = [np.bincount(labels, weights=one, minlength=classes) for one in q.T]  # of each class, by label
-        transition = normalized(np.stack(counts) + PRIOR * np.eye(classes))
+        counts = PRIOR * np.eye(classes)
+        for label, rows in of_label:  # Σ_i q_i(c) of those with one label, see `label_posterior`; q itself is not needed
+            labelled = transition[:, label] + LEAST_LABELLED
+            counts[:, label] += labelled * ((1 / (rows @ labelled)) @ rows)
+        transition = normalized(counts)
     joint = (likely * transition[:, labels].T).sum(1)
     return transition, float(np.log(joint.clip(np.finfo(float).tiny)).mean())
 
@@ -182,7 +186,7 @@ def label_posterior(likely: Shares, labels: NDArray[np.int64], labelled: Shares)
         labels: (n,), below 0 where nobody knows.
         labelled: (C, C), how the classes are labelled: T, or J where `likely` holds all classes for equally frequent.
     """
-    q = likely * (labelled[:, labels.clip(0)].T + 1e-6).astype(likely.dtype)  # nothing is impossible
+    q = likely * (labelled[:, labels.clip(0)].T + LEAST_LABELLED).astype(likely.dtype)
     return normalized(np.where(labels[:, None] < 0, likely, q))
 
 

@@ -30,11 +30,17 @@ class Look(NamedTuple):
 
 
 @torch.no_grad()
-def full_pass(network: Classifier, data: TrainData) -> Pass:
-    """Features and log-probabilities of every training sample: no augmentation, no dropout, no statistics updated."""
+def full_pass(network: Classifier, data: TrainData, rows: Tensor | None = None) -> Pass:
+    """Features and log-probabilities of every training sample: no augmentation, no dropout, no statistics updated.
+
+    Args:
+        rows: int64 (n,), the same on every rank and one for each at least: look at these only, (n, …) in this order.
+    """
     looking = fused(network)
-    seen = (looking.features_and_logits(x) for x in data.full_batches())
-    features, log_probs = filled(own_rows(data), ((z, logits.log_softmax(1)) for z, logits in seen))
+    rows = torch.arange(len(data)) if rows is None else rows.cpu()
+    own = rows[shard(len(rows))]
+    seen = (looking.features_and_logits(x) for x in data.inputs(own))
+    features, log_probs = filled(len(own), ((z, logits.log_softmax(1)) for z, logits in seen))
     return Pass(gather_rows(features), gather_rows(log_probs))
 
 

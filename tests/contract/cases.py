@@ -82,10 +82,13 @@ CASES = [
     variant("three-neighbors", neighbors=3, metric="cosine"),
     variant("window", loss_window=3),
     variant("unlabelled", unlabelled=7),
+    variant("steps", bank="steps", bank_every=2, unlabelled=7),
+    variant("pass-now-and-then", bank_every=3),
     Case("gce-truncated", METHODS["gce"], {"k": 0.3, "prune_from": 1, "prune_every": 2}, unlabelled=7),
     Case("coteaching-unlabelled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabelled=7),
     Case("dividemix-labelled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabelled=7),
     Case("posterior-unlabelled", METHODS["posterior"], {"correct_from": 1, "correct_every": 1}, unlabelled=7),
+    Case("posterior-steps", METHODS["posterior"], {"correct_from": 2, "correct_every": 1, "bank": "steps"}),
     Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabelled=7),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),
 ]

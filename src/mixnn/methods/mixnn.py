@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from mixnn.bank import Bank, Origin
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
@@ -32,7 +33,6 @@ from mixnn.functional import (
 from mixnn.methods.base import Method
 from mixnn.neighbors import Backend, Metric, nearest_neighbors, require_backend
 from mixnn.networks import Classifier
-from mixnn.passes import full_pass
 from mixnn.search import search_share
 from mixnn.tables import SampleTable
 
@@ -51,6 +51,8 @@ class MixNN(Method):
         backend: of the neighbour search: "auto", "exact", "bfloat16", "ivf" or "hnsw" (the paper's), see
             `nearest_neighbors`; the last two need the extra `ann`.
         metric: "l2" (the paper's) or "cosine".
+        bank: features and predictions come from a "pass" over all samples (the paper), or from the "steps", see `Bank`.
+        bank_every: epochs from one pass to the next; in between neighbours and p stay, losses follow the targets.
         warmup: E_w, epochs of cross-entropy (paper: 10 for CIFAR-10, 30 for CIFAR-100).
         warmup_plain: warm up without augmentation and shuffling (the public code).
         mixup_until: first epoch that mixes with neighbours (public code: 60); up to then, partners are random.
@@ -80,6 +82,8 @@ class MixNN(Method):
         scope: Literal["dataset", "batch"] = "dataset",
         backend: Backend = "auto",
         metric: Metric = "l2",
+        bank: Origin = "pass",
+        bank_every: int = 1,
         warmup: int = 10,
         warmup_plain: bool = False,
         mixup_until: int = 20,
@@ -107,6 +111,8 @@ class MixNN(Method):
         require_between("mixnn.min_separation", min_separation, 0)
         require_backend(backend)
         self.neighbors, self.scope, self.backend, self.metric = neighbors, scope, backend, metric
+        self.bank = Bank(bank, bank_every, self.network, labels, num_classes, name="mixnn")
+        self.nearest: Tensor | None = None  # int64 (N, K)
         self.warmup, self.warmup_plain = warmup, warmup_plain
         self.first_own_epoch = max(warmup, mixup_until)
         self.mixup_until, self.early_loss = mixup_until, early_loss
@@ -150,14 +156,15 @@ class MixNN(Method):
         if not self.looking:
             return
         with self.phase("full_pass"):
-            features, log_probs = full_pass(self.network, data)  # z (N, D), log p (N, C)
+            features, log_probs = self.bank.look(self.network, data, epoch)  # z (N, D), log p (N, C)
         with self.phase("mixture"):
             self.clean = self._judge(log_probs, data.labels >= 0)  # w (N,)
         if self.scope == "batch":
             return
         if self.stage == "neighbors":
-            with self.phase("neighbors"):
-                self.nearest = self._search(features)  # (N, K)
+            if self.bank.renewed or self.nearest is None:
+                with self.phase("neighbors"):
+                    self.nearest = self._search(features)
             self.weights = mixing_weights(self.clean, self.nearest, self._telling(data.labels))  # a (N, 1 + K)
             if self.neighbors > 0:
                 agreement = neighbor_agreement(data.labels, self.nearest)[data.labels >= 0]
@@ -203,7 +210,7 @@ class MixNN(Method):
 
     def forward(self, batch: Batch) -> Tensor:
         if self.stage == "warmup":
-            return cross_entropy(self.network(batch.inputs), batch.y)
+            return cross_entropy(self._logits(batch, batch.inputs), batch.y)
         t = self.targets[batch.index]  # (B, C)
         if self.stage == "neighbors" and self.scope == "dataset":
             assert batch.partners is not None
@@ -212,9 +219,14 @@ class MixNN(Method):
         else:
             near, a, t = self._partners_in_batch(batch, t)
             x_near, t_near = batch.inputs[near], t[near]
-        logits = self.network(mix(batch.inputs, x_near, a))
+        logits = self._logits(batch, mix(batch.inputs, x_near, a))
         loss = linear_loss if self.early_loss == "linear" and self.epoch < self.correct_from else soft_cross_entropy
         return loss(logits, mix(t, t_near, a))
+
+    def _logits(self, batch: Batch, inputs: Tensor) -> Tensor:
+        features, logits = self.network.features_and_logits(inputs)
+        self.bank.note(self.epoch, batch.index, features, logits)
+        return logits
 
     def _partners_in_batch(self, batch: Batch, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Partners by their place in the batch (B, K), weights (B, 1 + K), and the batch's targets (B, C)."""

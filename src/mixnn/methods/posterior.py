@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixnn.bank import Bank, Origin
 from mixnn.confusion import Rows, Shares, appearance, believed, close, estimate_confusion
 from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch
@@ -24,7 +25,7 @@ from mixnn.functional import gce_loss, min_max, sample_losses, soft_cross_entrop
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 from mixnn.packing import filled, pack, unpack, unpacked_parts
-from mixnn.passes import look
+from mixnn.passes import Look, look
 from mixnn.rows import kept_of, parts
 from mixnn.votes import ask_neighbors
 
@@ -45,6 +46,7 @@ class Posterior(Method):
         correct_every: epochs from one posterior to the next.
         turns: how often an epoch goes through the samples from `correct_from` on.
         augment: how, from `correct_from` on, where a run augments by crop-flip and nothing else.
+        bank: what network and neighbours say comes from a "pass" over all samples, or from the "steps", see `Bank`.
         split: a batch is taken in so many steps, since many small ones withstand noise better than few large ones.
 
     Raises:
@@ -65,6 +67,7 @@ class Posterior(Method):
         correct_every: int = 3,
         turns: int = 2,
         augment: Augmentation = "colour",
+        bank: Origin = "pass",
         split: int = 2,
     ) -> None:
         super().__init__(network, labels, num_classes)
@@ -83,6 +86,9 @@ class Posterior(Method):
         self.correct_from = self.first_own_epoch = correct_from
         self.register_buffer("rarity", rarity(labels, num_classes), persistent=False)
         self.kept = kept_of(len(labels), num_classes)
+        if bank == "steps" and self.kept is not None:
+            raise InputError(f"posterior.bank is 'steps': {len(labels):,} × {num_classes:,} are too many, use pass")
+        self.bank = Bank(bank, 1, self.network, labels, num_classes, name="posterior")
         as_given = (soft_labels(labels[rows], num_classes) for rows in parts(len(labels), num_classes))
         self.register_buffer("targets", filled(len(labels), ((pack(t, self.kept),) for t in as_given))[0])
 
@@ -92,10 +98,9 @@ class Posterior(Method):
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
-        since = epoch - self.correct_from
-        if since < 0:
+        if epoch < self.correct_from:
             return
-        if since % self.correct_every == 0:
+        if self._corrects(epoch):
             self._correct(data)
         labelled, y = data.labels >= 0, data.labels.clamp_min(0)
         every = unpacked_parts(self.targets, self.num_classes)  # t (n, C)
@@ -108,7 +113,7 @@ class Posterior(Method):
         """t_i(c) ∝ look_i(c) · J[c, y_i], look of the neighbours' given labels and the network's prediction."""
         classes, given = self.num_classes, data.labels.cpu().numpy()
         with self.phase("full_pass"):
-            f, probs, log_given = look([self.network], data, self.kept)  # (N, D), (N, C), (N, 1)
+            f, probs, log_given = self._look(data)  # (N, D), (N, C), (N, 1)
         with self.phase("neighbors"):  # each rank searches for its share
             asked = ask_neighbors(f, data.labels, classes, self.kept)
             near, vote = gather_rows(asked.near), gather_rows(asked.vote)  # (N, ≤ 40), (N, C)
@@ -130,6 +135,16 @@ class Posterior(Method):
             for rows, _, t in believed(looks, given, joint):
                 self.targets[rows] = pack(torch.from_numpy(t).float(), self.kept).to(self.targets.device)
 
+    def _corrects(self, epoch: int) -> bool:
+        since = epoch - self.correct_from
+        return since >= 0 and since % self.correct_every == 0
+
+    def _look(self, data: TrainData) -> Look:
+        if self.bank.origin == "pass":  # which can be of any size
+            return look([self.network], data, self.kept)
+        f, log_p = self.bank.look(self.network, data, self.epoch)
+        return Look(f, log_p.exp(), log_p.gather(1, data.labels.clamp_min(0)[:, None]))
+
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         size = data.batch_size // min(self.split, max(1, data.batch_size // SMALLEST))
         if epoch < self.correct_from:
@@ -138,7 +153,9 @@ class Posterior(Method):
         return data.train_batches(epoch, batch_size=size, turns=self.turns, augment=augment)
 
     def forward(self, batch: Batch) -> Tensor:
-        logits = self.network(batch.inputs)  # (B, C)
+        features, logits = self.network.features_and_logits(batch.inputs)  # (B, D), (B, C)
+        if self._corrects(self.epoch + 1):
+            self.bank.note(self.epoch, batch.index, features, logits)
         if self.epoch < self.correct_from:
             losses = gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q)  # (B,)
             return (self.rarity[batch.y] * losses).mean()
