@@ -170,7 +170,10 @@ def fit_transition(
     of_label = [(label, likely[labels == label]) for label in np.unique(labels)]
     for _ in range(steps):
         counts = PRIOR * np.eye(classes)
-        for label, rows in of_label:  # Σ_i q_i(c) of those with one label, see `label_posterior`; q itself is not needed
+        for (
+            label,
+            rows,
+        ) in of_label:  # Σ_i q_i(c) of those with one label, see `label_posterior`; q itself is not needed
             labelled = transition[:, label] + LEAST_LABELLED
             counts[:, label] += labelled * ((1 / (rows @ labelled)) @ rows)
         transition = normalized(counts)

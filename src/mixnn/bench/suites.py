@@ -130,6 +130,26 @@ ABLATION = Suite(
     device="cpu",
 )
 
+# --- bank: may what is known of every sample be stale? ---
+
+BANK = Suite(
+    name="bank",
+    about="Features and predictions from a pass every epoch, every third one, or from the training steps; as trials.",
+    columns=CPU_SMALL.columns[:2],
+    rows={
+        "mixnn": row("mixnn"),
+        "mixnn every third": row("mixnn", bank_every=3),
+        "mixnn by steps": row("mixnn", bank="steps"),
+        "posterior": row("posterior"),
+        "posterior by steps": row("posterior", bank="steps"),
+    },
+    common=TRIALS.common,
+    seeds=(0, 1, 2),
+    minutes=0.8,
+    costs=COSTS,
+    device="cpu",
+)
+
 # --- sensitivity: the paper's two open questions, how many neighbours and how fast a correction ---
 
 SENSITIVITY = Suite(
@@ -240,4 +260,6 @@ REAL = Suite(
     device="cuda",
 )
 
-SUITES = {suite.name: suite for suite in (CPU_SMALL, TRIALS, ABLATION, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}
+SUITES = {
+    suite.name: suite for suite in (CPU_SMALL, TRIALS, ABLATION, BANK, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)
+}
