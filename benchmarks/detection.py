@@ -9,7 +9,8 @@ Every way uses the same network, epochs, schedule, augmentation and noise draw. 
 seed; those that are there are not made again. Rows:
 
     ours (METHOD)   one run of METHOD, judged as `labels.csv` is
-    cleanlab        `get_label_quality_scores` of out-of-sample probabilities: cross-entropy in five folds
+    cleanlab        `get_label_quality_scores` of out-of-sample probabilities, and the list of `find_label_issues`:
+                    cross-entropy in five folds
     small loss      the loss of one run of cross-entropy
     kNN             share of the ten nearest neighbours that carry the label, in that run's features
     FINE            one run of FINE, its alignment with the main direction of its class
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -57,19 +59,26 @@ FOLDS = 5
 
 class Found(NamedTuple):
     """How good every label is held to be, higher is better (N,), what should stand in its place (N,), which may be the
-    label itself, and what if it is known to be wrong (N,).
+    label itself, what if it is known to be wrong (N,), and which are held to be wrong (N,), if this is said.
     """
 
     quality: NDArray[np.floating]
     suggested: NDArray[np.int64]
     other: NDArray[np.int64]
+    listed: NDArray[np.bool_] | None = None
 
     @classmethod
-    def by(cls, quality: NDArray[np.floating], belief: NDArray[np.floating], labels: NDArray[np.int64]) -> Found:
+    def by(
+        cls,
+        quality: NDArray[np.floating],
+        belief: NDArray[np.floating],
+        labels: NDArray[np.int64],
+        listed: NDArray[np.bool_] | None = None,
+    ) -> Found:
         """Suggestions are what is believed most, (N, C)."""
         others = belief.copy()
         others[np.arange(len(labels)), labels] = -np.inf
-        return cls(quality, belief.argmax(1), others.argmax(1))
+        return cls(quality, belief.argmax(1), others.argmax(1), listed)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -145,7 +154,8 @@ def opinions(
     score = alignment(z, labels, main_directions(z[method.clean], labels[method.clean], log_probs.shape[1]))
     yield "FINE", Found.by(score.numpy(), log_probs.numpy(), given), seconds, None
     probs, seconds = out_of_sample(loaded, options)
-    yield "cleanlab", Found.by(get_label_quality_scores(given, probs), probs, given), seconds, None
+    listed = find_label_issues(given, probs)
+    yield "cleanlab", Found.by(get_label_quality_scores(given, probs), probs, given, listed), seconds, None
 
 
 def trained(loaded: Loaded, options: TrainOptions, method: str) -> tuple[Method, float]:
@@ -181,7 +191,7 @@ def evidence_of(method: Method, loaded: Loaded) -> Evidence:
 def verdict(evidence: Evidence) -> Found:
     verdicts = judge(evidence)
     other = np.where(verdicts.suggested == evidence.given, verdicts.second, verdicts.suggested)
-    return Found(verdicts.quality, verdicts.suggested, other)
+    return Found(verdicts.quality, verdicts.suggested, other, verdicts.issue)
 
 
 def votes(evidence: Evidence) -> NDArray[np.float32]:
@@ -197,13 +207,24 @@ def figures(found: Found, labels: NDArray[np.int64], true: NDArray[np.int64]) ->
 
     precision: of as many labels as are wrong, the worst. suggestion: of the wrong labels, how many are suggested
     rightly; other: the same where a label is known to be wrong, so that keeping it is no answer. right: after taking
-    the suggestion for just as many labels as are wrong.
+    the suggestion for just as many labels as are wrong. Of a row's own list of wrong labels: share of all labels,
+    precision, recall, and labels that are right after taking all of its suggestions.
     """
     wrong = labels != true
     worst = np.argsort(found.quality, kind="stable")[: int(wrong.sum())]
     cleaned = labels.copy()
     cleaned[worst] = found.suggested[worst]
-    return {
+    own: dict[str, float] = {}
+    if found.listed is not None:
+        both = float((found.listed & wrong).sum())
+        taken = np.where(found.listed, found.suggested, labels)
+        own = {
+            "listed": float(found.listed.mean()),
+            "list_precision": both / max(1, int(found.listed.sum())),
+            "list_recall": both / max(1, int(wrong.sum())),
+            "list_right": float((taken == true).mean()),
+        }
+    return own | {
         "auc": float(roc_auc_score(wrong, -found.quality)),
         "ap": float(average_precision_score(wrong, -found.quality)),
         "precision": float(wrong[worst].mean()),
@@ -225,7 +246,8 @@ def table(given: argparse.Namespace) -> None:
         of_column = [result["rows"] for result in results if (result["source"], result["noise"]) == column]
         return [found[row][key] for found in of_column if key in found.get(row, {})]
 
-    for key in ("ap", "auc", "precision", "suggestion", "other", "right", "seconds"):
+    lists = ("listed", "list_precision", "list_recall", "list_right")
+    for key in ("ap", "auc", "precision", "suggestion", "other", "right", *lists, "seconds"):
         print(f"\n**{key}**\n")
         print("| | " + " | ".join(" ".join(column) for column in columns) + " |")
         print("|---" * (1 + len(columns)) + "|")
