@@ -46,13 +46,16 @@ class SampleTable(nn.Module):
 
     @torch.no_grad()
     def sync(self) -> None:
-        """Apply what all ranks wrote. Of several writes to one row the last counts, ranks in order."""
+        """Apply what all ranks wrote. Of several writes to one row the last counts: by their number, then by rank."""
         empty = (self.rows.new_zeros(0, dtype=torch.int64), self.rows[:0])
         indices, values = zip(*(self._pending or [empty]), strict=True)
         self._pending = []
-        index, value = gather_rows(torch.cat(indices)), gather_rows(torch.cat(values))
+        number = torch.cat([torch.full_like(index, n) for n, index in enumerate(indices)])
+        index, value, number = (gather_rows(part) for part in (torch.cat(indices), torch.cat(values), number))
         # Which write is last is decided here: indexing with repeats leaves it open on a GPU.
-        order = torch.arange(len(index), device=index.device)
+        place = number.argsort(stable=True)
+        order = torch.empty_like(place)
+        order[place] = torch.arange(len(index), device=index.device)
         last = torch.full((len(self),), -1, device=index.device).scatter_reduce_(0, index, order, "amax")
         written = last >= 0
-        self.rows[written] = value[last[written]]
+        self.rows[written] = value[place[last[written]]]

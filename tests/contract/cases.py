@@ -82,7 +82,8 @@ CASES = [
     variant("three-neighbors", neighbors=3, metric="cosine"),
     variant("window", loss_window=3),
     variant("unlabelled", unlabelled=7),
-    variant("steps", bank="steps", bank_every=2, unlabelled=7),
+    # Two samples that were mixed with each other have the same features, so rounding says who is nearest.
+    variant("steps", bank="steps", bank_every=2, unlabelled=7, local=True),
     variant("pass-now-and-then", bank_every=3),
     Case("gce-truncated", METHODS["gce"], {"k": 0.3, "prune_from": 1, "prune_every": 2}, unlabelled=7),
     Case("coteaching-unlabelled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabelled=7),
