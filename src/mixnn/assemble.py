@@ -86,6 +86,8 @@ def build_method(config: RunConfig, data: TrainData, num_classes: int, device: t
     ]
     for network in networks:
         probe(network, example, options.network)
+        if options.compile:
+            compile_body(network, example, options.network)
     try:
         method = kind(networks, data.labels, num_classes, **config.method_options)
     except TypeError as error:
@@ -106,6 +108,20 @@ def probe(network: Classifier, x: Tensor, name: str) -> None:
             f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"
             + (", such as --network mlp" if len(shape) == 1 else "")
         ) from error
+
+
+@torch.no_grad()
+def compile_body(network: Classifier, x: Tensor, name: str) -> None:
+    """Compile the body in place, which leaves its state as it is; a copy of the network is not compiled.
+
+    Raises InputError unless that can be done here, tried with inputs (2, …).
+    """
+    network.features.compile()
+    try:
+        network(x)
+    except Exception as error:  # of the compiler: anything from a missing program to code of the network it cannot read
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"--compile: network {name!r} cannot be compiled here ({reason}): leave it away") from error
 
 
 def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer, LRScheduler]:

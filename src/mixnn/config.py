@@ -77,6 +77,8 @@ class TrainOptions:
         seed: of weights, order, augmentation, hold-out and noise.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         precision: float32 or bfloat16; auto takes bfloat16 where the hardware multiplies it.
+        compile: translate the network for this machine first (torch.compile, which needs a C++ compiler): longer to
+            start, faster steps, other rounding.
         data: how images are read.
     """
 
@@ -103,6 +105,7 @@ class TrainOptions:
     seed: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
     data: DataOptions = field(default_factory=DataOptions)
 
     def check(self) -> None:
