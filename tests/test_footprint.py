@@ -18,6 +18,8 @@ from mixnn.train.evidence import collect_evidence
 
 N, C, D = 8_000, 60, 8
 OPTIONS = {"posterior": {"correct_from": 0}, "mixnn": {"warmup": 0, "mixup_until": 0, "correct_from": 0}, "ce": {}}
+CASES = [(method, "pass", packed) for method in OPTIONS for packed in (False, True)]
+CASES += [("posterior", "steps", False), ("mixnn", "steps", False)]
 
 
 def allocated(work):
@@ -34,9 +36,8 @@ def allocated(work):
     return max(int(held.max()), arrays), int(held.max()) + arrays
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("method", OPTIONS)
-def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, packed, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("method", "bank", "packed"), CASES)
+def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank, packed, tmp_path, monkeypatch):
     for place in ("rows", "footprint"):
         monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
     monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
@@ -48,19 +49,20 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, packe
         lambda features, k, rows, **_: torch.randint(len(features), (len(features[rows]), k)),
     )
     run = RunDirectory(tmp_path)
+    options = OPTIONS[method] | ({"bank": bank} if bank == "steps" else {})
 
     def everything(samples):
         labels = torch.arange(samples) % C
         data = TrainData(torch.randn(samples, D), labels, batch_size=500, seed=0, augment="none")
         network = Classifier(nn.Identity(), D, C, torch.zeros(D), torch.ones(D))
-        trained = METHODS[method](network, labels, C, **OPTIONS[method])
+        trained = METHODS[method](network, labels, C, **options)
         optimizer = SGD(trained.parameters(), lr=0.01)
         fit(trained, data, optimizer, ConstantLR(optimizer), epochs=1)
         run.write_evidence(collect_evidence(trained, data, [""] * samples))
         judge(run.read_evidence())
 
     everything(200)  # loads what is loaded on first use
-    footprint = Footprint(method, N, C, D)
+    footprint = Footprint(method, N, C, D, bank == "steps")
     assert footprint.kept == (8 if packed else C)
     least, most = allocated(lambda: everything(N))
     assert least / 1.5 < footprint.bytes

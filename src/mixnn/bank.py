@@ -45,9 +45,9 @@ class Bank(nn.Module):
         self.origin, self.every, self.renewed = origin, every, True
         self.kept = origin == "steps" or every > 1  # otherwise nothing is older than its epoch, and nothing is kept
         if self.kept:
-            rows = labels.new_zeros(len(labels), 0).float()
-            self.features = SampleTable(rows.new_zeros(len(labels), network.head.in_features))
-            self.log_probs = SampleTable(rows.new_zeros(len(labels), num_classes))
+            samples, where = len(labels), labels.device
+            self.features = SampleTable(torch.zeros(samples, network.head.in_features, device=where))
+            self.log_probs = SampleTable(torch.zeros(samples, num_classes, device=where))
             self.seen = SampleTable(torch.full_like(labels, -1 - every))  # the epoch at whose end it was so
 
     def note(self, epoch: int, index: Tensor, features: Tensor, logits: Tensor) -> None:

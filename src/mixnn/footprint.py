@@ -24,12 +24,14 @@ class Footprint(NamedTuple):
         method: its name, as in `METHODS`.
         samples, classes: N, C.
         width: D, of the features.
+        bank: whether features and log-probabilities are kept from one epoch to the next, see `mixnn.bank`.
     """
 
     method: str
     samples: int
     classes: int
     width: int
+    bank: bool = False
 
     @property
     def bytes(self) -> int:
@@ -45,7 +47,9 @@ class Footprint(NamedTuple):
         asking = features + row + near + max(features, row + 8 * max(HOODS))  # a pass; search, or count votes
         judging = 3 * row + LISTED  # from the files of the run
         work = WORK * min(self.samples * self.classes, PART) + RESAMPLES * self.classes**2
-        return self.samples * max(features + whole, held + max(asking, judging)) + work
+        banked = self.bank * (features + 4 * self.classes)  # three times: while what was written takes its place
+        in_epochs = features + whole + 3 * banked
+        return self.samples * max(in_epochs, held + banked + max(asking, judging)) + work
 
     @property
     def whole(self) -> int:

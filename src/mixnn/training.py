@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from mixnn.assemble import build_method, build_optimizer, pick_device, save_model, with_defaults
+from mixnn.bank import Bank
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.add_noise import check_noise
 from mixnn.data.dataset import Dataset
@@ -171,7 +172,8 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
 
 def footprint_of(config: RunConfig, loaded: Loaded, method: Method) -> Footprint:
     width = method.network.head.in_features
-    return Footprint(config.options.method, len(loaded.train), method.num_classes, width)
+    bank = any(isinstance(part, Bank) and part.kept for part in method.modules())
+    return Footprint(config.options.method, len(loaded.train), method.num_classes, width, bank)
 
 
 def warn_if_short(method: Method, options: TrainOptions) -> None:
