@@ -291,7 +291,7 @@ def main() -> None:
     running.add_argument("--out", type=Path, required=True)
     running.add_argument("--keep", type=Path, help="folder for the evidence that ours were judged by, to judge anew")
     running.add_argument("--epochs", type=int, default=20)
-    running.add_argument("--ours", nargs="+", default=["posterior", "gce"], help="methods, a run each")
+    running.add_argument("--ours", nargs="+", default=["posterior"], help="methods, a run each")
     running.add_argument("--limit", type=int, default=10_000)
     running.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     running.set_defaults(do=run)
