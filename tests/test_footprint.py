@@ -83,3 +83,10 @@ def test_it_is_told_where_it_is_large_or_shares_are_left_out():
     assert text.endswith("GB")
     assert "those of mixnn itself stay whole" in str(Footprint("mixnn", 2_400_000, 1000, 64))
     assert "kept" not in str(Footprint("mixnn", 1_000_000, 100, 64))
+
+
+def test_a_bank_is_there_three_times_while_it_is_written():
+    n, classes, width = 1_000_000, 100, 512
+    without, with_bank = (Footprint("mixnn", n, classes, width, bank).bytes for bank in (False, True))
+    in_epochs = n * (3 * 4 * (width + classes) + 4 * width + 7 * 4 * classes)
+    assert without < in_epochs < with_bank < 1.1 * in_epochs
