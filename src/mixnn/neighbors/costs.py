@@ -17,15 +17,14 @@ WIDE = 4
 
 # Seconds for one of each of `terms`, by device and search: a machine that is twice as fast has half of them all, and
 # only ratios count. A device or a search that is not listed is not chosen over the comparison of all pairs.
-# A short trial: benchmarks/speed/neighbor_costs.py --sizes 15000 60000 --widths 64 512 --ks 10 100 --few 1000, without
-# its last search, one thread of an AMD EPYC (family 25, no bfloat16) that others used too, so in processor time; by
-# code that became revision eb9ca91. "bfloat16" on a CPU was not measured: a third of "exact".
+# benchmarks/speed/neighbor_costs.py, alone on two cores of an AMD EPYC (no bfloat16), revision 594b68f; "bfloat16" on a
+# CPU was not measured: a third of "exact".
 COSTS: dict[str, Costs] = {
     "cpu": {
-        "exact": (3.12e-11, 3.66e-9, 9.9e-7),
-        "bfloat16": (1.04e-11, 1.22e-9, 3.3e-7),
-        "ivf": (5.96e-10, 8.41e-10, 2.31e-9),
-        "ranking": (4.76e-9,),
+        "exact": (1.83e-11, 1.96e-9, 3.63e-7),
+        "bfloat16": (6.1e-12, 6.5e-10, 1.21e-7),
+        "ivf": (2.36e-10, 3.8e-10, 9.37e-10),
+        "ranking": (3.02e-9,),
     },
 }
 
