@@ -54,8 +54,7 @@ class SampleTable(nn.Module):
         index, value, number = (gather_rows(part) for part in (torch.cat(indices), torch.cat(values), number))
         # Which write is last is decided here: indexing with repeats leaves it open on a GPU.
         place = number.argsort(stable=True)
-        order = torch.empty_like(place)
-        order[place] = torch.arange(len(index), device=index.device)
-        last = torch.full((len(self),), -1, device=index.device).scatter_reduce_(0, index, order, "amax")
+        order = torch.arange(len(index), device=index.device)
+        last = torch.full((len(self),), -1, device=index.device).scatter_reduce_(0, index[place], order, "amax")
         written = last >= 0
         self.rows[written] = value[place[last[written]]]
