@@ -20,7 +20,7 @@ SHOWN = 10  # real suspects
 
 
 def run(words: Sequence[str]) -> int:
-    parser = Parser(prog="mixnn demo", description="Train on photos of clothes, 40 %% of them given a random label.")
+    parser = Parser(prog="mixnn demo", description="Train on photos of clothes, 40 % of them given a random label.")
     parser.add_argument("--out", default="mixnn-demo", help="directory to write both runs to")
     parser.add_argument("--epochs", type=int, default=40, help="of each run")
     parser.add_argument("--noise", default="symmetric:0.4", help="wrong labels to add to the training part")
