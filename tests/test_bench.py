@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -232,5 +233,7 @@ def test_ending_the_queue_ends_the_run(tmp_path):
     before = checkpoint.stat().st_mtime_ns
     time.sleep(1.0)
     assert checkpoint.stat().st_mtime_ns == before  # nobody goes on with it
+    handler = signal.getsignal(signal.SIGTERM)
     assert "1 done, 0 failed, 0 left" in succeed(*words).out
+    assert signal.getsignal(signal.SIGTERM) == handler  # or a pool of processes may wait for ever on one it has ended
     assert (results / "cpu-small" / "cifar10-clean_ce_0.json").exists()

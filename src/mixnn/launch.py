@@ -16,7 +16,7 @@ from typing import Protocol
 
 GO_ON = "repeat the command with --resume, on any number of processes; it goes on after the last finished epoch"
 LOST = f"another process of this run has ended, or cannot be reached: {GO_ON}"
-STOPPED = f"told to stop (SIGTERM), as a launcher does where another process of the run has ended: {GO_ON}"
+STOPPED = f"told to stop (SIGTERM), as a launcher does where another process of this run has ended: {GO_ON}"
 
 Say = Callable[[str], None]
 

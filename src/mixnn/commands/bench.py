@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mixnn.bench.cells import Suite, chosen
@@ -55,12 +56,26 @@ def run_suite(words: Sequence[str]) -> int:
     require_sklearn()
     cells = chosen(suite, given.only)
     budget = None if given.budget is None else seconds_of(given.budget)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it stops the run that is under way too
-    tally = run_cells(
-        cells, Path(given.results), places(given.data), budget=budget, allow_dirty=given.allow_dirty, say=say
-    )
+    with interrupted_by_sigterm():
+        tally = run_cells(
+            cells, Path(given.results), places(given.data), budget=budget, allow_dirty=given.allow_dirty, say=say
+        )
     say(f"{tally.done} done, {tally.failed} failed, {tally.left} left of those asked for")
     return 1 if tally.failed else 0
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM is as Ctrl-C, so that it stops the run that is under way too.
+
+    Afterwards it is what it was: processes forked from this one would inherit it, and one that sleeps on a lock may
+    never get to run a handler.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def show_status(words: Sequence[str]) -> int:
