@@ -34,7 +34,7 @@ RULES = {
     "rows": set(),
     "footprint": {"confusion", "rows"},
     "packing": {"rows"},
-    "passes": {"data.train_data", "distributed", "networks", "packing"},
+    "passes": {"data.train_data", "distributed", "networks", "packing", "rows"},
     "bank": {"data.train_data", "distributed", "errors", "networks", "passes", "tables"},
     "run": {"errors", "rows"},
     "lists": {"run"},

@@ -10,10 +10,11 @@ from torch.optim.lr_scheduler import ConstantLR
 from torch.profiler import ProfilerActivity, profile
 
 from mixnn import METHODS, Classifier, TrainData, fit
-from mixnn.confusion import estimate_confusion
+from mixnn.confusion import estimate_confusion, voters
 from mixnn.footprint import Footprint
 from mixnn.issues import judge
 from mixnn.run import RunDirectory
+from mixnn.search import searched_bytes
 from mixnn.train.evidence import collect_evidence
 
 N, C, D = 8_000, 60, 8
@@ -42,6 +43,7 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
         monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
     monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
     monkeypatch.setattr("mixnn.rows.KEPT", 8)
+    monkeypatch.setattr("mixnn.rows.VALUES", 0 if packed else N * D)
     monkeypatch.setattr("mixnn.confusion.CELLS", 500)  # what is looked at for an estimate does not grow with N
     monkeypatch.setitem(estimate_confusion.__kwdefaults__, "cells", 500)
     monkeypatch.setattr(  # nor do the scores of a search, which would be most of it here
@@ -63,6 +65,7 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
 
     everything(200)  # loads what is loaded on first use
     footprint = Footprint(method, N, C, D, bank == "steps")
+    assert footprint.rounded == packed
     assert footprint.kept == (8 if packed else C)
     least, most = allocated(lambda: everything(N))
     assert least / 1.5 < footprint.bytes
@@ -73,6 +76,16 @@ def test_a_large_run_fits():
     assert 2e9 < Footprint("posterior", 2_400_000, 1000, 64).bytes < 6e9
     assert Footprint("mixnn", 2_400_000, 1000, 64).bytes > 60e9  # its own targets stay whole
     assert Footprint("mixnn", 2_400_000, 1000, 64).bytes == Footprint("my.module:Mine", 2_400_000, 1000, 64).bytes
+
+
+def test_wide_features_take_a_byte_each():
+    n, classes, width = 2_400_000, 1000, 2048
+    searched = searched_bytes(n, width, voters(n, classes))
+    assert searched <= 4 * 64  # by principal components
+    assert n * width < Footprint("posterior", n, classes, width, searched=searched).bytes < 10e9
+    assert Footprint("mixnn", n, classes, width).bytes > 4 * n * width  # keeps what a pass finds as it is
+    text = str(Footprint("posterior", 1_000_000, 14, width, searched=searched))
+    assert text.startswith("tables of 1,000,000 samples × 14 classes; a byte of each of 2,048 features")
 
 
 def test_it_is_told_where_it_is_large_or_shares_are_left_out():

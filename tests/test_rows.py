@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from mixnn.confusion import neighbor_vote, voters
-from mixnn.packing import as_rows, filled, pack, packed, unpack, unpacked_parts
-from mixnn.rows import KEPT, LIMIT, SparseRows, kept_of, parts, record, row_bytes
+from mixnn.neighbors import nearest_neighbors
+from mixnn.packing import as_rows, filled, pack, pack_features, packed, unpack, unpacked_parts
+from mixnn.rows import KEPT, LIMIT, VALUES, SparseRows, feature_bytes, kept_of, parts, record, row_bytes
 
 
 def drawn(n: int, classes: int) -> torch.Tensor:
@@ -22,6 +23,32 @@ def test_only_what_is_large_is_packed():
     assert kept_of(LIMIT, 65_537) is None  # has no number for them all
     assert row_bytes(10, 100) == 400
     assert row_bytes(2_400_000, 1000) == 4 * (KEPT + 1) == pack(drawn(1, 1000), KEPT).nbytes
+
+
+def test_only_very_many_features_are_rounded():
+    assert feature_bytes(50_000, 2048) == 4
+    assert feature_bytes(VALUES // 2048, 2048) == 4
+    assert feature_bytes(VALUES // 2048 + 1, 2048) == 1
+    x = torch.randn(4, 6)
+    assert pack_features(x, 4) is x
+
+
+def test_rounded_features_keep_their_direction():
+    x = torch.randn(500, 64, generator=torch.Generator().manual_seed(0)).relu() * torch.logspace(-6, 6, 500)[:, None]
+    rounded = pack_features(x, 1)
+    assert rounded.dtype == torch.int8
+    assert rounded.amax(1).tolist() == [127] * 500
+    assert torch.nn.functional.cosine_similarity(rounded.float(), x).min() > 0.9999
+    for backend in ("exact", "ivf"):
+        found, expected = (nearest_neighbors(z, 10, metric="cosine", backend=backend) for z in (rounded, x))
+        same = (found[:, :, None] == expected[:, None]).any(2)
+        assert same.float().mean() > 0.97
+
+
+def test_features_of_no_direction_are_rounded_to_something():
+    odd = torch.tensor([[0.0, 0.0], [torch.nan, 1.0], [torch.inf, 1.0], [1e-40, 0.0]])
+    assert pack_features(odd, 1).abs().max() <= 127
+    assert pack_features(odd, 1)[0].tolist() == [0, 0]
 
 
 def test_parts_are_all_rows_once(monkeypatch):

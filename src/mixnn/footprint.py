@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mixnn.confusion import HOODS, voters
-from mixnn.rows import PART, kept_of, row_bytes
+from mixnn.rows import PART, feature_bytes, kept_of, row_bytes
 
 # Tables N × C in float32 that a method holds in its epochs, besides one of `posterior` like those of the evidence: as
 # counted in trials of 20 000 × 100, `coteaching` from its code. A method of your own is taken to need what MixNN does.
@@ -25,6 +25,8 @@ class Footprint(NamedTuple):
         samples, classes: N, C.
         width: D, of the features.
         bank: whether features and log-probabilities are kept from one epoch to the next, see `mixnn.bank`.
+        searched: bytes that a sample takes in what is searched for neighbours, see `mixnn.search.searched_bytes`; None:
+            as many as its features in float32.
     """
 
     method: str
@@ -32,6 +34,7 @@ class Footprint(NamedTuple):
     classes: int
     width: int
     bank: bool = False
+    searched: int | None = None
 
     @property
     def bytes(self) -> int:
@@ -40,15 +43,16 @@ class Footprint(NamedTuple):
         With what is worked out from them. Left out are the network and its batches, the scores of a search (half a
         gigabyte at most); and images, embeddings and names.
         """
-        row, features = row_bytes(self.samples, self.classes), 4 * self.width
+        row, wide = row_bytes(self.samples, self.classes), 4 * self.width
+        features = feature_bytes(self.samples, self.width) * self.width
         whole = 4 * self.classes * self.whole
         held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
-        near = 8 * voters(self.samples, self.classes)
-        asking = features + row + near + max(features, row + 8 * max(HOODS))  # a pass; search, or count votes
+        near, searched = 8 * voters(self.samples, self.classes), wide if self.searched is None else self.searched
+        asking = features + row + near + max(searched, row + 8 * max(HOODS))  # a pass; search, or count votes
         judging = 3 * row + LISTED  # from the files of the run
         work = WORK * min(self.samples * self.classes, PART) + RESAMPLES * self.classes**2
-        banked = self.bank * (features + 4 * self.classes)  # three times: while what was written takes its place
-        in_epochs = features + whole + 3 * banked
+        banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
+        in_epochs = (wide if self.whole or self.bank else features) + whole + 3 * banked
         return self.samples * max(in_epochs, held + banked + max(asking, judging)) + work
 
     @property
@@ -62,14 +66,21 @@ class Footprint(NamedTuple):
         return kept_of(self.samples, self.classes) or self.classes
 
     @property
+    def rounded(self) -> bool:
+        """Whether of features that are searched a byte each is kept."""
+        return feature_bytes(self.samples, self.width) == 1
+
+    @property
     def worth_telling(self) -> bool:
-        return self.kept < self.classes or self.bytes >= WORTH_TELLING
+        return self.kept < self.classes or self.rounded or self.bytes >= WORTH_TELLING
 
     def __str__(self) -> str:
         """What a run is told at its start."""
         held, own = "", f"; those of {self.method} itself stay whole" if self.whole else ""
         if self.kept < self.classes:
             held = f": of each row the {self.kept} largest shares are kept, in 16 bits{own}"
+        if self.rounded:
+            held += f"; a byte of each of {self.width:,} features"
         return (
             f"tables of {self.samples:,} samples × {self.classes:,} classes{held}: "
             f"they are predicted to need {self.bytes / 1e9:.1f} GB"

@@ -11,7 +11,8 @@ from torch import Tensor
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.networks import Classifier, fused
-from mixnn.packing import filled, pack
+from mixnn.packing import filled, pack, pack_features
+from mixnn.rows import feature_bytes
 
 
 class Pass(NamedTuple):
@@ -24,7 +25,7 @@ class Pass(NamedTuple):
 class Look(NamedTuple):
     """A pass for data of any size, the same on every rank, in data-set order. Several networks are M."""
 
-    features: Tensor  # (N, D) float32, of the first network
+    features: Tensor  # (N, D) of the first network: float32, or int8 up to their lengths, see `packing`
     probs: Tensor  # a table of C classes, see `packing`: the mean of what the networks say
     log_given: Tensor  # (N, M) float32, log-probability of the given label; of the first class where there is none
 
@@ -53,6 +54,7 @@ def look(networks: Sequence[Classifier], data: TrainData, kept: int | None) -> L
     """
     looking = [fused(network) for network in networks]
     labels = data.labels[shard(len(data))].clamp_min(0)
+    size = feature_bytes(len(data), networks[0].head.in_features)
 
     def seen() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         done = 0
@@ -60,7 +62,8 @@ def look(networks: Sequence[Classifier], data: TrainData, kept: int | None) -> L
             every = [network.features_and_logits(x) for network in looking]
             log_p = torch.stack([logits.log_softmax(1) for _, logits in every])  # (M, B, C)
             y = labels[None, done : done + len(x), None].expand(len(every), -1, -1)  # (M, B, 1)
-            yield every[0][0], pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
+            features = pack_features(every[0][0], size)
+            yield features, pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
             done += len(x)
 
     return Look(*map(gather_rows, filled(own_rows(data), seen())))

@@ -1,8 +1,10 @@
-"""A share for each of C classes, for each of N samples: how such tables are held. Must not know: torch, runs, files.
+"""How tables of N samples are held: a share for each of C classes, and features. Must not know: torch, runs, files.
 
 A small table is held whole, in float32. Of a row of a large one the largest shares are kept, in 16 bits, and what is
 left is spread evenly over the other classes, never dropped: that is what the vote of a few neighbours among many
 classes is, exactly; no class is ever impossible, whose logarithm or power would then decide; and rows sum to one.
+
+Of very many features a byte each is kept: which samples are near in their direction stays nearly as it was.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 LIMIT = 2**27  # shares of a table that is held whole: half a gigabyte, and a run holds several
 KEPT = 32  # shares of a row of a larger one: more than the neighbours that vote among so many samples
+VALUES = 2**29  # of features that are held in float32: two gigabytes
 MOST = 2**16  # classes, by their number in 16 bits; how so many are labelled as each other takes 34 GB alone
 PART = 2**23  # shares that are worked on at a time: 64 MB in float64, of which there are then several
 
@@ -27,6 +30,11 @@ def row_bytes(samples: int, classes: int) -> int:
     """What a row takes."""
     kept = kept_of(samples, classes)
     return 4 * classes if kept is None else record(kept).itemsize
+
+
+def feature_bytes(samples: int, width: int) -> int:
+    """What each of `width` values of a sample's features takes."""
+    return 1 if samples * width > VALUES else 4
 
 
 def parts(samples: int, classes: int) -> list[slice]:

@@ -31,11 +31,17 @@ class How(NamedTuple):
         return self.search if self.recall is None else f"{self.search}, recall {self.recall:.3f}"
 
 
+def searched_bytes(samples: int, width: int, k: int) -> int:
+    """What a sample takes, beside its features, in what "auto" goes through on a CPU for the `k` nearest of each."""
+    choice = choose("auto", torch.device("cpu"), samples, width, k, samples)
+    return (4 if choice.backend == "exact" else 2) * (choice.reduce or width)
+
+
 def search_share(features: Tensor, k: int, *, metric: Metric, backend: Backend = "auto") -> tuple[Tensor, How]:
     """The `k` nearest neighbours of this rank's share of N samples, int64 (n, K), and how they were found.
 
     Args:
-        features: (N, D), the same on every rank.
+        features: (N, D), the same on every rank, see `nearest_neighbors`.
         metric, backend: see `nearest_neighbors`.
     """
     rows, (n, width) = shard(len(features)), features.shape

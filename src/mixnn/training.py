@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mixnn.assemble import build_method, build_optimizer, pick_device, save_model, with_defaults
 from mixnn.bank import Bank
 from mixnn.config import RunConfig, TrainOptions
+from mixnn.confusion import voters
 from mixnn.data.add_noise import check_noise
 from mixnn.data.dataset import Dataset
 from mixnn.data.stream import watching_decoders
@@ -40,6 +41,7 @@ from mixnn.report.pictures import packed
 from mixnn.report.shown import cards, pictured
 from mixnn.run import RunDirectory, read_yaml
 from mixnn.screen import TrainingScreen, say
+from mixnn.search import searched_bytes
 from mixnn.train.checkpoint import Checkpoint
 from mixnn.train.evidence import FOR_LISTS, collect_evidence
 from mixnn.train.loop import Observer, fit
@@ -156,6 +158,7 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     now = environment(config.options.seed, name, "bfloat16" if method.network.bf16 else "float32")
     footprint = footprint_of(config, loaded, method)
     now |= {"tables_gb": round(footprint.bytes / 1e9, 3), "shares_kept": footprint.kept}
+    now |= {"features_rounded": footprint.rounded}
     before = run.read_json(run.environment) if run.environment.exists() else None
     # A run that was stopped lists where it went on: versions and machine may differ.
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
@@ -173,7 +176,9 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
 def footprint_of(config: RunConfig, loaded: Loaded, method: Method) -> Footprint:
     width = method.network.head.in_features
     bank = any(isinstance(part, Bank) and part.kept for part in method.modules())
-    return Footprint(config.options.method, len(loaded.train), method.num_classes, width, bank)
+    samples, classes = len(loaded.train), method.num_classes
+    searched = searched_bytes(samples, width, voters(samples, classes))
+    return Footprint(config.options.method, samples, classes, width, bank, searched)
 
 
 def warn_if_short(method: Method, options: TrainOptions) -> None:

@@ -26,12 +26,12 @@ RANKS = 2
 
 
 def pack_all(kept: int) -> None:
-    mixnn.rows.LIMIT, mixnn.rows.KEPT, mixnn.rows.PART = 0, kept, 200
+    mixnn.rows.LIMIT, mixnn.rows.KEPT, mixnn.rows.PART, mixnn.rows.VALUES = 0, kept, 200, 0
 
 
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LIMIT", "KEPT", "PART"):
+    for name in ("LIMIT", "KEPT", "PART", "VALUES"):
         monkeypatch.setattr(mixnn.rows, name, getattr(mixnn.rows, name))  # so that they are put back
 
 
@@ -53,9 +53,11 @@ def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_pa
     pack_all(KEPT)
     said = succeed("train", points, "--method", method, *options, "--out", run.path).err
     assert f"samples × {KINDS} classes: of each row the {KEPT} largest shares are kept" in said
+    assert "a byte of each of 256 features" in said
     assert (f"those of {method} itself stay whole" in said) == (method in ("elr", "dividemix"))
     about = run.read_json(run.environment)
     assert about["shares_kept"] == KEPT
+    assert about["features_rounded"]
     assert 0 < about["tables_gb"] < about["peak_memory_gb"]
 
     evidence, before = run.read_evidence(), whole.read_evidence()

@@ -66,7 +66,7 @@ def nearest_neighbors(
     All but "exact" in full width propose some candidates more than `k`, which float32 in full width ranks.
 
     Args:
-        features: (N, D), floating point.
+        features: (N, D), floating point, or int8, which are compared as float32.
         k: 0 ≤ k < N.
         rows: the samples asked for (a rank asks for its share); all are searched.
         metric: "l2" (the paper's), or "cosine".

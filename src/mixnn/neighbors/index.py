@@ -58,7 +58,7 @@ class Index:
 
     def __init__(self, kind: Kind, points: Points, seen: Points | None, k: int) -> None:
         require_faiss(kind)
-        self.points, self.seen, self.k = points, seen or points, k
+        self.points, self.fewer, self.seen, self.k = points, seen, seen or points, k
         self.spare = spare_candidates(len(points), k, reduced=seen is not None)
         parts = points.parts()
         self.scale = FLOAT16 / max(1e-12, *(self.seen[part].abs().max().item() for part in parts))
@@ -106,7 +106,7 @@ class Index:
             found = found.gather(1, wrong.to(torch.int8).argsort(dim=1, stable=True))[:, :k]
             short = (found < 0).any(1)
             if short.any():
-                found[short] = compare_pairs(self.points, rows[short], k, chunk)
+                found[short] = compare_pairs(self.points, rows[short], k, chunk, seen=self.fewer)
             into.copy_(found)
         return nearest
 

@@ -13,18 +13,21 @@ PART = 2**21  # values worked out at a time
 class Points:
     """Features as they are compared, worked out for the rows that are asked for: no second table of them all.
 
-    They are float32, of length 1 for "cosine", and around their mean: distances do not change with the
-    origin, and rounding is least there.
+    They are float32, whatever the features are, of length 1 for "cosine", and around their mean: distances do not
+    change with the origin, and rounding is least there.
     """
 
     def __init__(self, features: Tensor, metric: str) -> None:
         self.features = features
-        self.lengths: Tensor | None = None  # (N,)
+        self.lengths = features.new_empty(len(features), dtype=torch.float32) if metric == "cosine" else None  # (N,)
         self.directions: Tensor | None = None  # (D, M)
-        self.centre: Tensor = features.mean(0, dtype=torch.float32)  # (D,)
-        if metric == "cosine":
-            self.lengths = torch.linalg.vector_norm(features, dim=1, dtype=torch.float32).clamp_min(1e-12)
-            self.centre = self.lengths.reciprocal() @ features.float() / len(features)
+        self.centre = features.new_zeros(features.shape[1], dtype=torch.float32)  # (D,)
+        sums = torch.zeros_like(self.centre)
+        for part in self.parts():
+            if self.lengths is not None:
+                self.lengths[part] = features[part].float().norm(dim=1).clamp_min(1e-12)
+            sums += self[part].sum(0)
+        self.centre = sums / len(features)
 
     def __len__(self) -> int:
         return len(self.features)

@@ -76,12 +76,12 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
 def cosine_distances(features: Tensor, near: Tensor, rows: slice) -> Tensor:
     """One minus the cosine of each of `rows` and its neighbours, near to far: (N, D), int64 (n, K) -> (n, K) in 0–2."""
     size = max(1, PART // max(1, features.shape[1]))
-    distances = features.new_empty(near.shape)
+    distances = torch.empty(near.shape, device=near.device)
     own = torch.arange(len(features), device=near.device)[rows]
     for into, place, others in zip(*(x.split(size) for x in (distances, own, near)), strict=True):
-        z = normalize(features[place])  # (n, D)
+        z = normalize(features[place].float())  # (n, D)
         for k, column in enumerate(others.T):  # one at a time: no (n, K, D) table
-            into[:, k] = 1 - (z * normalize(features[column])).sum(1)
+            into[:, k] = 1 - (z * normalize(features[column].float())).sum(1)
     return distances.clamp_(0, 2)
 
 
