@@ -76,7 +76,7 @@ def measure(n: int, classes: int, width: int, searched: bool) -> dict[str, Any]:
             raise InputError("this system does not say how much memory a process took: use Linux or macOS")
         seconds = seconds_of(lambda: tables(data, classes, width, run), CPU)
     bytes_searched = search.searched_bytes(n, width, voters(n, classes))
-    footprint = Footprint("posterior", n, classes, width, searched=bytes_searched)
+    footprint = Footprint("posterior", n, classes, width, False, bytes_searched)
     return {
         "samples": n,
         "classes": classes,

@@ -7,10 +7,20 @@ from typing import NamedTuple
 from mixnn.confusion import HOODS, voters
 from mixnn.rows import PART, feature_bytes, kept_of, row_bytes
 
-# Tables N × C in float32 that a method holds in its epochs, besides one of `posterior` like those of the evidence: as
-# counted in trials of 20 000 × 100, `coteaching` from its code. A method of your own is taken to need what MixNN does.
-WHOLE = {"posterior": 0, "ce": 0, "mixup": 0, "sce": 0, "colearning": 0, "gce": 1, "fine": 1, "elr": 4, "selc": 4}
-WHOLE |= {"coteaching": 5, "ssr": 5, "mixnn": 7, "dividemix": 12}
+# Tables in float32 that a method holds in its epochs, N × C and N × D, besides one of `posterior` like those of the
+# evidence: as counted in trials of 20 000 × 100 and × 512, `coteaching` from its code. A method of your own is taken to
+# need what MixNN does.
+OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0)) | {
+    "gce": (1, 1),
+    "fine": (1, 4),
+    "elr": (4, 0),
+    "selc": (4, 0),
+    "coteaching": (5, 1),
+    "ssr": (5, 1),
+    "mixnn": (7, 1),
+    "dividemix": (12, 1),
+}
+SSR_VOTES = 4_000  # bytes a sample, of its 200 neighbours
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
 WORK = 80  # bytes for a share that is worked on: float64, about ten times
 RESAMPLES = 3 * 8 * 20  # bytes a pair of classes: how often one is labelled as the other, by twenty estimates
@@ -25,16 +35,15 @@ class Footprint(NamedTuple):
         samples, classes: N, C.
         width: D, of the features.
         bank: whether features and log-probabilities are kept from one epoch to the next, see `mixnn.bank`.
-        searched: bytes that a sample takes in what is searched for neighbours, see `mixnn.search.searched_bytes`; None:
-            as many as its features in float32.
+        searched: bytes that a sample takes in what is searched for neighbours, see `mixnn.search.searched_bytes`.
     """
 
     method: str
     samples: int
     classes: int
     width: int
-    bank: bool = False
-    searched: int | None = None
+    bank: bool
+    searched: int
 
     @property
     def bytes(self) -> int:
@@ -45,20 +54,22 @@ class Footprint(NamedTuple):
         """
         row, wide = row_bytes(self.samples, self.classes), 4 * self.width
         features = feature_bytes(self.samples, self.width) * self.width
-        whole = 4 * self.classes * self.whole
+        tables, copies = self.own
+        whole = 4 * self.classes * tables
         held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
-        near, searched = 8 * voters(self.samples, self.classes), wide if self.searched is None else self.searched
-        asking = features + row + near + max(searched, row + 8 * max(HOODS))  # a pass; search, or count votes
+        near = 8 * voters(self.samples, self.classes)
+        asking = features + row + near + max(self.searched, row + 8 * max(HOODS))  # a pass; search, or count votes
         judging = 3 * row + LISTED  # from the files of the run
         work = WORK * min(self.samples * self.classes, PART) + RESAMPLES * self.classes**2
         banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
-        in_epochs = (wide if self.whole or self.bank else features) + whole + 3 * banked
+        in_epochs = copies * wide + bool(copies) * self.searched + whole + 3 * banked
+        in_epochs += SSR_VOTES * (self.method == "ssr")
         return self.samples * max(in_epochs, held + banked + max(asking, judging)) + work
 
     @property
-    def whole(self) -> int:
-        """Tables that the method itself holds whole, at most."""
-        return WHOLE.get(self.method, WHOLE["mixnn"])
+    def own(self) -> tuple[int, int]:
+        """Tables that the method itself holds whole, at most: N × C, and N × D."""
+        return OWN.get(self.method, OWN["mixnn"])
 
     @property
     def kept(self) -> int:
@@ -67,8 +78,8 @@ class Footprint(NamedTuple):
 
     @property
     def rounded(self) -> bool:
-        """Whether of features that are searched a byte each is kept."""
-        return feature_bytes(self.samples, self.width) == 1
+        """Whether features that neighbours are searched by are kept in 16 bits."""
+        return feature_bytes(self.samples, self.width) == 2
 
     @property
     def worth_telling(self) -> bool:
@@ -76,12 +87,14 @@ class Footprint(NamedTuple):
 
     def __str__(self) -> str:
         """What a run is told at its start."""
-        held, own = "", f"; those of {self.method} itself stay whole" if self.whole else ""
+        held = []
         if self.kept < self.classes:
-            held = f": of each row the {self.kept} largest shares are kept, in 16 bits{own}"
+            held.append(f"of each row the {self.kept} largest shares are kept, in 16 bits")
         if self.rounded:
-            held += f"; a byte of each of {self.width:,} features"
+            held.append(f"{self.width:,} features of each sample are kept in 16 bits")
+        if held and (any(self.own) or self.bank):
+            held.append(f"those of {self.method} itself stay whole")
         return (
-            f"tables of {self.samples:,} samples × {self.classes:,} classes{held}: "
+            f"tables of {self.samples:,} samples × {self.classes:,} classes{': ' if held else ''}{'; '.join(held)}: "
             f"they are predicted to need {self.bytes / 1e9:.1f} GB"
         )

@@ -25,7 +25,7 @@ class Pass(NamedTuple):
 class Look(NamedTuple):
     """A pass for data of any size, the same on every rank, in data-set order. Several networks are M."""
 
-    features: Tensor  # (N, D) of the first network: float32, or int8 up to their lengths, see `packing`
+    features: Tensor  # (N, D) of the first network: float32, or float16 up to their lengths, see `packing`
     probs: Tensor  # a table of C classes, see `packing`: the mean of what the networks say
     log_given: Tensor  # (N, M) float32, log-probability of the given label; of the first class where there is none
 

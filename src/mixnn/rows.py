@@ -4,7 +4,7 @@ A small table is held whole, in float32. Of a row of a large one the largest sha
 left is spread evenly over the other classes, never dropped: that is what the vote of a few neighbours among many
 classes is, exactly; no class is ever impossible, whose logarithm or power would then decide; and rows sum to one.
 
-Of very many features a byte each is kept: which samples are near in their direction stays nearly as it was.
+Features are held in float32, very many of them in 16 bits: which samples are near in their direction stays as it was.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def row_bytes(samples: int, classes: int) -> int:
 
 def feature_bytes(samples: int, width: int) -> int:
     """What each of `width` values of a sample's features takes."""
-    return 1 if samples * width > VALUES else 4
+    return 2 if samples * width > VALUES else 4
 
 
 def parts(samples: int, classes: int) -> list[slice]:

@@ -16,6 +16,7 @@ from torch import Tensor, multiprocessing
 import mixnn.rows
 from mixnn import fit
 from mixnn.packing import unpack
+from mixnn.passes import look
 from mixnn.rows import SparseRows
 from mixnn.run import Evidence, RunDirectory
 from mixnn.train.evidence import collect_evidence
@@ -53,7 +54,7 @@ def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_pa
     pack_all(KEPT)
     said = succeed("train", points, "--method", method, *options, "--out", run.path).err
     assert f"samples × {KINDS} classes: of each row the {KEPT} largest shares are kept" in said
-    assert "a byte of each of 256 features" in said
+    assert "256 features of each sample are kept in 16 bits" in said
     assert (f"those of {method} itself stay whole" in said) == (method in ("elr", "dividemix"))
     about = run.read_json(run.environment)
     assert about["shares_kept"] == KEPT
@@ -100,6 +101,8 @@ def judged(kept: int | None) -> tuple[dict[str, Tensor], Tensor, Evidence]:
     fit(method, data, optimizer, scheduler, epochs=EPOCHS)
     targets = method.soft_targets()
     assert targets is not None
+    features = look(method.classifiers, data, kept).features
+    assert features.dtype == (torch.float32 if kept is None else torch.float16)
     evidence = collect_evidence(method, data, [str(i) for i in range(48)])
     return method.networks.state_dict(), unpack(targets, CLASSES), evidence
 

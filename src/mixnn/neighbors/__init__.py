@@ -66,7 +66,7 @@ def nearest_neighbors(
     All but "exact" in full width propose some candidates more than `k`, which float32 in full width ranks.
 
     Args:
-        features: (N, D), floating point, or int8, which are compared as float32.
+        features: (N, D), floating point, compared as float32.
         k: 0 ≤ k < N.
         rows: the samples asked for (a rank asks for its share); all are searched.
         metric: "l2" (the paper's), or "cosine".
@@ -78,8 +78,8 @@ def nearest_neighbors(
         reduce: search by so many principal components, 1 to D; where None, all dimensions, or what "auto" chooses.
         chunk: rows searched at a time. Where None, 1024, or fewer for a very large N.
 
-    Memory beside the features: a table of N × D × 4 bytes, of 2 with "bfloat16" and in an index; chunk × N × 4 of
-    scores, of 2 with "bfloat16", where all pairs are compared; 0.2 GB of candidates.
+    Memory beside the features: a table of N × D × 4 bytes, of 2 with "bfloat16" and in an index (D: `reduce`); chunk
+    × N × 4 of scores, of 2 with "bfloat16", where all pairs are compared; 0.2 GB of candidates.
 
     Returns:
         int64 (number of rows, k). A sample is never its own neighbour, also where others equal it.

@@ -104,10 +104,10 @@ class Index:
             # The sample itself goes to the end and is cut off, as is -1, where the search found too few.
             wrong = (found < 0) | (found == rows[:, None])
             found = found.gather(1, wrong.to(torch.int8).argsort(dim=1, stable=True))[:, :k]
-            short = (found < 0).any(1)
-            if short.any():
-                found[short] = compare_pairs(self.points, rows[short], k, chunk, seen=self.fewer)
             into.copy_(found)
+        short = (nearest < 0).any(1)
+        if short.any():
+            nearest[short] = compare_pairs(self.points, own[short], k, chunk, seen=self.fewer)
         return nearest
 
     def _values(self, rows: slice | Tensor) -> Any:
