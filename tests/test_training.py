@@ -1,5 +1,6 @@
 """What a run does when something goes wrong, and where its settings come from."""
 
+import io
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from contract.cases import build, make_data, method_case
 from contract.command import COLOURS, SHORT, SMALL, assert_same_outcome, call, figures, read_csv, succeed, write_folder
 from contract.spoil import short_of_room
 from PIL import Image
+from rich.console import Console
 from torch import Tensor, nn
 
 from mixnn import InputError, MixNN, fit, training
@@ -150,8 +152,29 @@ def test_nobody_reading_the_epoch_lines_stops_nothing(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("sys.stderr", Closed())
     rows: list[Row] = [{"images_per_second": 1.0}]
-    with TrainingScreen(epochs=2, start=0, samples=8, ranks=1, rows=rows, choices={"neighbors": "exact"}) as screen:
+    screen = TrainingScreen(
+        epochs=2, start=0, samples=8, ranks=1, rows=rows, choices={"neighbors": "exact"}, under_way=[]
+    )
+    with screen:
         screen.epoch_done(0, 1.0, {})
+
+
+def test_the_bar_tells_what_takes_time_between_epochs() -> None:
+    seen = io.StringIO()
+    method, *_ = build(method_case("posterior"), make_data())
+    screen = TrainingScreen(epochs=2, start=0, samples=8, ranks=1, rows=[], choices={}, under_way=method.under_way)
+    screen.console = Console(file=seen, force_terminal=True, width=100)
+    with screen:
+        assert screen.progress is not None
+        with method.phase("full_pass"):
+            screen.progress.refresh()
+            assert "full pass …" in seen.getvalue()
+        seen.truncate(0)
+        screen.progress.refresh()
+        assert "…" not in seen.getvalue()
+    with pytest.raises(KeyError), method.phase("neighbors"):
+        raise KeyError
+    assert method.under_way == []
 
 
 @pytest.fixture(scope="module")

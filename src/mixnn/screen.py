@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,17 @@ def counter(what: str) -> Callable[[int, int], None]:
     return tell
 
 
+class UnderWay(ProgressColumn):
+    """What a method does between two epochs, which of millions of samples takes minutes."""
+
+    def __init__(self, phases: Sequence[str]) -> None:
+        super().__init__()
+        self.phases = phases
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{self.phases[-1].replace('_', ' ')} …" if self.phases else "")
+
+
 class TrainingScreen:
     """A live bar with the figures that matter, or a plain line an epoch where nobody watches; an observer of `fit`.
 
@@ -38,13 +50,22 @@ class TrainingScreen:
         samples: in an epoch, over all processes; `ranks` share them.
         rows: where the recorder, called before this observer, puts the figures of each epoch.
         choices: where the method puts what it chooses by itself, in words.
+        under_way: where it puts the phases that it is in.
     """
 
     def __init__(
-        self, *, epochs: int, start: int, samples: int, ranks: int, rows: list[Row], choices: Mapping[str, str]
+        self,
+        *,
+        epochs: int,
+        start: int,
+        samples: int,
+        ranks: int,
+        rows: list[Row],
+        choices: Mapping[str, str],
+        under_way: Sequence[str],
     ) -> None:
         self.epochs, self.start, self.samples, self.ranks, self.rows = epochs, start, samples, ranks, rows
-        self.choices, self.said = choices, dict[str, str]()
+        self.choices, self.said, self.under_way = choices, dict[str, str](), under_way
         self.console = Console(stderr=True)
         self.progress: Progress | None = None
         self.began = time.monotonic()
@@ -56,6 +77,7 @@ class TrainingScreen:
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=None),
                 TextColumn("{task.percentage:>3.0f}% {task.fields[loss]}{task.fields[figures]}{task.fields[speed]}"),
+                UnderWay(self.under_way),
                 TimeRemainingColumn(),
                 console=self.console,
                 refresh_per_second=4,
@@ -104,6 +126,14 @@ class TrainingScreen:
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
         say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{figures} {speed:,.0f} images/s, {time_text(left)} left")
+
+
+@contextmanager
+def showing(what: str) -> Iterator[None]:
+    """Show what is under way for as long as it is, where somebody watches."""
+    console = Console(stderr=True)
+    with console.status(what) if console.is_terminal else nullcontext():
+        yield
 
 
 def say(line: str) -> None:

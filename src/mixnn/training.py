@@ -40,7 +40,7 @@ from mixnn.report.page import write_report
 from mixnn.report.pictures import packed
 from mixnn.report.shown import cards, pictured
 from mixnn.run import RunDirectory, read_yaml
-from mixnn.screen import TrainingScreen, say
+from mixnn.screen import TrainingScreen, say, showing
 from mixnn.search import searched_bytes
 from mixnn.train.checkpoint import Checkpoint
 from mixnn.train.evidence import FOR_LISTS, collect_evidence
@@ -205,6 +205,7 @@ def train_epochs(
         ranks=world_size(),
         rows=recorder.rows,
         choices=method.choices,
+        under_way=method.under_way,
     )
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
@@ -240,7 +241,8 @@ def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method)
     failed = []
     for name, write in steps:
         try:
-            write()
+            with showing(f"writing {name} …") if rank() == 0 else nullcontext():
+                write()
         except Exception as error:  # whatever it is, an hour of training is behind us
             if world_size() > 1 and name == run.evidence.name:
                 raise  # the other ranks wait in the middle of it: end, so that they do not

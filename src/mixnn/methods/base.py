@@ -34,6 +34,7 @@ class Method(nn.Module):
         first_own_epoch: before this epoch, counted from 0, it does not do what it is named for.
         figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
         choices: what it chose by itself, in words, by name; said once, and written to `environment.json`.
+        under_way: the phases, see `phase`, that it is in, the innermost last.
         seconds: how long its own phases took in this epoch, by name.
         losses: (N,) in 0–1, normalised losses of this epoch's full pass, NaN where there is no label; None where
             there was no pass.
@@ -53,6 +54,7 @@ class Method(nn.Module):
         self.first_own_epoch = 0
         self.figures: dict[str, float] = {}
         self.choices: dict[str, str] = {}
+        self.under_way: list[str] = []
         self.seconds: dict[str, float] = {}
         self.losses: Tensor | None = None
         self.mixture: Tensor | None = None
@@ -107,9 +109,13 @@ class Method(nn.Module):
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time what stands inside under `name`."""
+        """Time what stands inside under `name`, and tell who watches."""
         start = time.perf_counter()
-        yield
+        self.under_way.append(name)
+        try:
+            yield
+        finally:
+            self.under_way.pop()
         if torch.cuda.is_available():
             torch.cuda.synchronize()  # a GPU works on after the call; a few times an epoch it may be waited for
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
