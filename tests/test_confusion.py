@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+from mixnn.belief import believed, calibration, equalized, powered
 from mixnn.confusion import (
-    believed,
-    calibration,
-    equalized,
+    CELLS,
     estimate_bounds,
     estimate_confusion,
     fit_transition,
     label_posterior,
     neighbor_vote,
-    powered,
+    normalized,
+    some_known,
 )
 from mixnn.data.noise import transition_matrix
 
@@ -50,6 +50,37 @@ def test_the_rate_and_the_matrix_are_found_again(kind, rate):
     assert np.abs(found.transition - matrix).sum(1).mean() / 2 < 0.08
     np.testing.assert_allclose(found.transition.sum(1), 1)
     np.testing.assert_allclose(found.joint.sum(1), np.bincount(true) / len(true), atol=0.02)
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_of_many_classes_a_few_rows_each_tell(in_turn):
+    """Only some rows are looked at, and most kinds of wrong label are not among them."""
+    classes, n = 300, 9000
+    random = np.random.default_rng(0)
+    true = np.arange(n) % classes
+    true = true if in_turn else random.permutation(true)
+    given = np.where(random.random(n) < 0.2, (true + random.integers(1, classes, n)) % classes, true)
+    near, wrong = neighborhoods(true, 0.7, 20, 0), given != true
+    assert len(some_known(given, classes, CELLS)) < n / 2
+    found, bounds = estimate_confusion(given, near[:, :10], classes), estimate_bounds(given, near, classes)
+    assert found.rate == pytest.approx(wrong.mean(), abs=0.02)
+    assert found.joint.sum() == pytest.approx(1)
+    assert bounds.rate[0] < 0.25
+    assert bounds.rate[1] > 0.15
+    looks = normalized(neighbor_vote(given, near, classes) ** 1.5)
+    likely = np.concatenate([q for _, _, q in believed(lambda rows: looks[rows], given, found.joint)])
+    assert 1 - likely[np.arange(n), given].mean() == pytest.approx(wrong.mean(), abs=0.06)
+    assert (likely.argmax(1) == true).mean() > 0.95
+
+
+def test_a_class_that_nothing_is_labelled_as_is_left_out():
+    _, given, near, _ = noisy("symmetric", 0.2, n=2000)
+    given = given + (given > 3)  # nothing is labelled 4 any more, and there are 11 classes
+    found = estimate_confusion(given, near, 11, cells=11 * 500)
+    assert found.joint.sum() == pytest.approx(1)
+    assert found.joint[4].sum() < 1e-3
+    assert found.joint[:, 4].sum() < 1e-3
+    assert found.rate == pytest.approx(0.2, abs=0.06)
 
 
 @pytest.mark.parametrize(("kind", "rate"), [("symmetric", 0.5), ("asymmetric", 0.4)])

@@ -6,29 +6,25 @@ row T[c] of its unknown class c. Letters: N samples, C classes, K neighbours, π
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mixnn.rows import parts
 
 Shares = NDArray[np.floating]
 Rows = slice | NDArray[np.int64]
 
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 STEPS = 40  # of expectation maximisation
-POWERS, BISECTIONS = (0.25, 32.0), 12  # of what a sample looks like
 CELLS = 500_000  # rows × classes that are looked at, evenly spread over the samples
+EACH = 10  # rows of each class, in the mean, that are looked at where there are more classes
 HOODS, RESAMPLES, FEW_STEPS = (5, 10, 20, 40), 5, 10  # neighbourhoods and resamples that an estimate is tried on
 PRIOR = 5.0  # right labels of each class that nobody saw: a rare class is believed until much speaks against it
 CONFUSION = (10, 20)  # neighbours, at least and at most, who tell how classes are labelled
 VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; half a class where classes are smaller
 VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
-VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
-LEAST = np.float32(1e-8)  # probability
 LEAST_LABELLED = 1e-6  # of a class's labels: none is impossible
+UNSEEN = 0.1  # wrong labels of each kind that nobody saw among the rows that were looked at
 
 
 class Confusion(NamedTuple):
@@ -113,14 +109,63 @@ def estimate_confusion(
     if len(known) == 0 or neighbors.shape[1] == 0:
         return Confusion(np.eye(classes) / classes, 1.0)
     y, vote = given[known], neighbor_vote(given, neighbors[known], classes)
+    counts = np.bincount(given[given >= 0], minlength=classes)
     best, likeliest = Confusion(np.eye(classes) / classes, 1.0), -np.inf
     for sharpness in SHARPNESS:
-        likely = normalized(vote**sharpness)
-        transition, likelihood = fit_transition(likely, y)
+        joint, likelihood = fit_joint(normalized(vote**sharpness), y, counts)
         if likelihood > likeliest:
-            share = label_posterior(likely, y, transition).mean(0)  # π
-            best, likeliest = Confusion(share[:, None] * transition, sharpness), likelihood
+            best, likeliest = Confusion(joint, sharpness), likelihood
     return best
+
+
+def fit_joint(
+    likely: Shares,
+    labels: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    *,
+    start: Shares | None = None,
+    steps: int = STEPS,
+) -> tuple[Shares, float]:
+    """J (C, C) of all samples, told from some of them, and the mean log-likelihood of these samples' labels.
+
+    Args:
+        likely, labels, start, steps: see `fit_transition`.
+        counts: (C,), how often each label is given to any sample.
+    """
+    looked_at = len(labels) / counts.sum()
+    transition, likelihood = fit_transition(likely, labels, start=start, steps=steps, prior=looked_at * PRIOR)
+    q = label_posterior(likely, labels, transition)
+    if looked_at < 1:
+        return of_all(transition, q, labels, counts / counts.sum()), likelihood
+    joint: Shares = q.mean(0)[:, None] * transition  # π T
+    return joint, likelihood
+
+
+def of_all(transition: Shares, q: Shares, labels: NDArray[np.int64], labelled: Shares) -> Shares:
+    """J (C, C) of all samples from T of some, of whom many classes have few and some none.
+
+    A class of which few are seen is taken to be labelled about as well as the others; wrong labels of a kind that
+    these happen not to have are expected too; and π is what makes labels as frequent as they are, by expectation
+    maximisation.
+
+    Args:
+        transition: T as estimated from those samples.
+        q: (n, C), see `label_posterior`, of these.
+        labels: (n,), of these.
+        labelled: (C,), the share of each label among all.
+    """
+    tiny = np.finfo(float).tiny
+    wrong = np.tile(UNSEEN * (labelled > 0), (len(labelled), 1))
+    np.add.at(wrong.T, labels, q)
+    np.fill_diagonal(wrong, 0)
+    seen, of_given = q.sum(0), q[np.arange(len(q)), labels]  # (C,), (n,)
+    right = (seen * transition.diagonal() + EACH * of_given.mean()) / (seen + EACH)
+    transition = wrong * ((1 - right) / wrong.sum(1).clip(tiny))[:, None] + np.diag(right)
+    share = labelled
+    for _ in range(STEPS):
+        share = share * (transition @ (labelled / (share @ transition).clip(tiny)))
+    joint: Shares = share[:, None] * transition
+    return joint
 
 
 def estimate_bounds(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Bounds:
@@ -136,44 +181,56 @@ def estimate_bounds(given: NDArray[np.int64], neighbors: NDArray[np.int64], clas
     if len(known) == 0 or neighbors.shape[1] == 0:
         return Bounds(np.zeros(2), np.stack([np.eye(classes)] * 2))
     rates, transitions, y = [], [], given[known]
+    counts = np.bincount(given[given >= 0], minlength=classes)
     random = np.random.default_rng(0)
     for hood in sorted({min(size, neighbors.shape[1]) for size in HOODS}):
         whole = estimate_confusion(given, neighbors[:, :hood], classes, cells=CELLS // 5)
         likely = normalized(neighbor_vote(given, neighbors[known, :hood], classes) ** whole.sharpness)
         for _ in range(RESAMPLES):
             drawn = random.integers(0, len(known), len(known))
-            transition, _ = fit_transition(likely[drawn], y[drawn], start=whole.transition, steps=FEW_STEPS)
-            share = label_posterior(likely[drawn], y[drawn], transition).mean(0)  # π
-            rates.append(1 - (share * transition.diagonal()).sum())
-            transitions.append(transition)
+            joint, _ = fit_joint(likely[drawn], y[drawn], counts, start=whole.transition, steps=FEW_STEPS)
+            rates.append(1 - np.trace(joint))
+            transitions.append(normalized(joint))
     low_high = [0.05, 0.95]
     return Bounds(np.quantile(rates, low_high), np.quantile(transitions, low_high, axis=0))
 
 
 def some_known(given: NDArray[np.int64], classes: int, cells: int) -> NDArray[np.int64]:
-    """Rows that have a label, evenly spread, at most `cells` rows × classes."""
+    """Rows that have a label, evenly spread, at most `cells` rows × classes; where there are many classes, more.
+
+    One by chance out of so many in a row: where classes take turns, every second row has but half of them.
+    """
     known = np.flatnonzero(given >= 0)
-    return known[:: max(1, -(-len(known) * classes // cells))]
+    wanted = max(cells, EACH * classes**2 * cells // CELLS)
+    step = max(1, -(-len(known) * classes // wanted))
+    first = np.arange(0, len(known), step)
+    chosen: NDArray[np.int64] = known[
+        first + np.random.default_rng(0).integers(0, np.minimum(step, len(known) - first))
+    ]
+    return chosen
 
 
 def fit_transition(
-    likely: Shares, labels: NDArray[np.int64], *, start: Shares | None = None, steps: int = STEPS
+    likely: Shares,
+    labels: NDArray[np.int64],
+    *,
+    start: Shares | None = None,
+    steps: int = STEPS,
+    prior: float = PRIOR,
 ) -> tuple[Shares, float]:
     """T (C, C) under which `labels` (n,) are likeliest, and the mean of their log-likelihoods.
 
     Args:
         likely: (n, C), how probably a sample is of each class, by whoever does not know its label.
         start: T to begin with; mostly right labels where None.
+        prior: right labels of each class that nobody saw.
     """
     classes = likely.shape[1]
     transition = 0.7 * np.eye(classes) + 0.3 / classes if start is None else start
     of_label = [(label, likely[labels == label]) for label in np.unique(labels)]
     for _ in range(steps):
-        counts = PRIOR * np.eye(classes)
-        for (
-            label,
-            rows,
-        ) in of_label:  # Σ_i q_i(c) of those with one label, see `label_posterior`; q itself is not needed
+        counts = prior * np.eye(classes)
+        for label, rows in of_label:  # Σ_i q_i(c) of those with one label, see `label_posterior`; q is not needed
             labelled = transition[:, label] + LEAST_LABELLED
             counts[:, label] += labelled * ((1 / (rows @ labelled)) @ rows)
         transition = normalized(counts)
@@ -189,96 +246,12 @@ def label_posterior(likely: Shares, labels: NDArray[np.int64], labelled: Shares)
         labels: (n,), below 0 where nobody knows.
         labelled: (C, C), how the classes are labelled: T, or J where `likely` holds all classes for equally frequent.
     """
-    q = likely * (labelled[:, labels.clip(0)].T + LEAST_LABELLED).astype(likely.dtype)
+    least = LEAST_LABELLED * labelled.sum() / len(labelled)
+    q = likely * (labelled[:, labels.clip(0)].T + least).astype(likely.dtype)
     return normalized(np.where(labels[:, None] < 0, likely, q))
-
-
-def appearance(vote: Shares, probs: Shares) -> Shares:
-    """What each sample is held to look like: what its neighbours are labelled, and what the network says.
-
-    Neighbours count more: they have not seen the sample's label, which the network may have learnt by heart.
-
-    Args:
-        vote: (N, C), see `neighbor_vote`.
-        probs: (N, C), the network's.
-
-    Returns:
-        (N, C), rows sum to one.
-    """
-    return normalized(vote**VOTE_POWER * probs.clip(LEAST) ** PREDICTION_POWER)
-
-
-def believed(
-    looks: Callable[[Rows], Shares], labels: NDArray[np.int64], joint: Shares
-) -> Iterator[tuple[slice, Shares, Shares]]:
-    """What is held to be each sample's label: what it looks like, and what its label says.
-
-    A label speaks for the classes that are labelled so: where one class is often mistaken for another, little for
-    either; where labels are rarely wrong, much for itself. How frequent the classes are, and how many labels are
-    wrong, neighbours say.
-
-    Args:
-        looks: what some samples look like, rows -> (n, C), rows sum to one; asked for all of them twice.
-        labels: (N,), below 0 where nobody knows: those stay what they look like.
-        joint: J (C, C), see `Confusion`.
-
-    Yields:
-        So many samples at a time as `parts` says: which, what they look like (n, C), what they are held to be (n, C).
-    """
-    known, classes = labels >= 0, len(joint)
-    every, some = parts(len(labels), classes), some_known(labels, classes, CELLS)
-    power, mean = 1.0, np.ones(classes)
-    if len(some):
-        power = calibration(looks(some).astype(np.float64), labels[some], joint)
-        sums = [powered(looks(rows), power)[known[rows]].sum(0) for rows in every]
-        mean = np.add.reduce(sums) / known.sum()
-    for rows in every:
-        looked, sure = looks(rows), known[rows]
-        likely = looked.astype(np.float64)
-        if sure.any():
-            equal = equalized(powered(looked, power), mean)
-            likely[sure] = label_posterior(equal, labels[rows], joint)[sure]
-        yield rows, looked, likely
-
-
-def powered(looks: Shares, power: float) -> Shares:
-    """Rows (n, C) to a power, and to a sum of one again.
-
-    Powers of small numbers: in float32 many of the worst would be zero, and equally bad.
-    """
-    return normalized(looks.astype(np.float64) ** power)
-
-
-def equalized(likely: Shares, mean: Shares) -> Shares:
-    """`likely` (N, C) as it would be if all classes were equally frequent: each weighed by its `mean` (C,).
-
-    A network that hardly ever says a rare class says so of its samples too; what counts is by how much more.
-    """
-    return normalized(likely / mean.clip(np.finfo(likely.dtype).tiny))
 
 
 def normalized(rows: Shares) -> Shares:
     """Each row divided by its sum."""
     shares: Shares = rows / rows.sum(1, keepdims=True)
     return shares
-
-
-def calibration(looks: Shares, labels: NDArray[np.int64], joint: Shares) -> float:
-    """The power of what samples look like under which as many labels are doubted as `joint` says are wrong.
-
-    Soft targets and mixing make a network less sure than it is right; without this, labels would win over it.
-
-    Args:
-        looks: (n, C), of samples that have a label.
-        labels: (n,), from 0 up.
-        joint: J (C, C), see `Confusion`.
-    """
-    low, high = POWERS
-    power = 1.0
-    for _ in range(BISECTIONS):
-        power = (low * high) ** 0.5
-        likely = powered(looks, power)
-        q = label_posterior(equalized(likely, likely.mean(0)), labels, joint)
-        doubted = 1 - q[np.arange(len(labels)), labels].mean()
-        low, high = (power, high) if doubted < 1 - np.trace(joint) else (low, power)
-    return power

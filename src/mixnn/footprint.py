@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mixnn.confusion import HOODS, voters
+from mixnn.confusion import EACH, HOODS, voters
 from mixnn.rows import PART, feature_bytes, kept_of, row_bytes
 
 # Tables in float32 that a method holds in its epochs, N × C and N × D, besides one of `posterior` like those of the
@@ -60,7 +60,8 @@ class Footprint(NamedTuple):
         near = 8 * voters(self.samples, self.classes)
         asking = features + row + near + max(self.searched, row + 8 * max(HOODS))  # a pass; search, or count votes
         judging = 3 * row + LISTED  # from the files of the run
-        work = WORK * min(self.samples * self.classes, PART) + RESAMPLES * self.classes**2
+        worked_on = min(self.samples, max(PART // self.classes, EACH * self.classes))  # rows
+        work = WORK * self.classes * worked_on + RESAMPLES * self.classes**2
         banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
         in_epochs = copies * wide + bool(copies) * self.searched + whole + 3 * banked
         in_epochs += SSR_VOTES * (self.method == "ssr")

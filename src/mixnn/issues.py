@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import LEAST, Rows, appearance, believed, estimate_confusion, neighbor_vote, normalized
+from mixnn.belief import LEAST, appearance, believed
+from mixnn.confusion import Rows, estimate_confusion, neighbor_vote, normalized
 from mixnn.errors import printable
 from mixnn.lists import write_list
 from mixnn.run import Evidence, Row, RunDirectory

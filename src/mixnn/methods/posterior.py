@@ -2,7 +2,7 @@
 is mixed; what it keeps of it is that neighbours tell right labels from wrong ones.
 
 Ours. A robust loss first (Zhang & Sabuncu, arXiv 1805.07836), then cross-entropy against the same probabilities as the
-list of labels is made of (`mixnn.confusion`).
+list of labels is made of (`mixnn.belief`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from mixnn.bank import Bank, Origin
-from mixnn.confusion import Rows, Shares, appearance, believed, close, estimate_confusion
+from mixnn.belief import appearance, believed
+from mixnn.confusion import Rows, Shares, close, estimate_confusion
 from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
