@@ -55,7 +55,7 @@ def test_the_rate_and_the_matrix_are_found_again(kind, rate):
 @pytest.mark.parametrize("in_turn", [True, False])
 def test_of_many_classes_a_few_rows_each_tell(in_turn):
     """Only some rows are looked at, and most kinds of wrong label are not among them."""
-    classes, n = 300, 9000
+    classes, n = 200, 6000
     random = np.random.default_rng(0)
     true = np.arange(n) % classes
     true = true if in_turn else random.permutation(true)

@@ -18,7 +18,7 @@ from mixnn.search import searched_bytes
 from mixnn.train.evidence import collect_evidence
 
 N, C, D = 8_000, 60, 8
-WIDE = 512  # features, of which a table is far larger than of the shares
+WIDE = 256  # features, of which a table is far larger than of the shares
 OPTIONS = {"posterior": {"correct_from": 0}, "mixnn": {"warmup": 0, "mixup_until": 0, "correct_from": 0}, "ce": {}}
 CASES = [(method, "pass", packed, D) for method in OPTIONS for packed in (False, True)]
 CASES += [("posterior", "steps", False, D), ("mixnn", "steps", False, D)]
@@ -50,6 +50,8 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
     monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
     monkeypatch.setattr("mixnn.rows.KEPT", 8)
     monkeypatch.setattr("mixnn.rows.VALUES", 0 if packed else N * width)
+    for place in ("confusion", "footprint"):
+        monkeypatch.setattr(f"mixnn.{place}.EACH", 1)
     for place in ("confusion", "belief"):
         monkeypatch.setattr(f"mixnn.{place}.CELLS", 500)  # what is looked at for an estimate does not grow with N
     monkeypatch.setitem(estimate_confusion.__kwdefaults__, "cells", 500)
