@@ -84,20 +84,8 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *(
-        "belief",
-        "cli",
-        "config",
-        "confusion",
-        "corrections",
-        "footprint",
-        "issues",
-        "launch",
-        "reading",
-        "rows",
-        "run",
-        "screen",
-    ),
+    *("belief", "cli", "config", "confusion", "corrections", "footprint"),
+    *("issues", "launch", "reading", "rows", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *(
         name

@@ -50,10 +50,10 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
     monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
     monkeypatch.setattr("mixnn.rows.KEPT", 8)
     monkeypatch.setattr("mixnn.rows.VALUES", 0 if packed else N * width)
-    for place in ("confusion", "footprint"):
-        monkeypatch.setattr(f"mixnn.{place}.EACH", 1)
+    for place in ("confusion", "footprint"):  # what is looked at for an estimate does not grow with N
+        monkeypatch.setattr(f"mixnn.{place}.EACH", 0)
     for place in ("confusion", "belief"):
-        monkeypatch.setattr(f"mixnn.{place}.CELLS", 500)  # what is looked at for an estimate does not grow with N
+        monkeypatch.setattr(f"mixnn.{place}.CELLS", 500)
     monkeypatch.setitem(estimate_confusion.__kwdefaults__, "cells", 500)
     monkeypatch.setattr(  # nor do the scores of a search, which would be most of it here
         "mixnn.search.nearest_neighbors",

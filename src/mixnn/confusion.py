@@ -101,7 +101,7 @@ def estimate_confusion(
         given: (N,) labels; those below 0 are unknown and do not count.
         neighbors: (N, K), nearest samples in feature space.
         classes: C.
-        cells: rows × classes to look at, at most.
+        cells: rows × classes to look at, about; more where there are many classes, see `some_known`.
 
     Without a label or a neighbour there is nothing to learn: no label is wrong then.
     """
@@ -196,7 +196,9 @@ def estimate_bounds(given: NDArray[np.int64], neighbors: NDArray[np.int64], clas
 
 
 def some_known(given: NDArray[np.int64], classes: int, cells: int) -> NDArray[np.int64]:
-    """Rows that have a label, evenly spread, at most `cells` rows × classes; where there are many classes, more.
+    """Rows that have a label, evenly spread: `cells` rows × classes at most, or `EACH` of a class if that is more.
+
+    (Of `CELLS`; as many fewer of each class as `cells` are fewer than these.)
 
     One by chance out of so many in a row: where classes take turns, every second row has but half of them.
     """

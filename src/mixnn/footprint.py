@@ -7,20 +7,20 @@ from typing import NamedTuple
 from mixnn.confusion import EACH, HOODS, voters
 from mixnn.rows import PART, feature_bytes, kept_of, row_bytes
 
-# Tables in float32 that a method holds in its epochs, N × C and N × D, besides one of `posterior` like those of the
-# evidence: as counted in trials of 20 000 × 100 and × 512, `coteaching` from its code. A method of your own is taken to
-# need what MixNN does.
-OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0)) | {
-    "gce": (1, 1),
-    "fine": (1, 4),
-    "elr": (4, 0),
-    "selc": (4, 0),
-    "coteaching": (5, 1),
-    "ssr": (5, 1),
-    "mixnn": (7, 1),
-    "dividemix": (12, 1),
+# What a method holds in its epochs besides one table of `posterior` like those of the evidence: tables in float32,
+# N × C and N × D, and other bytes a sample (the votes of 200 neighbours). N × C as counted in trials of 20 000 × 100,
+# but `coteaching`; N × D and votes of `fine` and `ssr` in trials of 20 000 × 512; all else from the code. A method of
+# your own is taken to need what MixNN does.
+OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0, 0)) | {
+    "gce": (1, 1, 0),
+    "fine": (1, 4, 0),
+    "elr": (4, 0, 0),
+    "selc": (4, 0, 0),
+    "coteaching": (5, 1, 0),
+    "ssr": (5, 1, 4_000),
+    "mixnn": (7, 1, 0),
+    "dividemix": (12, 1, 0),
 }
-SSR_VOTES = 4_000  # bytes a sample, of its 200 neighbours
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
 WORK = 80  # bytes for a share that is worked on: float64, about ten times
 RESAMPLES = 3 * 8 * 20  # bytes a pair of classes: how often one is labelled as the other, by twenty estimates
@@ -54,7 +54,7 @@ class Footprint(NamedTuple):
         """
         row, wide = row_bytes(self.samples, self.classes), 4 * self.width
         features = feature_bytes(self.samples, self.width) * self.width
-        tables, copies = self.own
+        tables, copies, votes = self.own
         whole = 4 * self.classes * tables
         held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
         near = 8 * voters(self.samples, self.classes)
@@ -63,13 +63,12 @@ class Footprint(NamedTuple):
         worked_on = min(self.samples, max(PART // self.classes, EACH * self.classes))  # rows
         work = WORK * self.classes * worked_on + RESAMPLES * self.classes**2
         banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
-        in_epochs = copies * wide + bool(copies) * self.searched + whole + 3 * banked
-        in_epochs += SSR_VOTES * (self.method == "ssr")
+        in_epochs = copies * wide + bool(copies) * self.searched + votes + whole + 3 * banked
         return self.samples * max(in_epochs, held + banked + max(asking, judging)) + work
 
     @property
-    def own(self) -> tuple[int, int]:
-        """Tables that the method itself holds whole, at most: N × C, and N × D."""
+    def own(self) -> tuple[int, int, int]:
+        """What the method itself holds whole, at most: tables N × C, tables N × D, and other bytes a sample."""
         return OWN.get(self.method, OWN["mixnn"])
 
     @property

@@ -26,7 +26,7 @@ class Points:
         for part in self.parts():
             if self.lengths is not None:
                 self.lengths[part] = features[part].float().norm(dim=1).clamp_min(1e-12)
-            sums += self[part].sum(0)
+            sums += self[part].sum(0)  # as they are, while the centre is 0
         self.centre = sums / len(features)
 
     def __len__(self) -> int:
