@@ -23,7 +23,7 @@ OPTIONS = {"posterior": {"correct_from": 0}, "mixnn": {"warmup": 0, "mixup_until
 CASES = [(method, "pass", packed, D) for method in OPTIONS for packed in (False, True)]
 CASES += [("posterior", "steps", False, D), ("mixnn", "steps", False, D)]
 OPTIONS |= {"fine": {"warmup": 0}, "ssr": {"warmup": 0}, "elr": {}}
-CASES += [("posterior", "pass", True, WIDE), ("mixnn", "pass", True, WIDE)]
+CASES += [("posterior", "pass", True, WIDE), ("posterior", "pass", True, 2 * WIDE), ("mixnn", "pass", True, WIDE)]
 CASES += [(method, "pass", False, WIDE) for method in ("fine", "ssr", "elr")]
 
 
@@ -49,6 +49,9 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
         monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
     monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
     monkeypatch.setattr("mixnn.rows.KEPT", 8)
+    monkeypatch.setattr("mixnn.rows.DIRECTIONS", WIDE)
+    monkeypatch.setattr("mixnn.rows.WIDE_VALUES", 0)
+    monkeypatch.setattr("mixnn.passes.LOOKED_AT", 500)
     monkeypatch.setattr("mixnn.rows.VALUES", 0 if packed else N * width)
     for place in ("confusion", "footprint"):  # what is looked at for an estimate does not grow with N
         monkeypatch.setattr(f"mixnn.{place}.EACH", 0)
@@ -75,6 +78,7 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
     everything(200)  # loads what is loaded on first use
     footprint = Footprint(method, N, C, width, bank == "steps", searched=0)
     assert footprint.rounded == packed
+    assert footprint.directions == min(width, WIDE)
     assert footprint.kept == (8 if packed else C)
     least, most = allocated(lambda: everything(N))
     assert least / 1.5 < footprint.bytes
@@ -87,13 +91,14 @@ def large(method, samples, classes, width, bank=False):
 
 def test_a_large_run_fits():
     assert 2e9 < large("posterior", 2_400_000, 1000, 64).bytes < 6e9
-    assert large("posterior", 2_400_000, 1000, 512).bytes < 10e9
+    for width in (512, 2048):
+        assert large("posterior", 2_400_000, 1000, width).bytes < 10e9
     assert large("mixnn", 2_400_000, 1000, 64).bytes > 60e9  # its own targets stay whole
     assert large("mixnn", 2_400_000, 1000, 64).bytes == large("my.module:Mine", 2_400_000, 1000, 64).bytes
 
 
 def test_very_many_features_are_held_in_16_bits_and_searched_by_components():
-    n, width = 2_400_000, 2048
+    n, width = 1_000_000, 2048
     assert searched_bytes(n, width, 20) <= 4 * 64
     assert 2 * n * width < large("posterior", n, 14, width).bytes < 1.4 * 2 * n * width
     assert large("mixnn", n, 14, width).bytes > 4 * n * width  # it keeps what a pass finds as it is

@@ -7,7 +7,20 @@ import torch
 from mixnn.confusion import neighbor_vote, voters
 from mixnn.neighbors import nearest_neighbors
 from mixnn.packing import as_rows, filled, pack, pack_features, packed, unpack, unpacked_parts
-from mixnn.rows import KEPT, LIMIT, VALUES, SparseRows, feature_bytes, kept_of, parts, record, row_bytes
+from mixnn.rows import (
+    DIRECTIONS,
+    KEPT,
+    LIMIT,
+    VALUES,
+    WIDE_VALUES,
+    SparseRows,
+    feature_bytes,
+    feature_width,
+    kept_of,
+    parts,
+    record,
+    row_bytes,
+)
 
 
 def drawn(n: int, classes: int) -> torch.Tensor:
@@ -31,6 +44,14 @@ def test_only_very_many_features_are_rounded():
     assert feature_bytes(VALUES // 2048 + 1, 2048) == 2
     x = torch.randn(4, 6)
     assert pack_features(x, 4) is x
+
+
+def test_only_still_more_features_are_kept_along_fewer_directions():
+    assert feature_width(1_000_000, 2048) == 2048
+    assert feature_width(WIDE_VALUES // 2048, 2048) == 2048
+    assert feature_width(WIDE_VALUES // 2048 + 1, 2048) == DIRECTIONS
+    assert feature_width(100_000_000, DIRECTIONS) == DIRECTIONS
+    assert feature_width(100_000_000, 64) == 64
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.03])

@@ -92,18 +92,23 @@ def shard(n: int) -> slice:
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """All ranks' rows, in rank order: (n_rank, …) -> (Σ n_rank, …), the same on every rank."""
+    """All ranks' rows, in rank order: (n_rank, …) -> (Σ n_rank, …), the same on every rank.
+
+    One table is all the memory this takes: what each rank sends is received where it belongs.
+    """
     if not active():
         return rows
     count = torch.tensor([len(rows)], device=rows.device)
     counts = [torch.zeros_like(count) for _ in range(world_size())]
     dist.all_gather(counts, count)
     sizes = [int(c) for c in counts]
-    padded = rows.new_zeros(max(sizes), *rows.shape[1:])  # all_gather wants equal shapes
-    padded[: len(rows)] = rows
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+    table = rows.new_empty(sum(sizes), *rows.shape[1:])
+    for sender, part in enumerate(table.split(sizes)):
+        if sender == rank():
+            part.copy_(rows)
+        if len(part):
+            dist.broadcast(part, sender)
+    return table
 
 
 def total(x: Tensor) -> Tensor:
@@ -125,6 +130,13 @@ def average_buffers(module: nn.Module) -> None:
     for buffer in module.buffers():
         if buffer.is_floating_point():
             buffer.copy_(total(buffer.clone()) / world_size())
+
+
+def of_first(x: Tensor) -> Tensor:
+    """Rank 0's `x`, where machines may have worked out different ones."""
+    if active():
+        dist.broadcast(x, 0)
+    return x
 
 
 def barrier() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mixnn.confusion import EACH, HOODS, voters
-from mixnn.rows import PART, feature_bytes, kept_of, row_bytes
+from mixnn.rows import PART, feature_bytes, feature_width, kept_of, row_bytes
 
 # What a method holds in its epochs besides one table of `posterior` like those of the evidence: tables in float32,
 # N × C and N × D, and other bytes a sample (the votes of 200 neighbours). N × C as counted in trials of 20 000 × 100,
@@ -33,7 +33,7 @@ class Footprint(NamedTuple):
     Attributes:
         method: its name, as in `METHODS`.
         samples, classes: N, C.
-        width: D, of the features.
+        width: D, of the network's features.
         bank: whether features and log-probabilities are kept from one epoch to the next, see `mixnn.bank`.
         searched: bytes that a sample takes in what is searched for neighbours, see `mixnn.search.searched_bytes`.
     """
@@ -53,7 +53,7 @@ class Footprint(NamedTuple):
         gigabyte at most); and images, embeddings and names.
         """
         row, wide = row_bytes(self.samples, self.classes), 4 * self.width
-        features = feature_bytes(self.samples, self.width) * self.width
+        features = feature_bytes(self.samples, self.width) * self.directions
         tables, copies, votes = self.own
         whole = 4 * self.classes * tables
         held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
@@ -77,6 +77,11 @@ class Footprint(NamedTuple):
         return kept_of(self.samples, self.classes) or self.classes
 
     @property
+    def directions(self) -> int:
+        """Along how many directions features that neighbours are searched by are kept; D: as they are."""
+        return feature_width(self.samples, self.width)
+
+    @property
     def rounded(self) -> bool:
         """Whether features that neighbours are searched by are kept in 16 bits."""
         return feature_bytes(self.samples, self.width) == 2
@@ -91,7 +96,8 @@ class Footprint(NamedTuple):
         if self.kept < self.classes:
             held.append(f"of each row the {self.kept} largest shares are kept, in 16 bits")
         if self.rounded:
-            held.append(f"{self.width:,} features of each sample are kept in 16 bits")
+            along = "" if self.directions == self.width else f" along {self.directions} directions"
+            held.append(f"{self.width:,} features of each sample are kept{along} in 16 bits")
         if held and (any(self.own) or self.bank):
             held.append(f"those of {self.method} itself stay whole")
         return (

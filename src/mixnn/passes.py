@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows, shard
+from mixnn.distributed import gather_rows, of_first, shard
 from mixnn.networks import Classifier, fused
 from mixnn.packing import filled, pack, pack_features
-from mixnn.rows import feature_bytes
+from mixnn.rows import feature_bytes, feature_width
+
+LOOKED_AT = 2**14  # samples that say in which directions features differ
 
 
 class Pass(NamedTuple):
@@ -25,7 +28,7 @@ class Pass(NamedTuple):
 class Look(NamedTuple):
     """A pass for data of any size, the same on every rank, in data-set order. Several networks are M."""
 
-    features: Tensor  # (N, D) of the first network: float32, or float16 up to their lengths, see `packing`
+    features: Tensor  # (N, D) of the first network: float32, or float16 up to their lengths, see `packing`; or fewer
     probs: Tensor  # a table of C classes, see `packing`: the mean of what the networks say
     log_given: Tensor  # (N, M) float32, log-probability of the given label; of the first class where there is none
 
@@ -54,7 +57,9 @@ def look(networks: Sequence[Classifier], data: TrainData, kept: int | None) -> L
     """
     looking = [fused(network) for network in networks]
     labels = data.labels[shard(len(data))].clamp_min(0)
-    size = feature_bytes(len(data), networks[0].head.in_features)
+    width = networks[0].head.in_features
+    size = feature_bytes(len(data), width)
+    directions = main_directions(networks[0], data) if feature_width(len(data), width) < width else None
 
     def seen() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         done = 0
@@ -62,11 +67,19 @@ def look(networks: Sequence[Classifier], data: TrainData, kept: int | None) -> L
             every = [network.features_and_logits(x) for network in looking]
             log_p = torch.stack([logits.log_softmax(1) for _, logits in every])  # (M, B, C)
             y = labels[None, done : done + len(x), None].expand(len(every), -1, -1)  # (M, B, 1)
-            features = pack_features(every[0][0], size)
-            yield features, pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
+            features = every[0][0] if directions is None else every[0][0] @ directions
+            yield pack_features(features, size), pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
             done += len(x)
 
     return Look(*map(gather_rows, filled(own_rows(data), seen())))
+
+
+def main_directions(network: Classifier, data: TrainData) -> Tensor:
+    """Those in which features differ most, and how many are kept, by some samples: orthonormal, float32 (D, M)."""
+    some = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
+    z = normalize(full_pass(network, data, some).features).nan_to_num(0)  # of a network that diverged any will do
+    kept = feature_width(len(data), z.shape[1])
+    return of_first(torch.linalg.eigh(z.T @ z).eigenvectors[:, -kept:].contiguous())
 
 
 def own_rows(data: TrainData) -> int:

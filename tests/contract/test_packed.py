@@ -23,16 +23,18 @@ from mixnn.train.evidence import collect_evidence
 
 KINDS, PER_KIND, KEPT = 12, 30, 5
 TRAIN = [*SMALL[2:], "--network", "mlp", "--epochs", "4", "--posterior.correct-from", "1", "--noise", "symmetric:0.2"]
+LIMITS = {"LIMIT": 0, "PART": 200, "VALUES": 0, "WIDE_VALUES": 0, "DIRECTIONS": 24}
 RANKS = 2
 
 
 def pack_all(kept: int) -> None:
-    mixnn.rows.LIMIT, mixnn.rows.KEPT, mixnn.rows.PART, mixnn.rows.VALUES = 0, kept, 200, 0
+    for name, value in (LIMITS | {"KEPT": kept}).items():
+        setattr(mixnn.rows, name, value)
 
 
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LIMIT", "KEPT", "PART", "VALUES"):
+    for name in ("KEPT", *LIMITS):
         monkeypatch.setattr(mixnn.rows, name, getattr(mixnn.rows, name))  # so that they are put back
 
 
@@ -54,11 +56,12 @@ def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_pa
     pack_all(KEPT)
     said = succeed("train", points, "--method", method, *options, "--out", run.path).err
     assert f"samples × {KINDS} classes: of each row the {KEPT} largest shares are kept" in said
-    assert "256 features of each sample are kept in 16 bits" in said
+    assert "256 features of each sample are kept along 24 directions in 16 bits" in said
     assert (f"those of {method} itself stay whole" in said) == (method in ("elr", "dividemix"))
     about = run.read_json(run.environment)
     assert about["shares_kept"] == KEPT
     assert about["features_rounded"]
+    assert about["feature_directions"] == 24
     assert 0 < about["tables_gb"] < about["peak_memory_gb"]
 
     evidence, before = run.read_evidence(), whole.read_evidence()
@@ -102,7 +105,7 @@ def judged(kept: int | None) -> tuple[dict[str, Tensor], Tensor, Evidence]:
     targets = method.soft_targets()
     assert targets is not None
     features = look(method.classifiers, data, kept).features
-    assert features.dtype == (torch.float32 if kept is None else torch.float16)
+    assert (features.dtype, features.shape[1]) == ((torch.float32, 32) if kept is None else (torch.float16, 24))
     evidence = collect_evidence(method, data, [str(i) for i in range(48)])
     return method.networks.state_dict(), unpack(targets, CLASSES), evidence
 

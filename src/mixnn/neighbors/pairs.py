@@ -39,7 +39,8 @@ def compare_pairs(
         # The nearest point has the greatest q·x - |x|²/2; the sample itself is left out by its index.
         scores = torch.addmm(offset, table[rows], table.T)
         scores.scatter_(1, rows[:, None], -torch.inf)
-        candidates = _largest(scores, k + spare)
+        # Where a network diverged all scores are NaN, and what only fills up blocks may be among them.
+        candidates = _largest(scores, k + spare).clamp_(max=n - 1)
         into.copy_(ranked(points, rows, candidates, k) if ranking else candidates)
     return nearest
 
