@@ -55,8 +55,8 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
     monkeypatch.setattr("mixnn.rows.VALUES", 0 if packed else N * width)
     for place in ("confusion", "footprint"):  # what is looked at for an estimate does not grow with N
         monkeypatch.setattr(f"mixnn.{place}.EACH", 0)
-    for place in ("confusion", "belief"):
-        monkeypatch.setattr(f"mixnn.{place}.CELLS", 500)
+    monkeypatch.setattr("mixnn.confusion.CELLS", 500)
+    monkeypatch.setattr("mixnn.belief.CALIBRATING", 500)
     monkeypatch.setitem(estimate_confusion.__kwdefaults__, "cells", 500)
     monkeypatch.setattr(  # nor do the scores of a search, which would be most of it here
         "mixnn.search.nearest_neighbors",

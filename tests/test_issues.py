@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mixnn.belief import POWERS
 from mixnn.confusion import estimate_confusion, neighbor_vote
 from mixnn.issues import (
     belief,
@@ -39,14 +40,18 @@ def test_quality_is_what_bayes_says_of_the_given_label(evidence):
         likely = likely / likely.mean(0) * (evidence.joint[:, evidence.given].T + 1e-6)
         return likely / likely.sum(1, keepdims=True)
 
-    def doubt(power):  # as much of it as half of the labels are wrong, says the joint
-        return 1 - believed(power)[range(4), evidence.given].mean()
+    def likelihood(power):  # P(label | looks) = Σ_c P(c | looks) J[c, label] / π_c, with P(c | looks) ∝ π_c · looks
+        likely = belief(evidence).astype(float) ** power
+        likely /= likely.sum(1, keepdims=True)
+        share = evidence.joint.sum(1)
+        of_class = likely / likely.mean(0) * share
+        of_class /= of_class.sum(1, keepdims=True)
+        return np.log((of_class * (evidence.joint / share[:, None])[:, evidence.given].T).sum(1)).sum()
 
-    likely = believed(min(np.geomspace(0.25, 32, 20_000), key=lambda power: abs(doubt(power) - 0.5)))
+    likely = believed(max(POWERS, key=likelihood))
     quality, labels, confidence, *_ = judge(evidence)
-    np.testing.assert_allclose(quality, likely[range(4), evidence.given], atol=2e-3)
-    np.testing.assert_allclose(confidence, likely.max(1), atol=2e-3)
-    assert quality.mean() == pytest.approx(0.5, abs=1e-3)
+    np.testing.assert_allclose(quality, likely[range(4), evidence.given], atol=1e-4)
+    np.testing.assert_allclose(confidence, likely.max(1), atol=1e-4)
     assert labels.tolist() == [0, 0, 0, 1]  # sample 2 looks like 1, but most labels of class 0 are right
 
 
@@ -65,9 +70,11 @@ def test_a_run_of_before_is_judged_by_a_matrix_made_now(evidence):
 
 
 def test_worst_first_has_the_issues_before_the_rest_each_by_quality(evidence):
-    assert judge(evidence).order.tolist() == [3, 1, 2, 0]
+    assert judge(evidence).order.tolist() == [1, 3, 2, 0]
+    backwards = {name: getattr(evidence, name)[::-1] for name in ("given", "probs", "vote")}
+    assert judge(replace(evidence, **backwards)).order.tolist() == [2, 0, 1, 3]
     doubtful = replace(evidence, joint=np.full((3, 3), 1 / 9))
-    assert judge(doubtful).order.tolist() == [1, 3, 2, 0]
+    assert judge(doubtful).order.tolist() == [3, 1, 2, 0]
     trusted = replace(evidence, joint=np.eye(3) * 0.3 + 0.1 / 9)
     assert judge(trusted).order.tolist() == [1, 3, 2, 0]  # no issue among them
 
@@ -136,7 +143,7 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     assert rows[3]["file_name"] == 'c, "d".png'
     assert float(rows[1]["label_quality"]) == pytest.approx(judge(evidence).quality[1], rel=1e-5)
     issues = run.read_table(run.label_issues)
-    assert issues == [rows[3], rows[1]]  # the worst first
+    assert issues == [rows[1], rows[3]]  # the worst first
     noise = run.read_json(run.label_noise)
     assert (noise["labels"], noise["flagged"], noise["flagged_by_class"]) == (4, 2, [0, 1, 1])
     assert noise["estimated_wrong"] == pytest.approx(
@@ -194,7 +201,7 @@ def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_lab
 
 def test_lines_for_a_terminal(evidence, classes):
     (line,) = issue_lines(evidence, judge(evidence), classes, [3])
-    assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "76%"]
+    assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "68%"]
 
 
 def test_figures_of_a_run(tmp_path, evidence):

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import CELLS, Rows, Shares, label_posterior, normalized, some_known
+from mixnn.confusion import Rows, Shares, label_posterior, normalized, some_known
 from mixnn.rows import parts
 
-POWERS, BISECTIONS = (0.25, 32.0), 12  # of what a sample looks like
+# Of what a sample looks like, from 0.25 to 8, those near 1 first.
+POWERS: tuple[float, ...] = tuple(2.0 ** (fourth / 4) for fourth in sorted(range(-8, 13), key=abs))
+CALIBRATING = 500_000  # rows × classes that this power is chosen by, as `some_known` has it
 VOTE_POWER, PREDICTION_POWER = 1.5, 0.5  # how much either opinion counts; their scale is settled later
 LEAST = np.float32(1e-8)  # probability
+TINY = float(np.finfo(float).tiny)
 
 
 def appearance(vote: Shares, probs: Shares) -> Shares:
@@ -51,7 +54,7 @@ def believed(
         So many samples at a time as `parts` says: which, what they look like (n, C), what they are held to be (n, C).
     """
     known, classes = labels >= 0, len(joint)
-    every, some = parts(len(labels), classes), some_known(labels, classes, CELLS)
+    every, some = parts(len(labels), classes), some_known(labels, classes, CALIBRATING)
     power, mean = 1.0, np.ones(classes)
     if len(some):
         power = calibration(looks(some).astype(np.float64), labels[some], joint)
@@ -83,7 +86,7 @@ def equalized(likely: Shares, mean: Shares) -> Shares:
 
 
 def calibration(looks: Shares, labels: NDArray[np.int64], joint: Shares) -> float:
-    """The power of what samples look like under which as many labels are doubted as `joint` says are wrong.
+    """The power of what samples look like under which their labels are likeliest; where it makes no difference, 1.
 
     Soft targets and mixing make a network less sure than it is right; without this, labels would win over it.
 
@@ -92,12 +95,12 @@ def calibration(looks: Shares, labels: NDArray[np.int64], joint: Shares) -> floa
         labels: (n,), from 0 up.
         joint: J (C, C), see `Confusion`.
     """
-    low, high = POWERS
-    power = 1.0
-    for _ in range(BISECTIONS):
-        power = (low * high) ** 0.5
+    share, labelled = joint.sum(1), joint[:, labels].T  # π (C,), (n, C)
+
+    def likelihood(power: float) -> float:
         likely = powered(looks, power)
-        q = label_posterior(equalized(likely, likely.mean(0)), labels, joint)
-        doubted = 1 - q[np.arange(len(labels)), labels].mean()
-        low, high = (power, high) if doubted < 1 - np.trace(joint) else (low, power)
-    return power
+        equal = equalized(likely, likely.mean(0))
+        label: Shares = (equal * labelled).sum(1) / (equal @ share)  # (n,)
+        return round(float(np.log(label.clip(TINY)).mean()), 6)
+
+    return max(POWERS, key=likelihood)

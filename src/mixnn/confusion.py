@@ -16,7 +16,7 @@ Rows = slice | NDArray[np.int64]
 
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 STEPS = 40  # of expectation maximisation
-CELLS = 500_000  # rows × classes that are looked at, evenly spread over the samples
+CELLS = 2_000_000  # rows × classes that are looked at, evenly spread over the samples
 EACH = 10  # rows of each class, in the mean, that are looked at where there are more classes
 HOODS, RESAMPLES, FEW_STEPS = (5, 10, 20, 40), 5, 10  # neighbourhoods and resamples that an estimate is tried on
 PRIOR = 5.0  # right labels of each class that nobody saw: a rare class is believed until much speaks against it

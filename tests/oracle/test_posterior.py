@@ -82,12 +82,15 @@ def slow_posterior(f, p, given, joint, voters):
         t = np.array([[sure[i][c] * (joint[c][given[i]] + 1e-6) for c in range(CLASSES)] for i in range(len(f))])
         return t / t.sum(1, keepdims=True)
 
-    low, high = 0.25, 32.0  # as sure as makes the doubted labels as many as the joint says
-    for _ in range(12):
-        power = math.sqrt(low * high)
-        doubted = 1 - bayes(power)[np.arange(len(f)), given].mean()
-        low, high = (power, high) if doubted < 1 - np.trace(joint) else (low, power)
-    return bayes(power)
+    def likelihood(power):  # Π_i Σ_c P(c | looks) P(given | c)
+        sure = looks**power
+        sure /= sure.sum(1, keepdims=True)
+        sure = sure / sure.mean(0) * joint.sum(1)
+        sure /= sure.sum(1, keepdims=True)
+        labelled = joint / joint.sum(1, keepdims=True)
+        return math.prod(sum(sure[i][c] * labelled[c][given[i]] for c in range(CLASSES)) for i in range(len(f)))
+
+    return bayes(max((2 ** (k / 4) for k in range(-8, 13)), key=likelihood))  # as sure as makes the labels likeliest
 
 
 def test_then_bayes_from_neighbours_network_and_label():
