@@ -86,6 +86,10 @@ def test_cost_is_told_on_one_machine_only():
     found = made(suite, ACCURACIES)
     found["dots-half_ce_0"]["environment"] |= {"processor": "slide rule"}
     assert "| gce | 60.0 (61.0, 1 of 2 seeds) | – | – |" in render(suite, found)
+    found["dots-half_ce_0"]["environment"] |= {"processor": "abacus", "threads": 1}
+    text = render(suite, found)
+    assert "| gce | 60.0 (61.0, 1 of 2 seeds) | – | – |" in text
+    assert "Machine: abacus, 2 cores, 1 thread, float32; abacus, 2 cores, float32." in text
     found = made(suite, ACCURACIES)
     found["dots-half_gce_0"]["environment"]["resumed"] = [{"git_revision": "d" * 40, "git_clean": True}]
     text = render(suite, found)

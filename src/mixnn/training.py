@@ -158,7 +158,11 @@ def write_beginning(run: RunDirectory, config: RunConfig, loaded: Loaded, method
     now = environment(config.options.seed, name, "bfloat16" if method.network.bf16 else "float32")
     footprint = footprint_of(config, loaded, method)
     now |= {"tables_gb": round(footprint.bytes / 1e9, 3), "shares_kept": footprint.kept}
-    now |= {"features_rounded": footprint.rounded, "feature_directions": footprint.directions}
+    now |= {
+        "threads": torch.get_num_threads(),
+        "features_rounded": footprint.rounded,
+        "feature_directions": footprint.directions,
+    }
     before = run.read_json(run.environment) if run.environment.exists() else None
     # A run that was stopped lists where it went on: versions and machine may differ.
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)

@@ -176,7 +176,10 @@ def machine(result: Result) -> str:
     environment = result["environment"]
     device = environment["device"]
     name = environment["processor"] if device == "cpu" else device
-    return f"{name}, {environment['cores']} cores, {environment['precision']}"
+    cores = environment["cores"]
+    threads = environment.get("threads", cores)  # results of before do not say
+    used = "" if threads == cores else f", {threads} thread{'s' * (threads > 1)}"
+    return f"{name}, {cores} cores{used}, {environment['precision']}"
 
 
 def grouped(results: Sequence[Result]) -> Found:
