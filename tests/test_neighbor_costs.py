@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 def chosen(n: int, width: int = 128, k: int = 20, share: int = 1, *, device: str = "cpu", index: bool = True) -> str:
-    return str(quickest(Task(n, width, k, n // share), device, "exact", index=index))
+    return str(quickest(Task(n, width, k, n // share), device, bf16=False, index=index))
 
 
 @pytest.mark.parametrize("width", [1, 64, 512, 2048])
@@ -32,6 +32,16 @@ def test_components_help_where_there_is_no_index() -> None:
 def test_a_device_that_was_not_measured_compares_all_pairs() -> None:
     assert "other" not in COSTS
     assert chosen(10_000_000, 512, device="other") == "exact"
+
+
+def test_bfloat16_where_it_is_quicker() -> None:
+    """What it saves are products; what it costs is to rank its candidates."""
+    for n in (10_000, 50_000):
+        assert str(quickest(Task(n, 256, 2000, n), "cpu, bfloat16", bf16=True, index=True)) == "exact"
+        assert str(quickest(Task(n, 2048, 1, n), "cpu, bfloat16", bf16=True, index=True)) == "bfloat16"
+    assert str(quickest(Task(1000, 8, 1, 1000), "other", bf16=True, index=True)) == "bfloat16"
+    large = quickest(Task(1_000_000, 128, 10, 1_000_000), "cpu, bfloat16", bf16=True, index=True)
+    assert str(large) == "ivf"
 
 
 def test_of_many_ranks_each_asks_for_little_and_an_index_is_not_worth_building(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,8 @@ def main() -> None:
             searches += searches_of(features, k, given.few, backends)
     costs = fit(searches)
     worst = max(abs(np.log(max(each["predicted"], 1e-12) / each["seconds"])) for each in searches)
-    result = {"costs": {device.type: costs}, "farthest_off": float(np.exp(worst)), "searches": searches}
+    machine = f"{device.type}, bfloat16" if fast_bfloat16(device) else device.type
+    result = {"costs": {machine: costs}, "farthest_off": float(np.exp(worst)), "searches": searches}
     save(out, result, device, "features in float32")
 
 

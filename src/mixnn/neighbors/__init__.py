@@ -46,8 +46,9 @@ def choose(backend: Backend, device: torch.device, n: int, width: int, k: int, r
     """
     if backend != "auto":
         return Choice(backend)
-    pairs: Backend = "bfloat16" if fast_bfloat16(device) else "exact"
-    return quickest(Task(n, width, k, rows), device.type, pairs, index=installed())
+    bf16 = fast_bfloat16(device)
+    machine = f"{device.type}, bfloat16" if bf16 else device.type
+    return quickest(Task(n, width, k, rows), machine, bf16=bf16, index=installed())
 
 
 @torch.no_grad()
@@ -73,8 +74,8 @@ def nearest_neighbors(
         backend: "exact" (all pairs, in float32); "bfloat16" (all pairs: on CIFAR-10 features recall 0.999, less where
             clusters are very tight); "ivf" (approximate: lists around centres, as many of them searched as a sample
             shows to be needed; needs the extra `ann`); "hnsw" (approximate, a graph, the paper's; likewise).
-            "auto" compares all pairs up to 60 000 samples, in bfloat16 where the hardware multiplies it; above, what
-            `choose` says.
+            "auto" compares all pairs up to 60 000 samples, in bfloat16 where the hardware multiplies it and that is
+            quicker; above, what `choose` says.
         reduce: search by so many principal components, 1 to D; where None, all dimensions, or what "auto" chooses.
         chunk: rows searched at a time. Where None, 1024, or fewer for a very large N.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -15,14 +16,13 @@ WORTH = 2.0  # so many times as fast as comparing all pairs must a search be tha
 REDUCED = 64  # principal components that a search goes by, where features are WIDE times as wide
 WIDE = 4
 
-# Seconds for one of each of `terms`, by device and search: a machine that is twice as fast has half of them all, and
-# only ratios count. A device or a search that is not listed is not chosen over the comparison of all pairs.
-# benchmarks/speed/neighbor_costs.py, alone on two cores of an AMD EPYC (no bfloat16), revision 594b68f; "bfloat16" on a
-# CPU was not measured: a third of "exact".
+# Seconds for one of each of `terms`, by machine and search: one that is twice as fast has half of them all, and only
+# ratios count. A machine or a search that is not listed is not chosen over the comparison of all pairs.
+# benchmarks/speed/neighbor_costs.py, alone on two cores of an AMD EPYC: "cpu" revision 594b68f; "cpu, bfloat16", which
+# multiplies it in hardware, revision pending.
 COSTS: dict[str, Costs] = {
     "cpu": {
         "exact": (1.83e-11, 1.96e-9, 3.63e-7),
-        "bfloat16": (6.1e-12, 6.5e-10, 1.21e-7),
         "ivf": (2.36e-10, 3.8e-10, 9.37e-10),
         "ranking": (3.02e-9,),
     },
@@ -85,18 +85,24 @@ def predict(choice: Choice, task: Task, costs: Costs) -> float:
     return found
 
 
-def quickest(task: Task, device: str, pairs: Backend, *, index: bool) -> Choice:
+def quickest(task: Task, machine: str, *, bf16: bool, index: bool) -> Choice:
     """The search for "auto".
 
     Args:
-        device: its type, as "cpu".
-        pairs: how all pairs are compared there, "exact" or "bfloat16".
+        machine: as in `COSTS`.
+        bf16: whether all pairs may be compared in bfloat16: it ranks candidates afterwards, which takes longer than it
+            saves where many are asked for.
         index: whether faiss is installed.
     """
-    plain, costs = Choice(pairs), COSTS.get(device, {})
-    if task.n <= REPEATABLE or pairs not in costs:
+    pairs: list[Backend] = ["exact", "bfloat16"] if bf16 else ["exact"]
+    if (costs := COSTS.get(machine)) is None:
+        return Choice(pairs[-1])
+
+    def best(backends: Iterable[Backend], widths: Iterable[int | None] = (None,)) -> Choice:
+        return min((Choice(*one) for one in product(backends, widths)), key=lambda one: predict(one, task, costs))
+
+    plain = best(pairs)
+    if task.n <= REPEATABLE:
         return plain
-    backends: list[Backend] = [pairs, "ivf"] if index and "ivf" in costs else [pairs]
-    widths = [None, REDUCED] if task.width >= WIDE * REDUCED else [None]
-    best = min((Choice(*one) for one in product(backends, widths)), key=lambda one: predict(one, task, costs))
-    return best if WORTH * predict(best, task, costs) <= predict(plain, task, costs) else plain
+    other = best([*pairs, "ivf"] if index else pairs, [None, REDUCED] if task.width >= WIDE * REDUCED else [None])
+    return other if WORTH * predict(other, task, costs) <= predict(plain, task, costs) else plain
