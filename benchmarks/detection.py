@@ -118,6 +118,7 @@ def compare(given: argparse.Namespace, noise: str, seed: int, cell_name: str) ->
         rows[row] = figures(found, labels, true) | {"seconds": round(seconds, 1)}
         print(f"  {row:<14}", " ".join(f"{key} {value:.3f}" for key, value in rows[row].items()), flush=True)
     about: dict[str, Any] = environment(seed, "cpu", "auto")
+    about["threads"] = torch.get_num_threads()
     about["command"] = f"detection.py run {given.source.partition(':')[0]}:DIR --epochs {given.epochs}"
     return {
         "source": given.source.partition(":")[0],

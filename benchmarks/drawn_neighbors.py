@@ -62,13 +62,13 @@ def row(case: Case) -> str:
     issue, doubted = suggested != given, 1 - likely[np.arange(n), given].mean()
     found = wrong & issue
     cells = [
-        f"{classes}, {n:,}, {case.kind}" + (", long tail" if case.tail > 1 else ""),
-        f"{wrong.mean():.1%}",
-        f"{doubted:.1%} ({low:.1f} to {high:.1f})",
+        f"{classes}, {n:,}, {case.kind}".replace(",000", " 000") + (", long tail" if case.tail > 1 else ""),
+        f"{100 * wrong.mean():.1f} %",
+        f"{100 * doubted:.1f} % ({low:.1f} to {high:.1f})",
         f"{100 * found.sum() / issue.sum():.1f} / {100 * found.sum() / wrong.sum():.1f} %",
-        f"{100 * (given == true).mean():.1f} → {(suggested == true).mean():.1%}",
+        f"{100 * (given == true).mean():.1f} → {100 * (suggested == true).mean():.1f} %",
     ]
-    return f"| {' | '.join(cells)} |".replace("%", " %").replace("  %", " %").replace(",000", " 000")
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -74,7 +74,10 @@ def test_features_of_no_direction_are_rounded_all_the_same():
     odd = torch.tensor([[0.0, 0.0], [torch.nan, 1.0], [torch.inf, 1.0], [1e-40, 0.0]])
     rounded = pack_features(odd, 2)
     assert rounded[0].tolist() == [0, 0]
-    assert nearest_neighbors(rounded, 1, metric="cosine").shape == (4, 1)
+    for backend in ("auto", "exact", "bfloat16"):
+        found = nearest_neighbors(rounded, 1, metric="cosine", backend=backend)
+        assert found.shape == (4, 1)
+        assert (found < 4).all()
 
 
 def test_parts_are_all_rows_once(monkeypatch):

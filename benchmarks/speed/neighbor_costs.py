@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mixnn.assemble import pick_device
 from mixnn.errors import InputError
-from mixnn.neighbors import Backend, fast_bfloat16, nearest_neighbors, require_backend
+from mixnn.neighbors import Backend, fast_bfloat16, machine, nearest_neighbors, require_backend
 from mixnn.neighbors.costs import Choice, Costs, Task, predict, terms
 from mixnn.neighbors.pairs import squared_distances
 from mixnn.neighbors.points import Points
@@ -100,8 +100,7 @@ def main() -> None:
             searches += searches_of(features, k, given.few, backends)
     costs = fit(searches)
     worst = max(abs(np.log(max(each["predicted"], 1e-12) / each["seconds"])) for each in searches)
-    machine = f"{device.type}, bfloat16" if fast_bfloat16(device) else device.type
-    result = {"costs": {machine: costs}, "farthest_off": float(np.exp(worst)), "searches": searches}
+    result = {"costs": {machine(device): costs}, "farthest_off": float(np.exp(worst)), "searches": searches}
     save(out, result, device, "features in float32")
 
 

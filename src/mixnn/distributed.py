@@ -133,7 +133,7 @@ def average_buffers(module: nn.Module) -> None:
 
 
 def of_first(x: Tensor) -> Tensor:
-    """Rank 0's `x`, where machines may have worked out different ones."""
+    """`x`, filled with what rank 0 has: machines may have worked out different ones."""
     if active():
         dist.broadcast(x, 0)
     return x

@@ -15,6 +15,7 @@ from torch import Tensor, multiprocessing
 
 import mixnn.rows
 from mixnn import fit
+from mixnn.distributed import of_first
 from mixnn.packing import unpack
 from mixnn.passes import look
 from mixnn.rows import SparseRows
@@ -114,6 +115,7 @@ def work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     meeting, patience = Path(folder, "meeting").as_uri(), timedelta(minutes=1)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS, timeout=patience)
+    assert of_first(torch.tensor([rank + 5])).tolist() == [5]
     weights, targets, evidence = judged(1)
     tables = [torch.from_numpy(table[:]) for table in (evidence.probs, evidence.targets, evidence.vote)]
     torch.save([weights, targets, tables], Path(folder, f"rank{rank}.pt"))

@@ -29,6 +29,11 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def machine(device: torch.device) -> str:
+    """What `costs.COSTS` calls it."""
+    return f"{device.type}, bfloat16" if fast_bfloat16(device) else device.type
+
+
 def require_backend(backend: Backend) -> None:
     """Raise InputError if what `backend` needs is not installed."""
     if backend in ("ivf", "hnsw"):
@@ -46,9 +51,8 @@ def choose(backend: Backend, device: torch.device, n: int, width: int, k: int, r
     """
     if backend != "auto":
         return Choice(backend)
-    bf16 = fast_bfloat16(device)
-    machine = f"{device.type}, bfloat16" if bf16 else device.type
-    return quickest(Task(n, width, k, rows), machine, bf16=bf16, index=installed())
+    task = Task(n, width, k, rows)
+    return quickest(task, machine(device), bf16=fast_bfloat16(device), index=installed())
 
 
 @torch.no_grad()
