@@ -47,8 +47,7 @@ def soft_labels(labels: Tensor, num_classes: int) -> Tensor:
     """One-hot rows (N, C) for `labels` int64 (N,); uniform ones where a label is below 0, which nobody knows."""
     rows = torch.zeros(len(labels), num_classes, device=labels.device)
     rows.scatter_(1, labels.clamp_min(0)[:, None], 1.0)  # `one_hot` has three times the memory on its way
-    rows[labels < 0] = 1 / num_classes
-    return rows
+    return rows.masked_fill_((labels < 0)[:, None], 1 / num_classes)
 
 
 def min_max(x: Tensor, known: Tensor | None = None) -> Tensor:
@@ -184,6 +183,15 @@ def mix(own: Tensor, others: Tensor, weights: Tensor) -> Tensor:
     for k in range(others.shape[1]):  # K is small, and no (B, 1 + K, …) copy is made
         mixed = torch.addcmul(mixed, a[:, k + 1].to(mixed.dtype), others[:, k])
     return mixed
+
+
+def pair_weights(own: float, count: int, device: torch.device) -> Tensor:
+    """Weights for `mix` of samples with one partner each: `own` in 0–1 and the rest, the same for all: (count, 2).
+
+    Made where they are used: copied there, they would be waited for at each step.
+    """
+    first = torch.full((count, 1), own, device=device)
+    return torch.cat([first, 1 - first], 1)
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

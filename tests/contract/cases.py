@@ -128,8 +128,12 @@ def build(case: Case, data: TrainData, *, seed: int = 0, **network: Any) -> tupl
     count = getattr(case.kind, "network_count", 1)
     networks = [make_network(**network) for _ in range(count)]
     method = case.kind(networks, data.labels, CLASSES, **case.options)
+    return method, *make_optimizer(method)
+
+
+def make_optimizer(method: Method) -> tuple[Optimizer, LRScheduler]:
     optimizer = SGD(method.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3, nesterov=True)
-    return method, optimizer, CosineAnnealingLR(optimizer, EPOCHS)
+    return optimizer, CosineAnnealingLR(optimizer, EPOCHS)
 
 
 def tables(method: Method) -> dict[str, Tensor]:

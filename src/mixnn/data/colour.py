@@ -37,6 +37,4 @@ def colour(images: Tensor, draws: Tensor) -> Tensor:
     # Not in one operation: fused, it would round differently in different places of a batch.
     lines.mul_(contrast[:, :, None]).add_(shift.repeat(1, width)[:, None])
     seen: Tensor = lines.clamp_(0, 255).byte().unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
-    covered = (draws[:, 5] < COVERED).nonzero()[:, 0]
-    seen[covered] = cutout(seen[covered], draws[covered, 6:8])
-    return seen
+    return cutout(seen, draws[:, 6:8], draws[:, 5] < COVERED)

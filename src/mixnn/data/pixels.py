@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -53,16 +53,14 @@ class TensorPixels:
         return len(self.rows)
 
     def get(self, plan: Sequence[Wanted], policy: Augmentation) -> Iterator[Tensor]:
-        for rows, draws in plan:
-            place = self.rows[rows].to(self.tensor.device)
+        places = at_once((self.rows[wanted.rows] for wanted in plan), self.tensor.device)
+        for place, draws in zip(places, draws_at_once(plan, self.device), strict=True):
             if self.tensor.dim() == 2:
-                yield self.tensor[place].to(self.device)
+                yield moved(self.tensor[place], self.device)
             elif self.tensor.device == self.device:
-                there = None if draws is None else draws.to(self.device)
-                yield augment_rows(policy, self.tensor, place, there, self.size)
+                yield augment_rows(policy, self.tensor, place, draws, self.size)
             else:
-                picked = pick(self.tensor, place).to(self.device, non_blocking=True)
-                yield augment(policy, picked, None if draws is None else draws.to(self.device), self.size)
+                yield augment(policy, moved(pick(self.tensor, place), self.device), draws, self.size)
 
 
 class StreamPixels:
@@ -89,10 +87,31 @@ class StreamPixels:
             LocalError: an image that could be read before training now cannot.
         """
         decoded = self.stream.batches([self.rows[rows].numpy() for rows, _ in plan])
-        for (rows, draws), (pixels, bad) in zip(plan, decoded, strict=True):
+        for (rows, _), draws, (pixels, bad) in zip(plan, draws_at_once(plan, self.device), decoded, strict=True):
             for place, reason in bad.items():
                 name = self.names[int(rows[place])]
                 raise LocalError(f"image {name} could be read before, and now {reason}: restore it, then --resume")
-            there = pixels.to(self.device).permute(0, 3, 1, 2)
-            got = augment(policy, there, None if draws is None else draws.to(self.device), self.size)
+            there = moved(pixels, self.device).permute(0, 3, 1, 2)
+            got = augment(policy, there, draws, self.size)
             yield got.clone() if got.data_ptr() == there.data_ptr() else got  # the stream uses its memory again
+
+
+def at_once(parts: Iterable[Tensor], device: torch.device) -> Iterable[Tensor]:
+    """`parts`, which are on the CPU, on `device`, by one copy of all: a copy at each step would be waited for there."""
+    if device.type == "cpu":
+        return parts
+    parts = list(parts)
+    return torch.cat(parts).to(device).split([len(part) for part in parts]) if parts else []
+
+
+def draws_at_once(plan: Sequence[Wanted], device: torch.device) -> Iterable[Tensor | None]:
+    """The draws of each step on `device`."""
+    draws = [wanted.draws for wanted in plan if wanted.draws is not None]
+    return at_once(draws, device) if draws else [None] * len(plan)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`; a GPU fetches it from pinned memory, and the program goes on meanwhile."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

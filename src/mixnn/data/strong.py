@@ -44,13 +44,15 @@ def operate(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
     return pick(torch.cat(done), order.argsort())
 
 
-def cutout(images: Tensor, draws: Tensor) -> Tensor:
-    """A square of half the width made grey, its centre anywhere: `draws` (B, 2) in 0–1."""
+def cutout(images: Tensor, draws: Tensor, some: Tensor | None = None) -> Tensor:
+    """A square of half the width made grey, its centre anywhere: `draws` (B, 2) in 0–1; on `some` images only, (B,)."""
     half = images.shape[3] / 4
     inside = []
     for side, place in zip(images.shape[2:], draws.T, strict=True):
         offset = torch.arange(side, device=images.device) - (place * side).floor()[:, None]
         inside.append((offset >= -half) & (offset < half))
+    if some is not None:
+        inside[0] &= some[:, None]
     lines = images.permute(0, 2, 3, 1).flatten(2)  # (B, H, W·3)
     outside = ~(inside[0][:, :, None] & inside[1].repeat_interleave(3, 1)[:, None])
     # Bytes wrap around, so this gives back what is outside; `masked_fill` is slower.
@@ -121,7 +123,10 @@ def solarize(images: Tensor, strength: Tensor) -> Tensor:
 
 def affine(images: Tensor, across: list[Tensor | float], down: list[Tensor | float]) -> Tensor:
     """Pixel (x, y), both in -1 … 1, from across · (x, y, 1) and down · (x, y, 1)."""
-    terms = [torch.as_tensor(term, device=images.device).float().expand(len(images)) for term in (*across, *down)]
+    terms = [
+        term.float() if isinstance(term, Tensor) else torch.full((len(images),), float(term), device=images.device)
+        for term in (*across, *down)
+    ]
     return resample(images, torch.stack(terms[:3], 1), torch.stack(terms[3:], 1), images.shape[2], outside="zeros")
 
 

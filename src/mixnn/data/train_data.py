@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch, as_input
-from mixnn.data.pixels import Pixels, TensorPixels, Wanted
+from mixnn.data.pixels import Pixels, TensorPixels, Wanted, at_once
 from mixnn.data.random import generator
 from mixnn.distributed import rank, shard, world_size
 
@@ -170,8 +170,9 @@ class TrainData:
                 rows.append(near[index].flatten())
                 drawn.append(near_draws[key].flatten(0, 1))
             plan.append(Wanted(torch.cat(rows), None if policy == "none" else torch.cat(drawn)))
-        for (index, _), wanted, inputs in zip(steps, plan, self.pixels.get(plan, policy), strict=True):
-            yield self._batch(index, wanted.rows, inputs, None if near is None else near.shape[1])
+        there = at_once((wanted.rows for wanted in plan), self.labels.device)
+        for (index, _), own, inputs in zip(steps, there, self.pixels.get(plan, policy), strict=True):
+            yield self._batch(len(index), own, inputs, None if near is None else near.shape[1])
 
     def full_batches(self, batch_size: int | None = None) -> Iterator[Tensor]:
         """This rank's contiguous share of the inputs, in order and without augmentation: (B, …), as networks take them.
@@ -215,16 +216,13 @@ class TrainData:
         """What augmentation does with each sample in this epoch: (*shape, number of draws) in 0–1."""
         return torch.rand(*shape, DRAWS[policy], generator=generator(self.seed, epoch, purpose))
 
-    def _batch(self, index: Tensor, rows: Tensor, inputs: Tensor, k: int | None) -> Batch:
-        """Samples `index` (B,), and after them in `rows` and `inputs` their k partners each."""
-        device = self.labels.device
-        there = rows.to(device)
-        labels, size = self.labels[there], len(index)
+    def _batch(self, size: int, rows: Tensor, inputs: Tensor, k: int | None) -> Batch:
+        """`size` samples, and after them in `rows` and `inputs` their k partners each."""
+        labels = self.labels[rows]
         near = None
         if k is not None:
-            index, pixels, y = (part[size:].unflatten(0, (size, k)) for part in (there, inputs, labels))
-            near = Batch(index, pixels, y)
-        return Batch(there[:size], inputs[:size], labels[:size], near)
+            near = Batch(*(part[size:].unflatten(0, (size, k)) for part in (rows, inputs, labels)))
+        return Batch(rows[:size], inputs[:size], labels[:size], near)
 
 
 def own_share(size: int) -> Tensor:

@@ -68,13 +68,16 @@ class CoTeaching(Method):
     def forward(self, batch: Batch) -> Tensor:
         size = len(batch.y)  # of this rank's share of the batch
         certain = self.certain[batch.index]  # (B,), in front of all others
-        kept = max(size - int(self.forgotten * size), int(certain.sum()), 1)  # R(T) · B
+        kept = certain.sum().clamp_min(max(size - int(self.forgotten * size), 1))  # R(T) · B
         loss_f, loss_g = (cross_entropy(network(batch.inputs), batch.y, reduction="none") for network in self.networks)
-        small_f = (
-            loss_f.detach().masked_fill(certain, -1).topk(kept, largest=False).indices
-        )  # what f would learn from: D_f
-        small_g = loss_g.detach().masked_fill(certain, -1).topk(kept, largest=False).indices
-        return loss_f[small_g].mean() + loss_g[small_f].mean()
+        # What each would learn from, D_f and D_g, as masks: how many there are, only the device knows.
+        small_f, small_g = (ranks(loss.detach().masked_fill(certain, -1)) < kept for loss in (loss_f, loss_g))
+        return (loss_f.where(small_g, 0).sum() + loss_g.where(small_f, 0).sum()) / kept
+
+
+def ranks(values: Tensor) -> Tensor:
+    """The place of each in their order, from 0 for the least: (B,) -> int64 (B,)."""
+    return values.argsort(stable=True).argsort()
 
 
 def wrong_share(probs: Tensor, labels: Tensor) -> Tensor:

@@ -18,7 +18,15 @@ from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import shard
 from mixnn.errors import InputError, require_between
-from mixnn.functional import clean_probability, min_max, mix, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.functional import (
+    clean_probability,
+    min_max,
+    mix,
+    pair_weights,
+    sample_losses,
+    soft_cross_entropy,
+    soft_labels,
+)
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
@@ -162,10 +170,9 @@ class DivideMix(Method):
         """L_X + λ_u L_U + L_reg (Eq. 12): `x` (n, …) and `q` (n, C), the first half labelled -> scalar."""
         half = len(x) // 2
         used = len(x) if self.lambda_u > 0 else half
-        share = float(Beta(self.alpha, self.alpha).sample())
-        own_share = max(share, 1 - share)  # λ' (Eq. 6), one for the batch
+        share = Beta(self.alpha, self.alpha).sample().item()
         other = torch.randperm(len(x), device=x.device)[:used]
-        weights = x.new_tensor([own_share, 1 - own_share], dtype=torch.float32).expand(used, 2)
+        weights = pair_weights(max(share, 1 - share), used, x.device)  # λ' (Eq. 6), one for the batch
         logits = network(mix(x[:used], x[other, None], weights))
         q = mix(q[:used], q[other, None], weights)
         loss = soft_cross_entropy(logits[:half], q[:half]) + prior_penalty(logits)  # L_X + L_reg

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
 from mixnn.bank import Bank, Origin
@@ -26,6 +27,7 @@ from mixnn.functional import (
     mix,
     mixing_weights,
     neighbor_agreement,
+    pair_weights,
     sample_losses,
     soft_cross_entropy,
     soft_labels,
@@ -241,8 +243,8 @@ class MixNN(Method):
                 near = nearest_neighbors(features, self.neighbors, metric=self.metric, backend=self.backend)
                 return near, mixing_weights(self.clean[batch.index], near), t
         near = torch.randperm(size, device=t.device)[:, None]
-        own_share = torch.distributions.Beta(1.0, 1.0).sample().to(t.device)  # λ, one for the batch
-        return near, torch.stack([own_share, 1 - own_share]).expand(size, 2), t
+        own_share = Beta(1.0, 1.0).sample().item()  # λ, one for the batch
+        return near, pair_weights(own_share, size, t.device), t
 
     def soft_targets(self) -> Tensor:
         return self.targets.rows

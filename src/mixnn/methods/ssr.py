@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Beta
 from torch.nn.functional import cosine_similarity
 
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows
 from mixnn.errors import require_between
-from mixnn.functional import mix, soft_cross_entropy, soft_labels
+from mixnn.functional import mix, pair_weights, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 from mixnn.passes import full_pass
@@ -113,9 +114,8 @@ class SSR(Method):
         x = torch.cat([view1[:b], view2[:b]])  # (2b, …)
         t = soft_labels(self.relabelled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
         partner = torch.randperm(2 * b, device=t.device)[:, None]
-        share = torch.distributions.Beta(self.mixup_alpha, self.mixup_alpha).sample().to(t.device)  # one for the batch
-        share = torch.maximum(share, 1 - share)
-        a = torch.stack([share, 1 - share]).expand(2 * b, 2)
+        share = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # one for the batch
+        a = pair_weights(max(share, 1 - share), 2 * b, t.device)  # (2b, 2)
         loss = soft_cross_entropy(self.network(mix(x, x[partner], a)), mix(t, t[partner], a))
         if self.feature_consistency > 0:
             loss = loss + self.feature_consistency * self._feature_loss(view1[b:], view2[b:])

@@ -67,20 +67,21 @@ def fit(
         method.train()
         method.begin_epoch(epoch, data)
         prepared = time.perf_counter()
-        losses = torch.zeros(2, device=data.labels.device)  # Σ loss · samples, Σ samples
+        losses, seen = torch.zeros((), device=data.labels.device), 0  # Σ loss · samples, Σ samples
         for batch in method.batches(epoch, data):
             loss = step(batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             samples = len(batch.index)
-            losses += torch.stack([loss.detach() * samples, losses.new_tensor(samples)])
+            losses += loss.detach() * samples
+            seen += samples
             for observer in observers:
                 observer.step_done(epoch, loss.detach(), samples)
             del batch  # so that the next one takes its memory, which is still near the processor
         method.end_epoch()
         scheduler.step()
-        mean_loss = (total(losses)[0] / losses[1]).item()
+        mean_loss = (total(losses) / total(torch.full_like(losses, seen))).item()
         if not math.isfinite(mean_loss):  # before a checkpoint takes it in
             raise InputError(f"training diverged in epoch {epoch + 1} (loss {mean_loss}): use a lower --lr")
         seconds = {"begin": prepared - began, "train": time.perf_counter() - prepared}
