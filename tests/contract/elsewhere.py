@@ -7,17 +7,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from contract import pretend
 from contract.cases import CASES, EPOCHS, Case, build, make_optimizer
 
-from mixnn import TrainData, fit
+from mixnn import TrainData, distributed, fit
 from mixnn.cli import main as mixnn
+from mixnn.train import loop
 from mixnn.train.evidence import collect_evidence
 
 STEPS = (2, 4)  # an epoch
@@ -30,18 +33,52 @@ def on(device: str, data: TrainData) -> TrainData:
 
 
 def differing(case: Case) -> list[str]:
-    """What a whole run on the device ends with that differs from the same on the CPU."""
-    ends = []
-    for device in ("cpu", pretend.NAME):
-        data = on(device, case.data())
-        method, *_ = build(case, data)
-        optimizer, scheduler = make_optimizer(method.to(device))
-        fit(method, data, optimizer, scheduler, epochs=EPOCHS)
-        evidence = collect_evidence(method, data, [str(i) for i in range(len(data))])
-        end = {key: torch.as_tensor(getattr(evidence, key)[:]) for key in EVIDENCE}
-        ends.append(end | {key: value.cpu() for key, value in method.state_dict().items()})
-    here, there = ends
+    """What a whole run on the device, in a group of one process, ends with that differs from the same on the CPU."""
+    here = trained(case, "cpu")
+    alone = mock.patch.object(loop, "DistributedDataParallel", lambda method, **_: method)
+    with mock.patch.object(distributed, "dist", Group), alone:
+        there = trained(case, pretend.NAME)
     return [key for key in here if not torch.allclose(here[key], there[key], rtol=1e-4, atol=1e-5, equal_nan=True)]
+
+
+def trained(case: Case, device: str) -> dict[str, Tensor]:
+    """State and evidence after a whole run."""
+    data = on(device, case.data())
+    method, *_ = build(case, data)
+    optimizer, scheduler = make_optimizer(method.to(device))
+    fit(method, data, optimizer, scheduler, epochs=EPOCHS)
+    evidence = collect_evidence(method, data, [str(i) for i in range(len(data))])
+    found = {key: torch.as_tensor(getattr(evidence, key)[:]) for key in EVIDENCE}
+    return found | {key: value.cpu() for key, value in method.state_dict().items()}
+
+
+class Group:
+    """`torch.distributed` of one process, which refuses what NCCL, the one for GPUs, would."""
+
+    TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64, torch.uint8)
+
+    def is_available() -> bool:
+        return True
+
+    def is_initialized() -> bool:
+        return True
+
+    def get_rank() -> int:
+        return 0
+
+    def get_world_size() -> int:
+        return 1
+
+    def all_reduce(x: Tensor) -> None:
+        if not isinstance(x, pretend.Pretended) or x.dtype not in Group.TYPES or not x.is_contiguous():
+            raise RuntimeError(f"no message for NCCL: {type(x).__name__}, {x.dtype}, {tuple(x.shape)}, {x.stride()}")
+
+    def broadcast(x: Tensor, source: int) -> None:
+        Group.all_reduce(x)
+
+    def all_gather(into: list[Tensor], x: Tensor) -> None:
+        Group.all_reduce(x)
+        into[0].copy_(x)
 
 
 def waits(case: Case, steps: int) -> dict[str, int]:
