@@ -16,7 +16,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from contract import pretend
-from contract.cases import CASES, EPOCHS, Case, build, make_optimizer
+from contract.cases import CASES, STOP, Case, build, make_optimizer
 
 from mixnn import TrainData, distributed, fit
 from mixnn.cli import main as mixnn
@@ -46,7 +46,7 @@ def trained(case: Case, device: str) -> dict[str, Tensor]:
     data = on(device, case.data())
     method, *_ = build(case, data)
     optimizer, scheduler = make_optimizer(method.to(device))
-    fit(method, data, optimizer, scheduler, epochs=EPOCHS)
+    fit(method, data, optimizer, scheduler, epochs=STOP)
     evidence = collect_evidence(method, data, [str(i) for i in range(len(data))])
     found = {key: torch.as_tensor(getattr(evidence, key)[:]) for key in EVIDENCE}
     return found | {key: value.cpu() for key, value in method.state_dict().items()}
@@ -88,7 +88,7 @@ def waits(case: Case, steps: int) -> dict[str, int]:
     optimizer, scheduler = make_optimizer(method.to(pretend.NAME))
     method.begin_epoch, method.end_epoch = uncounted(method.begin_epoch), uncounted(method.end_epoch)
     pretend.WAITS.clear()
-    fit(method, data, optimizer, scheduler, epochs=EPOCHS)
+    fit(method, data, optimizer, scheduler, epochs=STOP)
     return dict(pretend.WAITS)
 
 

@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path):
     target.chmod(0)
     root = os.geteuid() == 0  # who may list it all the same
     if root:
-        for folder in (tmp_path, *tmp_path.parents[:2]):
+        for folder in (tmp_path, *(one for one in tmp_path.parents if one.name.startswith(("pytest-", "popen-")))):
             folder.chmod(0o755)
         os.seteuid(65534)
     try:
