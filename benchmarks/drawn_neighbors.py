@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.belief import VOTE_POWER, believed
-from mixnn.confusion import close, estimate_bounds, estimate_confusion, neighbor_vote, normalized, voters
+from mixnn.bounds import estimate_bounds
+from mixnn.confusion import close, estimate_confusion, neighbor_vote, normalized, voters
 
 
 class Case(NamedTuple):

@@ -15,7 +15,7 @@ MODULES = {
     ".".join(file.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): file for file in SRC.rglob("*.py")
 }
 BASE = {"data.batch", "data.train_data", "distributed", "errors", "networks", "tables"}  # what a method is made of
-EVIDENCE = {"bank", "belief", "confusion", "neighbors", "packing", "passes", "rows", "search", "votes"}  # of a label
+EVIDENCE = {"bank", "belief", "bounds", "confusion", "neighbors", "packing", "passes", "rows", "search", "votes"}
 
 # Module or package -> what of ours it may import. The first that fits counts.
 RULES = {
@@ -32,7 +32,7 @@ RULES = {
     "weights": {"errors", "timm_bodies"},
     "networks": {"bodies", "errors", "lookup", "timm_bodies", "weights"},
     "rows": set(),
-    "footprint": {"confusion", "rows"},
+    "footprint": {"bounds", "confusion", "rows"},
     "packing": {"rows"},
     "passes": {"data.train_data", "distributed", "networks", "packing", "rows"},
     "bank": {"data.train_data", "distributed", "errors", "networks", "passes", "tables"},
@@ -40,8 +40,9 @@ RULES = {
     "lists": {"run"},
     "environment": {"errors"},
     "confusion": set(),
+    "bounds": {"confusion"},
     "belief": {"confusion", "rows"},
-    "votes": {"confusion", "packing", "rows", "search"},
+    "votes": {"bounds", "confusion", "packing", "rows", "search"},
     "issues": {"belief", "confusion", "errors", "lists", "run"},
     "report": {"errors", "issues", "report", "run"},
     "bench": {"bench", "environment", "errors", "issues", "report", "run"},
@@ -84,7 +85,7 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("belief", "cli", "config", "confusion", "corrections", "footprint"),
+    *("belief", "bounds", "cli", "config", "confusion", "corrections", "footprint"),
     *("issues", "launch", "reading", "rows", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *(

@@ -6,8 +6,8 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from mixnn.belief import believed, calibration, equalized, powered
+from mixnn.bounds import estimate_bounds
 from mixnn.confusion import (
-    estimate_bounds,
     estimate_confusion,
     fit_transition,
     label_posterior,
@@ -71,6 +71,36 @@ def test_of_many_classes_a_few_rows_each_tell(in_turn):
     likely = np.concatenate([q for _, _, q in believed(lambda rows: looks[rows], given, found.joint)])
     assert 1 - likely[np.arange(n), given].mean() == pytest.approx(wrong.mean(), abs=0.06)
     assert (likely.argmax(1) == true).mean() > 0.95
+
+
+@pytest.mark.parametrize("in_pairs", [False, True])
+def test_of_many_classes_with_few_samples_others_tell_only_where_they_are_like_them(in_pairs, monkeypatch):
+    """Wrong labels of any kind: two or three of each. Then T of one class is chance, and that of all is not."""
+    classes, n = 40, 3000
+    random = np.random.default_rng(0)
+    true = np.arange(n) % classes
+    other = true + 1 if in_pairs else true + random.integers(1, classes, n)
+    given = np.where(random.random(n) < 0.4, other % classes, true)
+    near = neighborhoods(true, 0.35, 40, 0)
+    matrix = 0.6 * np.eye(classes)
+    matrix += 0.4 * np.roll(np.eye(classes), 1, 1) if in_pairs else 0.4 / (classes - 1) * (1 - np.eye(classes))
+    found = estimate_confusion(given, near[:, :10], classes)
+    monkeypatch.setattr("mixnn.confusion.FEW", 0)
+    alone = estimate_confusion(given, near[:, :10], classes)
+    looks = normalized(neighbor_vote(given, near, classes) ** 1.5)
+    right, right_alone = (
+        np.mean(np.concatenate([q.argmax(1) for *_, q in believed(lambda rows: looks[rows], given, one.joint)]) == true)
+        for one in (found, alone)
+    )
+    off, off_alone = (np.abs(one.transition - matrix).sum(1).mean() / 2 for one in (found, alone))
+    if in_pairs:
+        assert found.alike <= 0.1
+        assert off < off_alone + 0.01
+        assert right > right_alone - 0.01
+    else:
+        assert found.alike >= 1
+        assert off < 0.5 * off_alone
+        assert right > right_alone + 0.05
 
 
 def test_a_class_that_nothing_is_labelled_as_is_left_out():

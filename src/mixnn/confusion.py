@@ -18,12 +18,14 @@ SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 STEPS = 40  # of expectation maximisation
 CELLS = 2_000_000  # rows × classes that are looked at, evenly spread over the samples
 EACH = 10  # rows of each class, in the mean, that are looked at where there are more classes
-HOODS, RESAMPLES, FEW_STEPS = (5, 10, 20, 40), 5, 10  # neighbourhoods and resamples that an estimate is tried on
 PRIOR = 5.0  # right labels of each class that nobody saw: a rare class is believed until much speaks against it
 CONFUSION = (10, 20)  # neighbours, at least and at most, who tell how classes are labelled
 VOTERS = 200  # of the neighbours, at most, who say what a sample looks like; half a class where classes are smaller
 VOTES = 20_000_000  # of all samples together, at most, for the sake of memory
+TINY = float(np.finfo(float).tiny)
 LEAST_LABELLED = 1e-6  # of a class's labels: none is impossible
+ALIKE = (0.0, 0.1, 0.3, 1.0, 3.0)  # labels of each kind, in the mean, by which a class is held to be like all others
+FEW = 10  # samples for each kind of label, classes², from which on T speaks for itself
 UNSEEN = 0.1  # wrong labels of each kind that nobody saw among the rows that were looked at
 
 
@@ -33,10 +35,12 @@ class Confusion(NamedTuple):
     Attributes:
         joint: J = π T (C, C), sums to one: the share of samples of the row's class that are labelled as the column's.
         sharpness: the power that makes a vote of neighbours as sure as it deserves.
+        alike: how much classes are held to be labelled alike, see `likeness`.
     """
 
     joint: Shares
     sharpness: float
+    alike: float = 0.0
 
     @property
     def transition(self) -> Shares:
@@ -47,18 +51,6 @@ class Confusion(NamedTuple):
     def rate(self) -> float:
         """Share of wrong labels, in 0–1."""
         return float(1 - np.trace(self.joint))
-
-
-class Bounds(NamedTuple):
-    """Between which values an estimate stays when it is made in other ways.
-
-    Attributes:
-        rate: (2,), low and high, of the share of wrong labels.
-        transition: (2, C, C), low and high, of T.
-    """
-
-    rate: Shares
-    transition: Shares
 
 
 def voters(samples: int, classes: int) -> int:
@@ -115,7 +107,36 @@ def estimate_confusion(
         joint, likelihood = fit_joint(normalized(vote**sharpness), y, counts)
         if likelihood > likeliest:
             best, likeliest = Confusion(joint, sharpness), likelihood
-    return best
+    # Two halves are needed; and what only some of the samples say of all, `of_all` has smoothed.
+    if not 2 <= len(y) < FEW * classes**2 or len(y) < counts.sum():
+        return best
+    sharpness, alike = by_unseen(vote, y, best.sharpness)
+    joint, _ = fit_joint(normalized(vote**sharpness), y, counts, alike=alike)
+    return Confusion(joint, sharpness, alike)
+
+
+def by_unseen(vote: Shares, labels: NDArray[np.int64], sharpness: float) -> tuple[float, float]:
+    """Which sharpness, and how much classes are labelled alike: what makes labels likeliest by T of the other half.
+
+    Where samples are few for so many kinds of wrong label, T is mostly chance, and what it has from one sample alone
+    it believes of this one. Labels that it has not seen tell whether the mean of all classes says more.
+
+    Args:
+        vote: (n, C), see `neighbor_vote`.
+        labels: (n,).
+        sharpness: to begin with.
+    """
+    half = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
+
+    def unseen(sharpness: float, alike: float) -> float:
+        told, likely = 0.0, normalized(vote**sharpness)
+        for seen, other in ((half, ~half), (~half, half)):
+            transition, _ = fit_transition(likely[seen], labels[seen], alike=alike)
+            told += fit_transition(likely[other], labels[other], start=transition, steps=0)[1]
+        return told
+
+    alike = max(ALIKE, key=lambda one: unseen(sharpness, one))
+    return max(SHARPNESS, key=lambda one: unseen(one, alike)), alike
 
 
 def fit_joint(
@@ -125,15 +146,18 @@ def fit_joint(
     *,
     start: Shares | None = None,
     steps: int = STEPS,
+    alike: float = 0.0,
 ) -> tuple[Shares, float]:
     """J (C, C) of all samples, told from some of them, and the mean log-likelihood of these samples' labels.
 
     Args:
-        likely, labels, start, steps: see `fit_transition`.
+        likely, labels, start, steps, alike: see `fit_transition`.
         counts: (C,), how often each label is given to any sample.
     """
     looked_at = len(labels) / counts.sum()
-    transition, likelihood = fit_transition(likely, labels, start=start, steps=steps, prior=looked_at * PRIOR)
+    transition, likelihood = fit_transition(
+        likely, labels, start=start, steps=steps, prior=looked_at * PRIOR, alike=alike
+    )
     q = label_posterior(likely, labels, transition)
     if looked_at < 1:
         return of_all(transition, q, labels, counts / counts.sum()), likelihood
@@ -154,45 +178,17 @@ def of_all(transition: Shares, q: Shares, labels: NDArray[np.int64], labelled: S
         labels: (n,), of these.
         labelled: (C,), the share of each label among all.
     """
-    tiny = np.finfo(float).tiny
     wrong = np.tile(UNSEEN * (labelled > 0), (len(labelled), 1))
     np.add.at(wrong.T, labels, q)
     np.fill_diagonal(wrong, 0)
     seen, of_given = q.sum(0), q[np.arange(len(q)), labels]  # (C,), (n,)
     right = (seen * transition.diagonal() + EACH * of_given.mean()) / (seen + EACH)
-    transition = wrong * ((1 - right) / wrong.sum(1).clip(tiny))[:, None] + np.diag(right)
+    transition = wrong * ((1 - right) / wrong.sum(1).clip(TINY))[:, None] + np.diag(right)
     share = labelled
     for _ in range(STEPS):
-        share = share * (transition @ (labelled / (share @ transition).clip(tiny)))
+        share = share * (transition @ (labelled / (share @ transition).clip(TINY)))
     joint: Shares = share[:, None] * transition
     return joint
-
-
-def estimate_bounds(given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int) -> Bounds:
-    """The middle 90 % of estimates from samples drawn anew, by fewer and by more neighbours.
-
-    Chance alone would give far too narrow bounds: few neighbours take hard samples for wrong labels, many overlook
-    wrong labels, and nobody knows which is worse here.
-
-    Args:
-        given, neighbors, classes: see `estimate_confusion`; up to 40 neighbours are looked at.
-    """
-    known = some_known(given, classes, CELLS // 5)  # a fifth takes a fifth of the time, and is a little less narrow
-    if len(known) == 0 or neighbors.shape[1] == 0:
-        return Bounds(np.zeros(2), np.stack([np.eye(classes)] * 2))
-    rates, transitions, y = [], [], given[known]
-    counts = np.bincount(given[given >= 0], minlength=classes)
-    random = np.random.default_rng(0)
-    for hood in sorted({min(size, neighbors.shape[1]) for size in HOODS}):
-        whole = estimate_confusion(given, neighbors[:, :hood], classes, cells=CELLS // 5)
-        likely = normalized(neighbor_vote(given, neighbors[known, :hood], classes) ** whole.sharpness)
-        for _ in range(RESAMPLES):
-            drawn = random.integers(0, len(known), len(known))
-            joint, _ = fit_joint(likely[drawn], y[drawn], counts, start=whole.transition, steps=FEW_STEPS)
-            rates.append(1 - np.trace(joint))
-            transitions.append(normalized(joint))
-    low_high = [0.05, 0.95]
-    return Bounds(np.quantile(rates, low_high), np.quantile(transitions, low_high, axis=0))
 
 
 def some_known(given: NDArray[np.int64], classes: int, cells: int) -> NDArray[np.int64]:
@@ -219,6 +215,7 @@ def fit_transition(
     start: Shares | None = None,
     steps: int = STEPS,
     prior: float = PRIOR,
+    alike: float = 0.0,
 ) -> tuple[Shares, float]:
     """T (C, C) under which `labels` (n,) are likeliest, and the mean of their log-likelihoods.
 
@@ -226,18 +223,35 @@ def fit_transition(
         likely: (n, C), how probably a sample is of each class, by whoever does not know its label.
         start: T to begin with; mostly right labels where None.
         prior: right labels of each class that nobody saw.
+        alike: labels of each kind, in the mean, that nobody saw: every class labelled as all are.
     """
     classes = likely.shape[1]
     transition = 0.7 * np.eye(classes) + 0.3 / classes if start is None else start
     of_label = [(label, likely[labels == label]) for label in np.unique(labels)]
     for _ in range(steps):
-        counts = prior * np.eye(classes)
+        counts = np.zeros((classes, classes))
         for label, rows in of_label:  # Σ_i q_i(c) of those with one label, see `label_posterior`; q is not needed
             labelled = transition[:, label] + LEAST_LABELLED
-            counts[:, label] += labelled * ((1 / (rows @ labelled)) @ rows)
-        transition = normalized(counts)
+            counts[:, label] = labelled * ((1 / (rows @ labelled)) @ rows)
+        if alike:
+            counts += alike * classes * as_all(counts, labels)
+        transition = normalized(counts + prior * np.eye(classes))
     joint = (likely * transition[:, labels].T).sum(1)
-    return transition, float(np.log(joint.clip(np.finfo(float).tiny)).mean())
+    return transition, float(np.log(joint.clip(TINY)).mean())
+
+
+def as_all(counts: Shares, labels: NDArray[np.int64]) -> Shares:
+    """T (C, C) as it is if all classes are labelled alike: as often right, and else as often so as any is.
+
+    Args:
+        counts: (C, C), how often a sample of the row's class is labelled as the column's.
+        labels: (n,).
+    """
+    right = counts.trace() / counts.sum()
+    wrong = np.tile(np.bincount(labels, minlength=len(counts)), (len(counts), 1)) + TINY
+    np.fill_diagonal(wrong, 0)
+    alike: Shares = right * np.eye(len(counts)) + (1 - right) * normalized(wrong)
+    return alike
 
 
 def label_posterior(likely: Shares, labels: NDArray[np.int64], labelled: Shares) -> Shares:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mixnn.confusion import EACH, HOODS, voters
+from mixnn.bounds import HOODS
+from mixnn.confusion import EACH, voters
 from mixnn.rows import PART, feature_bytes, feature_width, kept_of, row_bytes
 
 # What a method holds in its epochs besides one table of `posterior` like those of the evidence: tables in float32,

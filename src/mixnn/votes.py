@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mixnn.confusion import HOODS, neighbor_vote, voters
+from mixnn.bounds import HOODS
+from mixnn.confusion import neighbor_vote, voters
 from mixnn.packing import filled, pack
 from mixnn.rows import parts
 from mixnn.search import How, search_share

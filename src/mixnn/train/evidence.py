@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from mixnn.confusion import close, estimate_bounds, estimate_confusion
+from mixnn.bounds import estimate_bounds
+from mixnn.confusion import close, estimate_confusion
 from mixnn.data.train_data import TrainData
 from mixnn.distributed import gather_rows, shard
 from mixnn.functional import clean_probability, min_max, soft_labels
