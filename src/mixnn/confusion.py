@@ -227,31 +227,32 @@ def fit_transition(
     """
     classes = likely.shape[1]
     transition = 0.7 * np.eye(classes) + 0.3 / classes if start is None else start
+    other = other_labels(labels, classes) if alike else transition
     of_label = [(label, likely[labels == label]) for label in np.unique(labels)]
     for _ in range(steps):
         counts = np.zeros((classes, classes))
         for label, rows in of_label:  # Σ_i q_i(c) of those with one label, see `label_posterior`; q is not needed
             labelled = transition[:, label] + LEAST_LABELLED
             counts[:, label] = labelled * ((1 / (rows @ labelled)) @ rows)
-        if alike:
-            counts += alike * classes * as_all(counts, labels)
+        if alike:  # as often right as all are, and else as any label is given
+            right = counts.trace() / counts.sum()
+            counts += alike * classes * (1 - right) * other
+            counts[range(classes), range(classes)] += alike * classes * right
         transition = normalized(counts + prior * np.eye(classes))
     joint = (likely * transition[:, labels].T).sum(1)
     return transition, float(np.log(joint.clip(TINY)).mean())
 
 
-def as_all(counts: Shares, labels: NDArray[np.int64]) -> Shares:
-    """T (C, C) as it is if all classes are labelled alike: as often right, and else as often so as any is.
+def other_labels(labels: NDArray[np.int64], classes: int) -> Shares:
+    """How often each label is given among those that are not the row's class: (C, C), rows sum to one.
 
     Args:
-        counts: (C, C), how often a sample of the row's class is labelled as the column's.
         labels: (n,).
+        classes: C.
     """
-    right = counts.trace() / counts.sum()
-    wrong = np.tile(np.bincount(labels, minlength=len(counts)), (len(counts), 1)) + TINY
-    np.fill_diagonal(wrong, 0)
-    alike: Shares = right * np.eye(len(counts)) + (1 - right) * normalized(wrong)
-    return alike
+    counts = np.tile(np.bincount(labels, minlength=classes), (classes, 1)) + TINY
+    np.fill_diagonal(counts, 0)
+    return normalized(counts)
 
 
 def label_posterior(likely: Shares, labels: NDArray[np.int64], labelled: Shares) -> Shares:
