@@ -80,6 +80,7 @@ def test_later_settings_win_and_sections_are_merged():
 def test_choosing_cells():
     suite = make_suite()
     assert [cell.name for cell in chosen(suite, ["ce", "dots half,lost", "seed1"])] == ["dots-half_ce_1", "lost_ce_1"]
+    assert [cell.name for cell in chosen(suite, ["half", "gce"])] == ["dots-half_gce_0", "dots-half_gce_1"]
     with pytest.raises(InputError, match=r"--only elr fits no cell of tiny: use rows \(ce, gce\)"):
         chosen(suite, ["elr"])
 

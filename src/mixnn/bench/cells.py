@@ -129,7 +129,7 @@ def merged(*settings: Settings) -> dict[str, Any]:
 
 
 def chosen(suite: Suite, words: Sequence[str]) -> list[Cell]:
-    """The cells whose row, column, data or seed is among what `words` ask for, each a part of a name: elr, seed0.
+    """The cells whose row, column, noise, data or seed is among what `words` ask for: elr, symmetric:0.5, seed0.
 
     All words have to fit; a word with commas fits where one of its parts does.
 
@@ -147,5 +147,8 @@ def chosen(suite: Suite, words: Sequence[str]) -> list[Cell]:
 
 
 def fits(cell: Cell, word: str) -> bool:
-    names = {cell.row, cell.column.name, cell.column.data, f"seed{cell.seed}", cell.name}
-    return any(part in names for part in word.split(","))
+    column = cell.column.name
+    names = {cell.row, column, cell.column.data, f"seed{cell.seed}", cell.name}
+    if " " in column:
+        names.add(column.partition(" ")[2])  # the noise, as tables of one data set head it
+    return any(part in names for part in (word, *word.split(",")))  # some rows have a comma in their name
