@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import torch
@@ -12,6 +13,8 @@ from mixnn.data.augment import Augmentation, augment, augment_rows
 from mixnn.data.crop import pick
 from mixnn.data.stream import Stream
 from mixnn.errors import LocalError
+
+STEPS = 64  # whose numbers are copied to a device at a time
 
 
 class Wanted(NamedTuple):
@@ -96,12 +99,14 @@ class StreamPixels:
             yield got.clone() if got.data_ptr() == there.data_ptr() else got  # the stream uses its memory again
 
 
-def at_once(parts: Iterable[Tensor], device: torch.device) -> Iterable[Tensor]:
-    """`parts`, which are on the CPU, on `device`, by one copy of all: a copy at each step would be waited for there."""
+def at_once(parts: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """`parts`, a step's each and on the CPU, on `device`: many by one copy, as each copy would be waited for."""
     if device.type == "cpu":
-        return parts
-    parts = list(parts)
-    return torch.cat(parts).to(device).split([len(part) for part in parts]) if parts else []
+        yield from parts
+        return
+    parts = iter(parts)
+    while some := list(islice(parts, STEPS)):
+        yield from torch.cat(some).to(device).split([len(part) for part in some])
 
 
 def draws_at_once(plan: Sequence[Wanted], device: torch.device) -> Iterable[Tensor | None]:
