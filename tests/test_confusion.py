@@ -75,7 +75,7 @@ def test_of_many_classes_a_few_rows_each_tell(in_turn):
 
 @pytest.mark.parametrize("in_pairs", [False, True])
 def test_of_many_classes_with_few_samples_others_tell_only_where_they_are_like_them(in_pairs, monkeypatch):
-    """Wrong labels of any kind: two or three of each. Then T of one class is chance, and that of all is not."""
+    """With wrong labels of any kind, less than one of each, T of one class is chance, and that of all is not."""
     classes, n = 40, 3000
     random = np.random.default_rng(0)
     true = np.arange(n) % classes
@@ -122,6 +122,18 @@ def test_bounds_enclose_the_estimate(kind, rate):
     inside = (bounds.transition[0] <= found.transition) & (found.transition <= bounds.transition[1])
     assert inside.mean() > 0.7
     np.testing.assert_array_equal(estimate_bounds(given, near, 10).rate, bounds.rate)  # the same every time
+
+
+def test_bounds_are_of_the_same_kind_as_the_estimate():
+    """Also where more than a fifth of `CELLS` are looked at, and classes tell of each other."""
+    classes, n = 40, 10_400
+    random = np.random.default_rng(0)
+    true = np.arange(n) % classes
+    given = np.where(random.random(n) < 0.4, random.integers(0, classes, n), true)
+    near = neighborhoods(true, 0.35, 40, 0)
+    found, (low, high) = estimate_confusion(given, near[:, :10], classes), estimate_bounds(given, near, classes).rate
+    assert found.alike > 0
+    assert low < found.rate < high
 
 
 def test_bounds_without_labels_or_neighbours_say_that_none_is_wrong():

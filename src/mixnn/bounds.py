@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.confusion import CELLS, Shares, estimate_confusion, fit_joint, neighbor_vote, normalized, some_known
+from mixnn.confusion import CELLS, Shares, estimate_confusion, fit_joint, neighbor_vote, normalized, scarce, some_known
 
 HOODS, RESAMPLES, FEW_STEPS = (5, 10, 20, 40), 5, 10  # neighbourhoods and resamples that an estimate is tried on
 
@@ -36,14 +36,16 @@ def estimate_bounds(given: NDArray[np.int64], neighbors: NDArray[np.int64], clas
     Args:
         given, neighbors, classes: see `estimate_confusion`; up to 40 neighbours are looked at.
     """
-    known = some_known(given, classes, CELLS // 5)  # a fifth takes a fifth of the time, and is a little less narrow
+    # A fifth takes a fifth of the time, and is a little less narrow; not where that would be judged in another way.
+    cells = CELLS if scarce(int((given >= 0).sum()), classes) else CELLS // 5
+    known = some_known(given, classes, cells)
     if len(known) == 0 or neighbors.shape[1] == 0:
         return Bounds(np.zeros(2), np.stack([np.eye(classes)] * 2))
     rates, transitions, y = [], [], given[known]
     counts = np.bincount(given[given >= 0], minlength=classes)
     random = np.random.default_rng(0)
     for hood in sorted({min(size, neighbors.shape[1]) for size in HOODS}):
-        whole = estimate_confusion(given, neighbors[:, :hood], classes, cells=CELLS // 5)
+        whole = estimate_confusion(given, neighbors[:, :hood], classes, cells=cells)
         likely = normalized(neighbor_vote(given, neighbors[known, :hood], classes) ** whole.sharpness)
         for _ in range(RESAMPLES):
             drawn = random.integers(0, len(known), len(known))

@@ -35,7 +35,7 @@ class Confusion(NamedTuple):
     Attributes:
         joint: J = π T (C, C), sums to one: the share of samples of the row's class that are labelled as the column's.
         sharpness: the power that makes a vote of neighbours as sure as it deserves.
-        alike: how much classes are held to be labelled alike, see `likeness`.
+        alike: how much classes are held to be labelled alike, see `fit_transition`.
     """
 
     joint: Shares
@@ -87,7 +87,7 @@ def neighbor_vote(given: NDArray[np.int64], neighbors: NDArray[np.int64], classe
 def estimate_confusion(
     given: NDArray[np.int64], neighbors: NDArray[np.int64], classes: int, *, cells: int = CELLS
 ) -> Confusion:
-    """T by expectation maximisation, and π, with the sharpness under which the labels are likeliest.
+    """T by expectation maximisation, and π, with the sharpness under which the labels are likeliest; see `by_unseen`.
 
     Args:
         given: (N,) labels; those below 0 are unknown and do not count.
@@ -107,19 +107,24 @@ def estimate_confusion(
         joint, likelihood = fit_joint(normalized(vote**sharpness), y, counts)
         if likelihood > likeliest:
             best, likeliest = Confusion(joint, sharpness), likelihood
-    # Two halves are needed; and what only some of the samples say of all, `of_all` has smoothed.
-    if not 2 <= len(y) < FEW * classes**2 or len(y) < counts.sum():
+    if len(y) < counts.sum() or not scarce(len(y), classes):
         return best
     sharpness, alike = by_unseen(vote, y, best.sharpness)
     joint, _ = fit_joint(normalized(vote**sharpness), y, counts, alike=alike)
     return Confusion(joint, sharpness, alike)
 
 
+def scarce(labelled: int, classes: int) -> bool:
+    """Whether so many samples, all of which can be looked at, are few for the C² kinds of label there may be."""
+    return 2 <= labelled < FEW * classes**2 and labelled * classes <= CELLS
+
+
 def by_unseen(vote: Shares, labels: NDArray[np.int64], sharpness: float) -> tuple[float, float]:
     """Which sharpness, and how much classes are labelled alike: what makes labels likeliest by T of the other half.
 
     Where samples are few for so many kinds of wrong label, T is mostly chance, and what it has from one sample alone
-    it believes of this one. Labels that it has not seen tell whether the mean of all classes says more.
+    it believes of this one. Labels that it has not seen tell whether the mean of all classes says more. (28 fits to
+    half of the samples, beside the 9 to all of them that there are anyway.)
 
     Args:
         vote: (n, C), see `neighbor_vote`.

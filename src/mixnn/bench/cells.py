@@ -141,7 +141,7 @@ def chosen(suite: Suite, words: Sequence[str]) -> list[Cell]:
         columns = ", ".join(column.name for column in suite.columns)
         raise InputError(
             f"--only {' '.join(words)} fits no cell of {suite.name}: use rows ({', '.join(suite.rows)}), "
-            f"columns ({columns}) or seed{suite.seeds[0]}"
+            f"columns ({columns}), their noise, or seed{suite.seeds[0]}"
         )
     return cells
 

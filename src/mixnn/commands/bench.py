@@ -46,7 +46,7 @@ def overview() -> str:
 def run_suite(words: Sequence[str]) -> int:
     parser = suite_parser("run", ACTIONS["run"])
     parser.add_argument("--budget", help="stop in time, to go on at the next call: 540s, 10m, 2h")
-    only = "rows, columns or seeds, with commas between: ce,elr; each time it is given has to fit"
+    only = "rows, columns, noises or seeds, with commas between: ce,elr; each time it is given has to fit"
     parser.add_argument("--only", action="append", default=[], help=only)
     data = "where data is, as often as needed: cifar10:DIR, cifar10n:FILE (CIFAR-10N's labels), clothing1m:DIR …"
     parser.add_argument("--data", action="append", default=[], help=data)

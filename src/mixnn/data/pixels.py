@@ -57,10 +57,11 @@ class TensorPixels:
 
     def get(self, plan: Sequence[Wanted], policy: Augmentation) -> Iterator[Tensor]:
         places = at_once((self.rows[wanted.rows] for wanted in plan), self.tensor.device)
+        if self.tensor.dim() == 2:
+            yield from (moved(self.tensor[place], self.device) for place in places)
+            return
         for place, draws in zip(places, draws_at_once(plan, self.device), strict=True):
-            if self.tensor.dim() == 2:
-                yield moved(self.tensor[place], self.device)
-            elif self.tensor.device == self.device:
+            if self.tensor.device == self.device:
                 yield augment_rows(policy, self.tensor, place, draws, self.size)
             else:
                 yield augment(policy, moved(pick(self.tensor, place), self.device), draws, self.size)
@@ -100,13 +101,13 @@ class StreamPixels:
 
 
 def at_once(parts: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """`parts`, a step's each and on the CPU, on `device`: many by one copy, as each copy would be waited for."""
+    """`parts`, a step's each and on the CPU, on `device`: many by one copy."""
     if device.type == "cpu":
         yield from parts
         return
     parts = iter(parts)
     while some := list(islice(parts, STEPS)):
-        yield from torch.cat(some).to(device).split([len(part) for part in some])
+        yield from moved(torch.cat(some), device).split([len(part) for part in some])
 
 
 def draws_at_once(plan: Sequence[Wanted], device: torch.device) -> Iterable[Tensor | None]:

@@ -71,11 +71,11 @@ class CoTeaching(Method):
         kept = certain.sum().clamp_min(max(size - int(self.forgotten * size), 1))  # R(T) · B
         loss_f, loss_g = (cross_entropy(network(batch.inputs), batch.y, reduction="none") for network in self.networks)
         # What each would learn from, D_f and D_g, as masks: how many there are, only the device knows.
-        small_f, small_g = (ranks(loss.detach().masked_fill(certain, -1)) < kept for loss in (loss_f, loss_g))
+        small_f, small_g = (places(loss.detach().masked_fill(certain, -1)) < kept for loss in (loss_f, loss_g))
         return (loss_f.where(small_g, 0).sum() + loss_g.where(small_f, 0).sum()) / kept
 
 
-def ranks(values: Tensor) -> Tensor:
+def places(values: Tensor) -> Tensor:
     """The place of each in their order, from 0 for the least: (B,) -> int64 (B,)."""
     return values.argsort(stable=True).argsort()
 
