@@ -131,9 +131,11 @@ def test_bounds_are_of_the_same_kind_as_the_estimate():
     true = np.arange(n) % classes
     given = np.where(random.random(n) < 0.4, random.integers(0, classes, n), true)
     near = neighborhoods(true, 0.35, 40, 0)
-    found, (low, high) = estimate_confusion(given, near[:, :10], classes), estimate_bounds(given, near, classes).rate
+    found, bounds = estimate_confusion(given, near[:, :10], classes), estimate_bounds(given, near, classes)
     assert found.alike > 0
-    assert low < found.rate < high
+    assert bounds.rate[0] < found.rate < bounds.rate[1]
+    inside = (bounds.transition[0] <= found.transition) & (found.transition <= bounds.transition[1])
+    assert inside.mean() > 0.95
 
 
 def test_bounds_without_labels_or_neighbours_say_that_none_is_wrong():
