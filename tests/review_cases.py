@@ -31,15 +31,17 @@ def make_evidence(dataset: Dataset) -> Evidence:
         given=labels,
         probs=probs,
         targets=probs,
-        vote=np.cbrt(probs) / np.cbrt(probs).sum(1, keepdims=True),  # so that looks are what the network says
+        label_posterior=probs,
+        noise_matrix=0.8 * np.eye(c) + 0.2 / c,
+        noise_rate=np.array(0.2),
+        noise_rate_interval=np.array([0.1, 0.3]),
         loss=np.where(known, wrong, np.nan).astype(np.float32),
         clean_prob=np.where(known, 1.0 - wrong, np.nan).astype(np.float32),
         mixture=np.full((3, 2), np.nan),
         neighbors=near,
         unlabelled=np.array(dataset.unlabelled, dtype=np.str_),
-        certain=np.flatnonzero(dataset.train.certain) if dataset.train.certain is not None else np.zeros(0, np.int64),
+        verified=np.flatnonzero(dataset.train.certain) if dataset.train.certain is not None else np.zeros(0, np.int64),
         distances=np.tile(np.linspace(0.1, 0.3, K, dtype=np.float32), (n, 1)),
-        joint=np.full((c, c), 1 / c**2),  # what it says decides, not how labels are mistaken
     )
 
 

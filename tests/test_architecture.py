@@ -43,8 +43,26 @@ RULES = {
     "bounds": {"confusion"},
     "belief": {"confusion", "rows"},
     "votes": {"bounds", "confusion", "packing", "rows", "search"},
-    "issues": {"belief", "confusion", "errors", "lists", "run"},
-    "report": {"errors", "issues", "report", "run"},
+    "label_quality": {"errors", "label_quality", "rows"},
+    "evidence": {"distributed", "errors", "evidence", "label_quality", "neighbors", "rows", "search"},
+    "near_duplicates": {"data.batch"},
+    "measured": {"evidence", "label_quality", "near_duplicates", "rows"},
+    "issues": {"errors", "label_quality", "lists", "rows", "run"},
+    "explain": {"errors", "issues", "label_quality", "run"},
+    "models_pretrained": {"errors", "networks", "weights"},
+    "encoding": {
+        "assemble",
+        "config",
+        "data.train_data",
+        "errors",
+        "models_pretrained",
+        "networks",
+        "packing",
+        "rows",
+        "timm_bodies",
+    },
+    "results": {"issues", "loading", "report", "run", "screen"},
+    "report": {"errors", "issues", "label_quality", "report", "run"},
     "bench": {"bench", "environment", "errors", "issues", "report", "run"},
     "config": {"errors"},
     "corrections": {"data.readers", "errors"},
@@ -61,6 +79,7 @@ RULES = {
     "data.noise": {"errors"},
     "data.instance_noise": set(),
     "data.numpy_files": {"errors"},
+    "data.feature_files": {"data.numpy_files", "errors"},
     "data.label_files": {"data.numpy_files", "errors"},
     "data.thumbnails": {"data.dataset", "data.decode"},
     "data.add_noise": {"data", "errors"},
@@ -81,17 +100,20 @@ RULES = {
     "loading": {"check", "config", "data", "errors", "run", "screen"},
     "methods.base": BASE,
     "methods.": BASE | EVIDENCE | {"data.augment", "functional", "methods.base"},  # each method; never another one
-    "train": BASE | EVIDENCE | {"data.random", "functional", "methods.base", "run", "train"},
+    "train": BASE | EVIDENCE | {"data.random", "functional", "measured", "methods.base", "run", "train"},
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
     *("belief", "bounds", "cli", "config", "confusion", "corrections", "footprint"),
-    *("issues", "launch", "reading", "rows", "run", "screen"),
+    *("explain", "issues", "launch", "reading", "rows", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
+    *("commands.find", "data.feature_files"),
     *(
         name
         for name in MODULES
-        if name.startswith(("bench", "report", "check", "cleaned", "data.readers", "environment", "export"))
+        if name.startswith(
+            ("bench", "report", "check", "cleaned", "data.readers", "environment", "export", "label_quality")
+        )
     ),
 ]
 

@@ -39,7 +39,7 @@ from mixnn.cli import COMMANDS
 from mixnn.errors import LocalError
 
 LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
-LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement", "look_closer"]
+LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement", "review_reason"]
 TRAINED_ON = len(COLOURS) * PER_CLASS * 9 // 10  # a tenth of each class is held out
 
 

@@ -6,10 +6,10 @@ import torch
 from contract.cases import build, make_data, method_case
 
 from mixnn import METHODS, Classifier, TrainData
-from mixnn.confusion import close, estimate_confusion, neighbor_vote, voters
+from mixnn.confusion import close, voters
 from mixnn.functional import min_max
 from mixnn.passes import full_pass
-from mixnn.train.evidence import NEIGHBORS, collect_evidence
+from mixnn.train.evidence import collect_evidence
 from mixnn.train.record import count_predictions
 
 CLASSES = 3
@@ -27,19 +27,20 @@ def evidence():
     return found, near
 
 
-def test_half_a_class_votes_of_what_the_neighbours_are(evidence):
+def test_ten_neighbors_are_kept_with_their_distances(evidence):
     found, near = evidence
-    assert voters(150, CLASSES) == 25
-    vote = neighbor_vote(found.given, near[:, :25], CLASSES)
-    assert found.vote == pytest.approx(vote, abs=1e-6)
-    assert (found.vote.argmax(1) == found.given).mean() > 0.8  # classes lie apart
+    assert found.neighbors.shape == (150, 10)
+    assert (found.neighbors == near[:, :10]).all()
+    assert (np.diff(found.distances, axis=1) >= -1e-6).all()
 
 
-def test_few_neighbours_are_kept_and_tell_how_classes_are_labelled(evidence):
-    found, near = evidence
-    assert found.neighbors.shape == (150, NEIGHBORS)
-    assert (found.neighbors == near[:, :NEIGHBORS]).all()
-    assert found.joint == pytest.approx(estimate_confusion(found.given, near[:, :10], CLASSES).joint)
+def test_label_quality_is_worked_out_and_kept(evidence):
+    found, _ = evidence
+    np.testing.assert_allclose(found.label_posterior.sum(1), 1, rtol=1e-5)
+    assert (found.label_posterior.argmax(1) == found.given).mean() > 0.8  # classes lie apart
+    np.testing.assert_allclose(found.noise_matrix.sum(1), 1, rtol=1e-5)
+    low, high = found.noise_rate_interval
+    assert 0 <= low <= found.noise_rate <= high <= 1
 
 
 def test_what_each_class_is_taken_for():

@@ -45,7 +45,7 @@ def allocated(work):
 def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank, packed, width, tmp_path, monkeypatch):
     for place in ("rows", "footprint"):
         monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
-    for place in ("train.evidence", "neighbors.points"):
+    for place in ("measured", "neighbors.points"):
         monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
     monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
     monkeypatch.setattr("mixnn.rows.KEPT", 8)

@@ -8,8 +8,8 @@ import torch
 from contract.cases import CASES, build, make_data, method_case
 
 from mixnn import fit
+from mixnn.measured import pca_2d
 from mixnn.run import RunDirectory
-from mixnn.train.evidence import plane
 from mixnn.train.record import BINS, Recorder
 
 UNLABELLED = next(case for case in CASES if case.name == "mixnn-unlabelled")
@@ -69,26 +69,26 @@ def test_epochs_that_are_run_again_are_dropped(tmp_path: Path) -> None:
 def test_the_plane_is_that_of_the_principal_components() -> None:
     random = torch.Generator().manual_seed(0)
     x = torch.randn(200, 12, generator=random) @ torch.randn(12, 12, generator=random)
-    shown = plane(x)
+    shown = pca_2d(x)
     unit = torch.nn.functional.normalize(x)
     centred = unit - unit.mean(0)
     expected = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
     torch.testing.assert_close(shown.abs(), expected.abs(), rtol=1e-3, atol=1e-5)
     assert shown.dtype == torch.float32
     order = torch.randperm(200, generator=random)
-    torch.testing.assert_close(plane(x[order]), shown[order], rtol=1e-3, atol=1e-5)  # and so has the same signs
+    torch.testing.assert_close(pca_2d(x[order]), shown[order], rtol=1e-3, atol=1e-5)  # and so has the same signs
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_largest_share_of_a_direction_is_positive(seed: int) -> None:
     x = torch.randn(100, 8, generator=torch.Generator().manual_seed(seed))
     unit = torch.nn.functional.normalize(x.double())
-    directions = torch.linalg.lstsq(unit - unit.mean(0), plane(x).double()).solution  # (D, 2)
+    directions = torch.linalg.lstsq(unit - unit.mean(0), pca_2d(x).double()).solution  # (D, 2)
     assert (directions.gather(0, directions.abs().argmax(0, keepdim=True)) > 0).all()
 
 
 @pytest.mark.parametrize("features", [torch.ones(5, 3), torch.arange(4.0)[:, None], torch.zeros(3, 1)])
 def test_a_plane_of_what_has_no_width(features: torch.Tensor) -> None:
-    shown = plane(features)
+    shown = pca_2d(features)
     assert shown.shape == (len(features), 2)
     assert torch.isfinite(shown).all()

@@ -221,7 +221,7 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 def test_one_process_at_a_time_works_in_a_directory(run):
     run.write_config({})
     second = RunDirectory(run.path)
-    with pytest.raises(InputError, match="another `mixnn train` is at work there"), second.at_work():
+    with pytest.raises(InputError, match="another mixnn command is at work there"), second.at_work():
         pass
     assert run.config.exists()  # whoever came second has touched nothing
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mixnn.data.batch import Batch as Batch
     from mixnn.data.train_data import TrainData as TrainData
     from mixnn.errors import InputError as InputError
+    from mixnn.evidence.find import find_label_issues as find_label_issues
+    from mixnn.label_quality.issues import LabelIssues as LabelIssues
     from mixnn.methods import METHODS as METHODS
     from mixnn.methods.base import Method as Method
     from mixnn.methods.ce import CrossEntropy as CrossEntropy
@@ -26,11 +28,13 @@ _HOME = {
     "Classifier": "mixnn.networks",
     "CrossEntropy": "mixnn.methods.ce",
     "InputError": "mixnn.errors",
+    "LabelIssues": "mixnn.label_quality.issues",
     "Method": "mixnn.methods.base",
     "MixNN": "mixnn.methods.mixnn",
     "SampleTable": "mixnn.tables",
     "TrainData": "mixnn.data.train_data",
     "build_network": "mixnn.networks",
+    "find_label_issues": "mixnn.evidence.find",
     "fit": "mixnn.train.loop",
     "seed_epoch": "mixnn.train.loop",
 }
@@ -41,3 +45,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'mixnn' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

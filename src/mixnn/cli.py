@@ -12,11 +12,12 @@ from mixnn.errors import InputError, LocalError, LostError, ToldError
 
 # name -> what it does; the code is mixnn.commands.<name>.run, imported when called
 COMMANDS = {
+    "find": "list the wrong labels of a data set, without training",
     "train": "train on images with wrong labels; write the model, the suspects and a picture",
     "report": "one HTML file to look through a run, and to decide on its suspects",
     "evaluate": "accuracy of a trained run on other data",
     "predict": "labels for images, as CSV",
-    "check": "what is wrong with the data before training: unreadable, double, in two parts at once",
+    "check": "what is wrong with the data itself: unreadable, double, in two parts at once",
     "corrupt": "write wrong labels for experiments, and which they are",
     "apply": "reviewed labels back into the data, as a copy",
     "export": "what a run found out, for cleanlab, Label Studio, FiftyOne, Hugging Face or NumPy",

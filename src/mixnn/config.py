@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from mixnn.errors import InputError
@@ -23,7 +23,7 @@ class DataOptions:
         split_column: of a table: train, val or test; all is train where there is none.
         root: folder that the file names of a table are relative to; the table's own where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
-        corrections: labels that a person has reviewed, as corrections.csv: certain, never changed by a method.
+        corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabelled: labels that mean "don't know", with commas between: "Not sure,Skip".
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
@@ -132,6 +132,60 @@ class TrainOptions:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 
 
+UNUSED = ("holdout", "heldout", "crop_size")  # of the options of data, by `mixnn find`
+
+
+@dataclass
+class FindOptions:
+    """Settings of `mixnn find`.
+
+    Args:
+        features: a row of numbers for each sample, in the order of DATA: .npy, or .npz with one array.
+        network: that makes features of images, as `mixnn train` has it; EfficientNet-Lite0 where not given.
+        weights: of that network: a file, or "hub" for timm's pretrained ones.
+        noise: wrong labels to add, for experiments: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
+        limit: take the first so many samples.
+        seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
+        device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
+        data: how images are read.
+    """
+
+    features: str | None = None
+    network: str | None = None
+    weights: str | None = None
+    noise: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    data: DataOptions = field(default_factory=DataOptions)
+
+    def check(self) -> None:
+        """Raises InputError where options do not go together, or a number is out of range."""
+        if self.features is not None and self.network is not None:
+            raise InputError("--features and --network both say where features come from: give one of them")
+        if self.weights is not None and self.network is None:
+            raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
+        self.reading().check()
+
+    def reading(self) -> TrainOptions:
+        """The settings by which `mixnn.loading` reads; nothing is held out."""
+        data = replace(self.data, holdout=0.0)
+        return TrainOptions(noise=self.noise, limit=self.limit, seed=self.seed, device=self.device, data=data)
+
+
+@dataclass
+class FindConfig:
+    """All that decides what `mixnn find` computes: what its `config.yaml` holds."""
+
+    source: str
+    options: FindOptions = field(default_factory=FindOptions)
+
+    def to_dict(self) -> dict[str, Any]:
+        content = {"command": "find", "source": self.source} | asdict(self.options)
+        content["data"] = {key: value for key, value in content["data"].items() if key not in UNUSED}
+        return content
+
+
 @dataclass
 class RunConfig:
     """All that decides what a run computes: what `config.yaml` holds, and what `--resume` compares.
@@ -153,11 +207,14 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> RunConfig:
-        """The reverse of `to_dict`; keys that are no settings of a run are passed over."""
+        """The reverse of `to_dict`; keys that are no settings of a run are passed over.
+
+        Of a run of `mixnn find` it is what a training on the same data would be.
+        """
         known = {f.name for f in fields(TrainOptions)}
         options = {key: value for key, value in content.items() if key in known}
         options["data"] = DataOptions(**options.get("data", {}))
-        section = option_section(options["method"])
+        section = option_section(options.get("method", TrainOptions.method))
         return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
 
 

@@ -1,21 +1,22 @@
-"""From the evidence of a run to the list of its labels. Must not know: torch, training, the screen."""
+"""From the stored label quality of a run to the list of its labels. Must not know: torch, training, the screen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.belief import LEAST, appearance, believed
-from mixnn.confusion import Rows, estimate_confusion, neighbor_vote, normalized
 from mixnn.errors import printable
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.label_quality.probabilities import chunks
 from mixnn.lists import write_list
+from mixnn.rows import Table
 from mixnn.run import Evidence, Row, RunDirectory
 
-COLUMNS = {  # of labels.csv
+COLUMNS = {  # of labels.csv; `clean_prob` after a training only
     "file_name": str,
     "given_label": str,
     "predicted_label": str,
@@ -25,133 +26,94 @@ COLUMNS = {  # of labels.csv
     "suggested_label": str,
     "suggested_confidence": float,
     "neighbor_agreement": float,
-    "look_closer": str,
+    "review_reason": str,
 }
-TIE = 0.5  # two classes tie where the second is believed at least so much of the first
-CLEAR, TIED, UNLIKE = range(3)  # whether a person should look closer, and why; a `twin` is another reason
+TIE = 0.5  # two classes tie where the second is at least so many times as likely as the first
+CLEAR, AMBIGUOUS, OUT_OF_DISTRIBUTION = range(3)  # `conflicting_duplicate` is another reason to look
+LITTLE = 0.01  # of the labels: with fewer wrong there is hardly any noise
 
 
-class Verdicts(NamedTuple):
-    """What is held of every training label, in data-set order.
+class Review(NamedTuple):
+    """Which samples a person should see for another reason than their quality.
 
     Attributes:
-        quality: (N,) how much is believed of the given label, 0–1, low = suspicious; NaN where there is none.
-        suggested: (N,) int64, the likeliest label.
-        confidence: (N,) how much is believed of that one, 0–1.
-        issue: (N,) bool, held to be wrong: another label is likelier, also after what the given one says.
-        order: (N,) rows in the order a person should look at them: issues first, by quality.
-        second: (N,) int64, the next likeliest label.
-        closer: (N,) TIED where that one is nearly as likely, UNLIKE where the sample looks like so many classes (more
-            than half of them, and than two) that it may be of none, CLEAR elsewhere.
-        twin: (N,) int64, a row with the same picture and another label; -1 where there is none.
+        kind: (N,) AMBIGUOUS where the second label is nearly as likely as the first, OUT_OF_DISTRIBUTION where so many
+            classes are possible (more than half of them, and than two) that it may be none; CLEAR elsewhere.
+        duplicate: (N,) int64, a row with the same picture and another label; -1 where there is none.
     """
 
-    quality: NDArray[np.float64]
-    suggested: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    issue: NDArray[np.bool_]
-    order: NDArray[np.int64]
-    second: NDArray[np.int64]
-    closer: NDArray[np.int8]
-    twin: NDArray[np.int64]
+    kind: NDArray[np.int8]
+    duplicate: NDArray[np.int64]
 
 
-def belief(evidence: Evidence, rows: Rows = slice(None)) -> NDArray[np.float32]:
-    """What some samples are held to look like, (n, C), rows sum to one."""
-    probs = evidence.probs[rows]
-    if evidence.vote is not None:
-        vote: NDArray[np.floating] = evidence.vote[rows]
-    else:
-        vote = neighbor_vote(evidence.given, evidence.neighbors[rows], probs.shape[1])
-    likely: NDArray[np.float32] = appearance(vote, probs)
-    own = np.arange(len(evidence.given))[rows]
-    certain = np.isin(own, evidence.certain)
-    likely[certain] = evidence.targets[own[certain]]  # a person has looked: no other opinion counts
-    return likely
+def judge(evidence: Evidence) -> LabelIssues:
+    """What the run has stored of every label; nothing is worked out anew."""
+    verified = np.zeros(len(evidence.given), dtype=bool)
+    verified[evidence.verified] = True
+    low, high = evidence.noise_rate_interval.tolist()
+    return LabelIssues(
+        label_posterior=evidence.label_posterior,
+        given=evidence.given,
+        classes=range(len(evidence.noise_matrix)),
+        noise_matrix=evidence.noise_matrix,
+        noise_rate=float(evidence.noise_rate),
+        noise_rate_interval=(low, high),
+        verified=verified,
+    )
 
 
-def joint_of(evidence: Evidence) -> NDArray[np.floating]:
-    """How the classes are labelled, (C, C), sums to one; made anew for a run that was written before it was kept."""
-    if evidence.joint is not None:
-        return evidence.joint
-    return estimate_confusion(evidence.given, evidence.neighbors, evidence.probs.shape[1]).joint
+def review(evidence: Evidence, issues: LabelIssues) -> Review:
+    """Why a person should look, sample by sample."""
+    kind = np.where(issues.second_confidence >= TIE * issues.suggested_confidence, AMBIGUOUS, CLEAR)
+    kind[perplexity(evidence.label_posterior) > max(2.5, len(evidence.noise_matrix) / 2)] = OUT_OF_DISTRIBUTION
+    return Review(kind.astype(np.int8), conflicting_duplicates(evidence))
 
 
-def estimated_wrong(verdicts: Verdicts) -> float:
-    """Share of wrong labels, in 0–1: what the qualities leave. Too high where classes are hard to tell apart."""
-    known = ~np.isnan(verdicts.quality)
-    return float(1 - verdicts.quality[known].mean()) if known.any() else 0.0
-
-
-def wrong_between(evidence: Evidence, verdicts: Verdicts) -> tuple[float, float]:
-    """What other estimates of that share lie between; itself where a run has no others."""
-    here = estimated_wrong(verdicts)
-    others = [here] if evidence.rate_bounds is None else evidence.rate_bounds.tolist()
-    return min(here, *others), max(here, *others)
-
-
-def wrong_words(evidence: Evidence, verdicts: Verdicts) -> str:
-    """The estimated share of wrong labels in words, such as "34% (27 to 38%)"."""
-    low, high = wrong_between(evidence, verdicts)
-    between = f" ({100 * low:.0f} to {high:.0%})" if evidence.rate_bounds is not None else ""
-    return f"{estimated_wrong(verdicts):.0%}{between}"
-
-
-def judge(evidence: Evidence) -> Verdicts:
-    """Quality, suggestion and verdict for every label."""
-    given = evidence.given
-    parts = [
-        judge_part(given[rows], *seen) for rows, *seen in believed(partial(belief, evidence), given, joint_of(evidence))
-    ]
-    quality, suggested, confidence, second, closer = (np.concatenate(column) for column in zip(*parts, strict=True))
-    issue = (suggested != given) & (given >= 0)
-    order = np.lexsort((quality, ~issue))
-    return Verdicts(quality, suggested, confidence, issue, order, second, closer, conflicting(evidence))
-
-
-def judge_part(
-    given: NDArray[np.int64], looks: NDArray[np.floating], likely: NDArray[np.floating]
-) -> tuple[NDArray[Any], ...]:
-    """Of n samples: quality, suggested, confidence, second and closer, see `Verdicts`; `likely` (n, C) is used up."""
-    rows = np.arange(len(likely))
-    quality = likely[rows, given.clip(0)]
-    quality[given < 0] = np.nan
-    suggested, confidence = likely.argmax(1), likely.max(1)
-    likely[rows, suggested] = -1.0
-    second = likely.argmax(1)
-    closer = np.where(likely.max(1) >= TIE * confidence, TIED, CLEAR)
-    closer[spread(looks) > max(2.5, looks.shape[1] / 2)] = UNLIKE
-    return quality, suggested, confidence, second, closer.astype(np.int8)
-
-
-def conflicting(evidence: Evidence) -> NDArray[np.int64]:
+def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
     """For each sample a row that shows the same picture under another label, (N,); -1 where there is none."""
     found = np.full(len(evidence.given), -1)
-    labels = evidence.given[evidence.twins]  # (M, 2)
-    for one, other in evidence.twins[(labels[:, 0] != labels[:, 1]) & (labels >= 0).all(1)].tolist():
+    labels = evidence.given[evidence.near_duplicates]  # (M, 2)
+    conflict = (labels[:, 0] != labels[:, 1]) & (labels >= 0).all(1)
+    for one, other in evidence.near_duplicates[conflict].tolist():
         found[one], found[other] = other, one
     return found
 
 
-def spread(looks: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Over how many classes a belief is spread, (N,) from 1 to C: the exponential of its entropy."""
-    entropy: NDArray[np.float64] = -(looks * np.log(looks.clip(LEAST))).sum(1)
-    return np.exp(entropy)
+def perplexity(table: Table) -> NDArray[np.float64]:
+    """Over how many classes each row is spread, (N,) from 1 to C: the exponential of its entropy."""
+    entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for _, p in chunks(table)]
+    spread: NDArray[np.float64] = np.exp(np.concatenate(entropy or [np.zeros(0)])).astype(np.float64)
+    return spread
 
 
-def closer_words(evidence: Evidence, verdicts: Verdicts, classes: list[str], sample: int) -> str:
-    """Why a person should look closer at a sample; nothing where there is no reason."""
-    if (twin := verdicts.twin[sample]) >= 0:
-        return f"same picture as {evidence.names[twin]}, labelled {classes[evidence.given[twin]]}"
-    if verdicts.closer[sample] == UNLIKE:
-        return "like no class"
-    if verdicts.closer[sample] == TIED:
-        return f"{classes[verdicts.suggested[sample]]} or {classes[verdicts.second[sample]]}"
+def review_reason(evidence: Evidence, issues: LabelIssues, why: Review, classes: list[str], sample: int) -> str:
+    """Why a person should look at a sample, in words; nothing where there is no reason."""
+    if (other := why.duplicate[sample]) >= 0:
+        return f"conflicting_duplicate: {evidence.names[other]} labeled {classes[evidence.given[other]]}"
+    if why.kind[sample] == OUT_OF_DISTRIBUTION:
+        return "out_of_distribution"
+    if why.kind[sample] == AMBIGUOUS:
+        return f"ambiguous: {classes[issues.suggested[sample]]} or {classes[issues.second[sample]]}"
     return ""
 
 
+def rate_words(rate: float, interval: tuple[float, float]) -> str:
+    """A share of wrong labels with its interval, such as "34 % (27 to 38 %)", or "0.3 % (0.0 to 1.0 %)"."""
+    low, high = interval
+    digits = 1 if rate < LITTLE else 0
+    return f"{100 * rate:.{digits}f} % ({100 * low:.{digits}f} to {100 * high:.{digits}f} %)"
+
+
+def noise_rate_words(issues: LabelIssues) -> str:
+    """How many labels are wrong, as one clause."""
+    words = rate_words(issues.noise_rate, issues.noise_rate_interval)
+    if issues.noise_rate < LITTLE:
+        return f"almost nothing is wrong here: {words} of the labels"
+    return f"about {words} of the labels look wrong"
+
+
 def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
-    """Share of each sample's nearest neighbours that carry its given label, (N,) in 0–1."""
+    """Share of each sample's nearest neighbors that carry its given label, (N,) in 0–1."""
     same = evidence.given[evidence.neighbors] == evidence.given[:, None]
     share: NDArray[np.float64] = np.where(evidence.given < 0, np.nan, same.mean(1))
     return share
@@ -162,49 +124,52 @@ def given_words(evidence: Evidence, classes: list[str]) -> list[str]:
     return [*classes, *reversed(evidence.unlabelled.tolist())]
 
 
-def label_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str], samples: Iterable[int]) -> Iterator[Row]:
+def columns_of(evidence: Evidence) -> Mapping[str, type]:
+    """The columns of `labels.csv` that the run has something for."""
+    return {name: kind for name, kind in COLUMNS.items() if name != "clean_prob" or evidence.clean_prob is not None}
+
+
+def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samples: Iterable[int]) -> Iterator[Row]:
     """The rows of `labels.csv`, one for each of `samples`; cleanlab's column names where it has them."""
-    agreement, predicted = neighbor_agreement(evidence), evidence.probs.argmax(1)
-    words = given_words(evidence, classes)
+    agreement, predicted, why = neighbor_agreement(evidence), evidence.probs.argmax(1), review(evidence, issues)
+    words, clean = given_words(evidence, classes), evidence.clean_prob
     for i in samples:
         yield {
             "file_name": str(evidence.names[i]),
             "given_label": words[evidence.given[i]],
             "predicted_label": classes[predicted[i]],
-            "label_quality": verdicts.quality[i],
-            "is_label_issue": bool(verdicts.issue[i]),
-            "clean_prob": evidence.clean_prob[i],
-            "suggested_label": classes[verdicts.suggested[i]],
-            "suggested_confidence": verdicts.confidence[i],
+            "label_quality": issues.label_quality[i],
+            "is_label_issue": bool(issues.is_label_issue[i]),
+            **({} if clean is None else {"clean_prob": clean[i]}),
+            "suggested_label": classes[issues.suggested[i]],
+            "suggested_confidence": issues.suggested_confidence[i],
             "neighbor_agreement": agreement[i],
-            "look_closer": closer_words(evidence, verdicts, classes, i),
+            "review_reason": review_reason(evidence, issues, why, classes, i),
         }
 
 
-def issue_lines(evidence: Evidence, verdicts: Verdicts, classes: list[str], rows: Sequence[int]) -> list[str]:
+def issue_lines(evidence: Evidence, issues: LabelIssues, classes: list[str], rows: Sequence[int]) -> list[str]:
     """Samples as text for a terminal: name, given → suggested, confidence."""
-    changes = [f"{classes[evidence.given[i]]} → {classes[verdicts.suggested[i]]}" for i in rows]
+    changes = [f"{classes[evidence.given[i]]} → {classes[issues.suggested[i]]}" for i in rows]
     return [
-        f"  {printable(str(evidence.names[i]))}  {change:<28} {verdicts.confidence[i]:.0%}"
+        f"  {printable(str(evidence.names[i]))}  {change:<28} {issues.suggested_confidence[i]:.0%}"
         for i, change in zip(rows, changes, strict=True)
     ]
 
 
-def label_noise(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> Row:
+def label_noise(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> Row:
     """What is known of the labels as a whole, for `label_noise.json`; shares in 0–1."""
     known = evidence.given >= 0
     counts = np.bincount(evidence.given[known], minlength=len(classes))
-    flagged = np.bincount(evidence.given[verdicts.issue], minlength=len(classes))
-    bounds = evidence.transition_bounds
+    flagged = np.bincount(evidence.given[issues.is_label_issue], minlength=len(classes))
     return {
         "labels": int(known.sum()),
-        "flagged": int(verdicts.issue.sum()),
-        "estimated_wrong": round(estimated_wrong(verdicts), 4),
-        "estimated_wrong_between": [round(end, 4) for end in wrong_between(evidence, verdicts)],
+        "flagged": int(issues.is_label_issue.sum()),
+        "noise_rate": round(issues.noise_rate, 4),
+        "noise_rate_interval": [round(end, 4) for end in issues.noise_rate_interval],
         "classes": classes,
         "flagged_by_class": (flagged / counts.clip(1)).round(4).tolist(),
-        "transition": normalized(joint_of(evidence)).round(4).tolist(),  # [right label][given label]
-        **({} if bounds is None else {"transition_between": bounds.round(4).tolist()}),  # [low, high] of the same
+        "noise_matrix": evidence.noise_matrix.round(4).tolist(),  # [true label][given label]
     }
 
 
@@ -214,24 +179,24 @@ def write_labels(run: RunDirectory) -> None:
     A list of more than a million rows is Parquet, see `mixnn.lists`.
     """
     evidence, classes = run.read_evidence(), run.read_classes()
-    verdicts = judge(evidence)
-    worst = verdicts.order[: int(verdicts.issue.sum())].tolist()
+    issues, columns = judge(evidence), columns_of(evidence)
+    worst = issues.ranking[: int(issues.is_label_issue.sum())].tolist()
     for path, samples in ((run.labels, range(len(evidence.given))), (run.label_issues, worst)):
-        rows = partial(label_rows, evidence, verdicts, classes, samples)
-        write_list(run, path, rows, COLUMNS, len(samples))
-    run.write_json(run.label_noise, label_noise(evidence, verdicts, classes))
+        rows = partial(label_rows, evidence, issues, classes, samples)
+        write_list(run, path, rows, columns, len(samples))
+    run.write_json(run.label_noise, label_noise(evidence, issues, classes))
 
 
 def summary_figures(run: RunDirectory) -> Row:
     """A run in four figures, 0–1: held-out accuracy of the last and of the best epoch; of the labels that
-    `noise.npz` says were flipped, precision and recall of those held to be wrong.
+    `noise.npz` says were flipped, precision and recall of those flagged as label issues.
     """
     accuracy = [float(row["accuracy"]) for row in run.read_table(run.metrics)]
-    issues, flipped = judge(run.read_evidence()).issue, run.read_arrays(run.noise)["flipped"]
-    both = int((issues & flipped).sum())
+    issue, flipped = judge(run.read_evidence()).is_label_issue, run.read_arrays(run.noise)["flipped"]
+    both = int((issue & flipped).sum())
     return {
         "last_accuracy": accuracy[-1],
         "best_accuracy": max(accuracy),
-        "precision": both / max(1, int(issues.sum())),
+        "precision": both / max(1, int(issue.sum())),
         "recall": both / max(1, int(flipped.sum())),
     }

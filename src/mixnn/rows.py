@@ -87,6 +87,17 @@ class SparseRows:
         np.put_along_axis(whole, kept["class"].astype(np.int64), kept["share"].astype(np.float32), -1)
         return whole
 
+    def __setitem__(self, rows: slice, whole: NDArray[np.floating]) -> None:
+        """Put whole rows (n, C) in: the largest shares of each, and what is left, evenly."""
+        kept = self.records.dtype["kept"].shape[0]
+        classes = np.argpartition(-whole, kept - 1, axis=1)[:, :kept]
+        shares = np.take_along_axis(whole, classes, 1)
+        order = np.argsort(-shares, axis=1, kind="stable")
+        into = self.records[rows]
+        into["kept"]["class"] = np.take_along_axis(classes, order, 1)
+        into["kept"]["share"] = np.take_along_axis(shares, order, 1)
+        into["rest"] = (1 - shares.sum(1)).clip(0) / max(1, self.classes - kept)
+
     def argmax(self, axis: int) -> NDArray[np.int64]:
         """The class of the largest share of each row, (N,); `axis` is 1, as that of an array would be."""
         if axis != 1:
@@ -95,6 +106,14 @@ class SparseRows:
 
 
 Table = NDArray[np.float32] | SparseRows  # (N, C)
+
+
+def empty_table(samples: int, classes: int) -> Table:
+    """(N, C), whole or sparse, by its size; to be filled some rows at a time, as `table[rows] = whole`."""
+    kept = kept_of(samples, classes)
+    if kept is None:
+        return np.zeros((samples, classes), np.float32)
+    return SparseRows(np.zeros(samples, record(kept)), classes)
 
 
 def stored(table: NDArray[Any] | SparseRows) -> NDArray[Any]:

@@ -52,52 +52,55 @@ def written(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one trained network says of every training sample.
+    """What is known of every sample of a run, and the label quality made of it.
+
+    Tables are `SparseRows` where N × C is very large (see `mixnn.rows`): read like an array, some rows at a time.
 
     Attributes:
         names: (N,) file names, relative to the data.
         given: (N,) int64 given labels; -1 - i where the label is the i-th of `unlabelled`.
-        probs: (N, C) float32 predicted probabilities, without augmentation. This and the two other such tables are
-            `SparseRows` where N × C is very large (see `mixnn.rows`): read like an array, some rows at a time.
+        probs: (N, C) float32 predicted probabilities: of the trained network, without augmentation; of `mixnn find`,
+            by a classifier that has not seen the sample's label.
+        label_posterior: (N, C), rows sum to one: P(true label | evidence, given label).
+        noise_matrix: (C, C), rows sum to one: P(given label | true label).
+        noise_rate: 0-d float64, share of wrong labels, 0–1.
+        noise_rate_interval: (2,) float64, low and high around it.
+        neighbors: (N, K) int64 nearest samples in feature space, nearest first.
+        unlabelled: words that mean "don't know".
+        verified: int64 (R,), rows whose label a person has confirmed.
+        near_duplicates: int64 (M, 2), pairs of rows that show the same picture.
+        distances: (N, K) float32 in 0–2, of the neighbors, one minus cosine; None where they were not kept.
+        coordinates: (N, 2) float32, the features on a plane; None where they were not kept.
+
+    Only a training has these; None of `mixnn find`:
         targets: (N, C) float32 soft targets; the probabilities for a method that has none.
         loss: (N,) float32 in 0–1, normalised loss against the given label; NaN where there is none.
         clean_prob: (N,) float32 in 0–1, posterior of the lower component; NaN where there is no label.
         mixture: (3, 2) float64: means, variances, weights, lower mean first; NaN where none was fitted.
-        neighbors: (N, K) int64 nearest samples in feature space, nearest first.
-        unlabelled: words that mean "don't know".
-        certain: int64 (R,), rows whose label a person has reviewed: their target is that label, their clean
-            probability 1.
-        distances: (N, K) float32 in 0–2, of the neighbours, one minus cosine; None in runs written before.
-        coordinates: (N, 2) float32, the features on a plane; None in runs written before there were any.
-        vote: (N, C) float32, rows sum to one: what the labels of many neighbours say, see `confusion.neighbor_vote`;
-            None in runs written before.
-        joint: (C, C) float64, sums to one: the share of samples of each class that are labelled as each, as estimated;
-            None in runs written before.
-        twins: int64 (M, 2), pairs of rows that show the same picture.
-        rate_bounds: (2,) float64, between which shares of wrong labels other estimates lie; None as before.
-        transition_bounds: (2, C, C) float64, the same of how the classes are labelled; None as before.
-        heldout: (C, C) int64, how many held-out samples of each label the network takes for each class; None where
-            nothing was held out, and as before.
+        heldout: (C, C) int64, how many held-out samples of each label the network takes for each class.
     """
 
     names: NDArray[np.str_]
     given: NDArray[np.int64]
     probs: Table
-    targets: Table
-    loss: NDArray[np.float32]
-    clean_prob: NDArray[np.float32]
-    mixture: NDArray[np.float64]
+    label_posterior: Table
+    noise_matrix: NDArray[np.floating]
+    noise_rate: NDArray[np.floating]
+    noise_rate_interval: NDArray[np.floating]
     neighbors: NDArray[np.int64]
     unlabelled: NDArray[np.str_]
-    certain: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    twins: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    verified: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    near_duplicates: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     distances: NDArray[np.float32] | None = None
     coordinates: NDArray[np.float32] | None = None
-    vote: Table | None = None
-    joint: NDArray[np.floating] | None = None
-    rate_bounds: NDArray[np.floating] | None = None
-    transition_bounds: NDArray[np.floating] | None = None
+    targets: Table | None = None
+    loss: NDArray[np.float32] | None = None
+    clean_prob: NDArray[np.float32] | None = None
+    mixture: NDArray[np.float64] | None = None
     heldout: NDArray[np.int64] | None = None
+
+
+QUALITY = ("label_posterior", "noise_matrix", "noise_rate", "noise_rate_interval")  # what label_quality.npz holds
 
 
 class RunDirectory:
@@ -117,6 +120,7 @@ class RunDirectory:
         self.checkpoint = self.path / "checkpoints" / "last.pt"
         self.overview = self.path / "overview.png"
         self.evidence = self.path / "evidence.npz"
+        self.label_quality = self.path / "label_quality.npz"
         self.thumbnails = self.path / "thumbnails.npz"
         self.losses = self.path / "losses.npz"
         self.report = self.path / "report.html"
@@ -130,33 +134,48 @@ class RunDirectory:
         """Raises InputError unless `path` holds a run."""
         run = cls(path)
         if not run.config.is_file():
-            raise InputError(f"{path} is not a run directory (no config.yaml): give the --out of a `mixnn train`")
+            raise InputError(
+                f"{path} is not a run directory (no config.yaml): give the --out of a `mixnn find` or `mixnn train`"
+            )
         return run
 
-    def check_free(self) -> None:
-        """Raises InputError if `path` holds something already."""
+    @property
+    def trained(self) -> bool:
+        """Whether a network belongs to it; none does to a run of `mixnn find`."""
+        return not (self.config.is_file() and read_yaml(self.config).get("command") == "find")
+
+    def check_trained(self) -> None:
+        """Raises InputError where no network was trained."""
+        if not self.trained:
+            raise InputError(
+                f"{self.path} is a run of `mixnn find`, which trains no network: give the --out of a `mixnn train`"
+            )
+
+    def check_free(self, *, resumable: bool = True) -> None:
+        """Raises InputError if `path` holds something already; `resumable`: the command has a --resume."""
         # A run killed before its configuration was there leaves folders and unfinished files, which nobody misses.
         files = (p for p in self.path.rglob("*") if p.is_file() and ".tmp" not in p.suffixes and p != self.lock)
         if self.path.is_file() or any(files):
             held = "another run" if self.config.exists() else "other files"
-            fix = "choose a new directory" + (", or add --resume to go on with it" if self.config.exists() else "")
+            resumable = resumable and self.config.exists() and self.trained
+            fix = "choose a new directory" + (", or add --resume to go on with it" if resumable else "")
             raise InputError(f"--out {self.path} already holds {held}: {fix}")
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self, *, training: bool = True) -> Iterator[None]:
         """Make the directories, keep other processes out, and clear away what a killed run left unfinished.
 
         Raises InputError if another one is at work here, or if writing is not allowed.
         """
         lock = FileLock(self.lock, timeout=0)
         try:
-            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            (self.checkpoint.parent if training else self.path).mkdir(parents=True, exist_ok=True)
             with suppress(NotImplementedError):  # the file system knows no locks: then without
                 lock.acquire()
             for unfinished in (*self.path.glob(".*.tmp*"), *self.checkpoint.parent.glob(".*.tmp*")):
                 unfinished.unlink()
         except Timeout:
-            raise InputError(f"--out {self.path}: another `mixnn train` is at work there: wait or stop it") from None
+            raise InputError(f"--out {self.path}: another mixnn command is at work there: wait or stop it") from None
         except OSError as error:
             raise InputError(f"--out {self.path} cannot be written ({error.strerror}): choose another") from error
         try:
@@ -186,7 +205,9 @@ class RunDirectory:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
+            raise InputError(
+                f"{path} cannot be read ({error}): repeat `mixnn train` with --resume, or `mixnn find`"
+            ) from error
 
     def read_classes(self) -> list[str]:
         """Class names, in the order of the network's outputs."""
@@ -211,14 +232,25 @@ class RunDirectory:
 
     def write_evidence(self, evidence: Evidence) -> None:
         fields = {name: stored(value) for name, value in vars(evidence).items() if value is not None}
-        with written(self.targets) as path:
-            np.save(path, fields.pop("targets"))
+        if "targets" in fields:
+            with written(self.targets) as path:
+                np.save(path, fields.pop("targets"))
+        self.write_arrays(self.label_quality, {name: fields.pop(name) for name in QUALITY})
         self.write_arrays(self.evidence, fields)
 
     def read_evidence(self) -> Evidence:
-        arrays = self.read_arrays(self.evidence) | {"targets": np.load(self.targets)}
+        """Raises InputError where a file of it is missing."""
+        for path in (self.evidence, self.label_quality):
+            if not path.is_file():
+                raise InputError(
+                    f"{path} is missing: repeat `mixnn train … --resume`, or `mixnn find` with a new --out"
+                )
+        arrays: dict[str, Any] = self.read_arrays(self.evidence) | self.read_arrays(self.label_quality)
+        if self.targets.is_file():
+            arrays["targets"] = np.load(self.targets)
         sparse = {name: array for name, array in arrays.items() if array.dtype.names is not None}
-        return Evidence(**arrays | {name: SparseRows(rows, len(arrays["joint"])) for name, rows in sparse.items()})
+        classes = len(arrays["noise_matrix"])
+        return Evidence(**arrays | {name: SparseRows(rows, classes) for name, rows in sparse.items()})
 
     def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         with written(path) as temporary:

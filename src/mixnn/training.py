@@ -7,16 +7,13 @@ step loses nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mixnn.assemble import build_method, build_optimizer, pick_device, save_model, with_defaults
 from mixnn.bank import Bank
@@ -29,18 +26,14 @@ from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.environment import environment
 from mixnn.errors import InputError
 from mixnn.footprint import Footprint
-from mixnn.issues import judge, write_labels
 from mixnn.loading import Loaded, load
 from mixnn.memory import keep_freed_memory, peak_memory
 from mixnn.methods.base import Method
 from mixnn.networks import network_factory
 from mixnn.reading import read
-from mixnn.report.overview import draw_overview
-from mixnn.report.page import write_report
-from mixnn.report.pictures import packed
-from mixnn.report.shown import cards, pictured
+from mixnn.results import Step, result_steps, write_steps
 from mixnn.run import RunDirectory, read_yaml
-from mixnn.screen import TrainingScreen, say, showing
+from mixnn.screen import TrainingScreen, say
 from mixnn.search import searched_bytes
 from mixnn.train.checkpoint import Checkpoint
 from mixnn.train.evidence import FOR_LISTS, collect_evidence
@@ -48,7 +41,6 @@ from mixnn.train.loop import Observer, fit
 from mixnn.train.record import Recorder, count_predictions
 
 ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
-THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are
 
 
 def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: Dataset | None = None) -> RunDirectory:
@@ -102,6 +94,8 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     """
     if Path(config.source).is_dir() and run.path.resolve().is_relative_to(Path(config.source).resolve()):
         raise InputError(f"--out {run.path} lies inside the images {config.source}: choose a place outside")
+    if resume:
+        run.check_trained()
     if not (resume and run.config.exists()):
         run.check_free()
         return
@@ -230,28 +224,12 @@ def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method)
     """The model first, then what is made of it; a step that fails does not stop the next. What failed, in words."""
     size = next(loaded.train.inputs(torch.arange(1))).shape[-1]
     model = partial(save_model, run.model, method, config.options, loaded.image_size, size, len(loaded.dataset.classes))
-    steps: list[tuple[str, Callable[[], object]]] = [
-        (run.evidence.name, lambda: write_evidence(run, loaded, method)),
-        (run.labels.name, lambda: write_labels(run)),
-        (run.thumbnails.name, lambda: write_thumbnails(run, loaded)),
-        (run.overview.name, lambda: draw_overview(run)),
-        (run.report.name, lambda: write_report(run, run.report)),
-    ]
+    steps: list[Step] = [(run.evidence.name, lambda: write_evidence(run, loaded, method))]
     if rank() == 0:
-        steps.insert(0, (run.model.name, model))
+        steps = [(run.model.name, model), *steps, *result_steps(run, loaded)]
         steps.append((run.environment.name, lambda: write_ending(run, method)))
-    else:
-        steps = steps[:1]  # the full pass needs all ranks, what follows one
-    failed = []
-    for name, write in steps:
-        try:
-            with showing(f"writing {name} …") if rank() == 0 else nullcontext():
-                write()
-        except Exception as error:  # whatever it is, an hour of training is behind us
-            if world_size() > 1 and name == run.evidence.name:
-                raise  # the other ranks wait in the middle of it: end, so that they do not
-            failed.append(f"{name} ({type(error).__name__}: {error})")
-    return failed
+    # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
+    return write_steps(steps, shown=rank() == 0, fatal=[run.evidence.name] if world_size() > 1 else [])
 
 
 def write_evidence(run: RunDirectory, loaded: Loaded, method: Method) -> None:
@@ -260,23 +238,6 @@ def write_evidence(run: RunDirectory, loaded: Loaded, method: Method) -> None:
     if rank() == 0:
         run.write_evidence(replace(evidence, heldout=heldout))
         say(f"{FOR_LISTS}: {method.choices[FOR_LISTS]}")
-
-
-def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
-    """Pictures of the likeliest wrong labels, and small ones of all that a report shows; embeddings have none."""
-    if loaded.image_size is None:
-        return
-    evidence = run.read_evidence()
-    verdicts = judge(evidence)
-    top, small = verdicts.order[:THUMBNAILS], pictured(evidence, cards(evidence, verdicts))
-    large = np.stack(list(pictures(loaded, top)))
-    run.write_arrays(run.thumbnails, {"rows": top, "images": large, **packed(small, pictures(loaded, small))})
-
-
-def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-    """The training images `rows` as uint8 (H, W, 3), one after the other."""
-    for images in loaded.train.inputs(torch.from_numpy(rows)):
-        yield from images.permute(0, 2, 3, 1).cpu().numpy().copy()  # the next ones take the memory of these
 
 
 def write_ending(run: RunDirectory, method: Method) -> None:

@@ -24,7 +24,7 @@ from mixnn.train import loop
 from mixnn.train.evidence import collect_evidence
 
 STEPS = (2, 4)  # an epoch
-EVIDENCE = ("probs", "targets", "loss", "clean_prob", "vote")
+EVIDENCE = ("probs", "targets", "loss", "clean_prob", "label_posterior")
 
 
 def on(device: str, data: TrainData) -> TrainData:

@@ -53,11 +53,11 @@ def test_they_end_as_they_were_given(case: Case) -> None:
     evidence = collect_evidence(method, data, [f"{i}.png" for i in range(len(data))])
     assert_same(torch.from_numpy(evidence.targets)[rows], given)
     assert evidence.clean_prob[rows].tolist() == [1] * len(rows)
-    assert evidence.certain.tolist() == rows.tolist()
-    verdicts = judge(evidence)
-    assert not verdicts.issue[rows].any()
-    assert verdicts.quality[rows].tolist() == [1] * len(rows)
-    assert verdicts.suggested[rows].tolist() == data.labels[rows].tolist()
+    assert evidence.verified.tolist() == rows.tolist()
+    issues = judge(evidence)
+    assert not issues.is_label_issue[rows].any()
+    assert issues.label_quality[rows].tolist() == [1] * len(rows)
+    assert issues.suggested[rows].tolist() == data.labels[rows].tolist()
 
 
 @pytest.mark.parametrize("name", [*CHOSEN, "selc", "elr", "coteaching"])

@@ -66,7 +66,7 @@ def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_pa
     assert 0 < about["tables_gb"] < about["peak_memory_gb"]
 
     evidence, before = run.read_evidence(), whole.read_evidence()
-    for name in ("probs", "targets", "vote"):
+    for name in ("probs", "targets", "label_posterior"):
         table = getattr(evidence, name)
         assert isinstance(table, SparseRows)
         assert table.shape == getattr(before, name).shape
@@ -117,7 +117,7 @@ def work(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS, timeout=patience)
     assert of_first(torch.tensor([rank + 5])).tolist() == [5]
     weights, targets, evidence = judged(1)
-    tables = [torch.from_numpy(table[:]) for table in (evidence.probs, evidence.targets, evidence.vote)]
+    tables = [torch.from_numpy(table[:]) for table in (evidence.probs, evidence.targets, evidence.label_posterior)]
     torch.save([weights, targets, tables], Path(folder, f"rank{rank}.pt"))
     dist.barrier()
     dist.destroy_process_group()
@@ -128,16 +128,16 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(RANKS))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     weights, targets, evidence = judged(1)
-    tables = [torch.from_numpy(table[:]) for table in (evidence.probs, evidence.targets, evidence.vote)]
+    tables = [torch.from_numpy(table[:]) for table in (evidence.probs, evidence.targets, evidence.label_posterior)]
     torch.testing.assert_close(first, [weights, targets, tables], rtol=1e-3, atol=1e-3)
 
 
 def test_where_every_share_is_kept_the_targets_are_those_of_whole_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole, before = judged(None)
-    for place in ("mixnn.methods.posterior", "mixnn.train.evidence"):
+    for place in ("mixnn.methods.posterior", "mixnn.train.evidence", "mixnn.rows"):
         monkeypatch.setattr(f"{place}.kept_of", lambda samples, classes: classes)
     _, packed, after = judged(None)
     torch.testing.assert_close(packed, whole, rtol=0, atol=2e-3)
-    for name in ("probs", "targets", "vote"):
+    for name in ("probs", "targets", "label_posterior"):
         assert isinstance(getattr(after, name), SparseRows)
         np.testing.assert_allclose(getattr(after, name)[:], getattr(before, name), atol=2e-3)

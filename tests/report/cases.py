@@ -56,14 +56,16 @@ def made_up(
         given=given,
         probs=probs,
         targets=probs,
-        vote=np.cbrt(probs) / np.cbrt(probs).sum(1, keepdims=True),  # so that looks are what the network says
+        label_posterior=probs,
+        noise_matrix=trust * np.eye(classes) + (1 - trust) / classes,
+        noise_rate=np.array(noise),
+        noise_rate_interval=np.array([0.9 * noise, 1.1 * noise]),
         loss=np.where(known, loss, np.nan).astype(np.float32),
         clean_prob=np.where(known, np.where(agrees, 0.98, 0.02), np.nan).astype(np.float32),
         mixture=np.array([[0.15, 0.85], [0.01, 0.01], [1 - noise, noise]]),
         neighbors=near,
         unlabelled=np.array(["Not sure"] if unlabelled else [], dtype=np.str_),
         coordinates=(np.stack([np.cos(angle), np.sin(angle)], 1) + spread).astype(np.float32),
-        joint=(trust * np.eye(classes) + (1 - trust) / classes) / classes,
     )
 
 
@@ -85,6 +87,8 @@ def write_run(
     run.write_table(run.metrics, [row | {"clean_share": 0.8 if row["epoch"] > 1 else ""} for row in rows])
     run.write_evidence(evidence)
     write_labels(run)
+    assert evidence.loss is not None
+    assert evidence.mixture is not None
     counts = np.array([np.histogram(evidence.loss[evidence.given >= 0], 50, (0, 1))[0]] * 2)
     mixtures = np.stack([evidence.mixture, np.full((3, 2), np.nan)])
     run.write_arrays(run.losses, {"epochs": np.array([2, 3]), "counts": counts, "mixtures": mixtures})
@@ -102,6 +106,6 @@ def hostile_run(path: Path) -> RunDirectory:
     Each of the hostile names shows the same picture as the next sample.
     """
     names = HOSTILE_FILES + [f"plain/{i:02d}.png" for i in range(40 - len(HOSTILE_FILES))]
-    twins = np.array([[2 * i, 2 * i + 1] for i in range(len(HOSTILE_FILES) // 2)])
-    evidence = replace(made_up(40, len(HOSTILE_CLASSES), noise=0.9, names=names), twins=twins)
+    pairs = np.array([[2 * i, 2 * i + 1] for i in range(len(HOSTILE_FILES) // 2)])
+    evidence = replace(made_up(40, len(HOSTILE_CLASSES), noise=0.9, names=names), near_duplicates=pairs)
     return write_run(path, evidence, HOSTILE_CLASSES)

@@ -8,7 +8,7 @@ import pytest
 from report.browser import Page, browser, require_browser
 from report.cases import HOSTILE_CLASSES, HOSTILE_FILES, hostile_run, made_up, write_run
 
-from mixnn.issues import judge
+from mixnn.issues import conflicting_duplicates, judge
 from mixnn.report.page import write_report
 from mixnn.run import RunDirectory
 
@@ -47,11 +47,11 @@ def page(started: Page, run: RunDirectory) -> Iterator[Page]:
 
 
 def suspects(run: RunDirectory) -> list[tuple[str, str, str]]:
-    """File name, given and suggested label of the labels held to be wrong, the worst first."""
+    """File name, given and suggested label of the flagged labels, the worst first."""
     evidence = run.read_evidence()
-    verdicts, classes = judge(evidence), run.read_classes()
-    rows = verdicts.order[: verdicts.issue.sum()]
-    return [(str(evidence.names[i]), classes[evidence.given[i]], classes[verdicts.suggested[i]]) for i in rows]
+    issues, classes = judge(evidence), run.read_classes()
+    rows = issues.ranking[: issues.is_label_issue.sum()]
+    return [(str(evidence.names[i]), classes[evidence.given[i]], classes[issues.suggested[i]]) for i in rows]
 
 
 def test_a_cell_filters_the_cards(page: Page, run: RunDirectory) -> None:
@@ -102,15 +102,15 @@ def test_another_report_has_its_own_decisions(page: Page, run: RunDirectory, hos
 
 def test_the_same_picture_under_another_label_is_named_as_text(page: Page, hostile: RunDirectory) -> None:
     evidence = hostile.read_evidence()
-    verdicts = judge(evidence)
+    issues = judge(evidence)
     page.open(hostile.report)
-    drawn = verdicts.order[: len(page.texts("article"))]
-    conflicts = drawn[verdicts.twin[drawn] >= 0]
-    said = [line for line in page.texts(".closer") if line.startswith("look closer: same picture as ")]
+    duplicate = conflicting_duplicates(evidence)
+    drawn = issues.ranking[: len(page.texts("article"))]
+    conflicts = drawn[duplicate[drawn] >= 0]
+    said = [line for line in page.texts(".review-reason") if line.startswith("conflicting duplicate: ")]
     assert len(said) == len(conflicts) > 1
     for row, line in zip(conflicts, said, strict=True):
-        twin = verdicts.twin[row]
-        assert line.endswith(f", labelled {HOSTILE_CLASSES[evidence.given[twin]]}")
+        assert line.endswith(f" labeled {HOSTILE_CLASSES[evidence.given[duplicate[row]]]}")
 
 
 def test_another_class_by_digit_and_by_name(page: Page, run: RunDirectory) -> None:
@@ -151,9 +151,9 @@ def test_arrows_move_over_pages(page: Page, run: RunDirectory) -> None:
 
 
 def test_a_batch_is_one_step(page: Page, run: RunDirectory) -> None:
-    verdicts = judge(run.read_evidence())
-    least = int(100 * np.median(verdicts.confidence[verdicts.issue]))
-    sure = int((verdicts.issue & (verdicts.confidence >= least / 100)).sum())
+    issues = judge(run.read_evidence())
+    least = int(100 * np.median(issues.suggested_confidence[issues.is_label_issue]))
+    sure = int((issues.is_label_issue & (issues.suggested_confidence >= least / 100)).sum())
     assert 0 < sure < len(suspects(run))
     page.js(f"document.getElementById('least').value = {least}")
     page.js("document.getElementById('least').dispatchEvent(new Event('input'))")

@@ -18,7 +18,7 @@ from mixnn.errors import InputError
 from mixnn.issues import judge
 from mixnn.report import content, page, shown
 from mixnn.report.columns import column, file_names, name_html, places, script_json, share
-from mixnn.report.page import SCRIPTS, STYLES, TEMPLATE, build_page, write_report
+from mixnn.report.page import SCRIPTS, STYLES, TEMPLATE, TRAINING, build_page, write_report
 from mixnn.report.pictures import SIDE, packed, read_pictures, unpacked
 from mixnn.report.umap_plane import umap_plane
 from mixnn.run import RunDirectory
@@ -93,23 +93,23 @@ def test_hostile_names_make_no_tags(tmp_path: Path) -> None:
 def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
     evidence = made_up(200, 3, unlabelled=4)
     run = write_run(tmp_path / "run", evidence, CLASSES)
-    verdicts = judge(evidence)
-    data = content.collect(run, evidence, verdicts)
+    issues = judge(evidence)
+    data = content.collect(run, evidence, issues)
     samples = data["samples"]
     rows = decoded(samples["row"]).astype(int)
     assert sorted(rows) == list(range(200))  # all are on the map
-    assert rows[: data["groups"]["suspects"]].tolist() == verdicts.order[: verdicts.issue.sum()].tolist()
+    assert rows[: data["groups"]["suspects"]].tolist() == issues.ranking[: issues.is_label_issue.sum()].tolist()
     assert data["labels"] == [*CLASSES, "Not sure"]
     given = decoded(samples["given"])
     assert [data["labels"][i] for i in given] == [
         row["given_label"] for row in np.array(run.read_table(run.labels))[rows]
     ]
-    assert (decoded(samples["suggested"]) == verdicts.suggested[rows]).all()
+    assert (decoded(samples["suggested"]) == issues.suggested[rows]).all()
     near = decoded(samples["near"]).reshape(200, 8)
     assert (near == evidence.given[evidence.neighbors[rows, :8]] % 4).all()
     nearest = decoded(data["nearest"]).reshape(-1, 8)
     assert (rows[nearest] == evidence.neighbors[rows[: len(nearest)], :8]).all()
-    assert sum(n for *_, n in data["pairs"]) == verdicts.issue.sum()
+    assert sum(n for *_, n in data["pairs"]) == issues.is_label_issue.sum()
     assert len(decoded(data["map"]["index"])) == 200
     assert data["marks"] == [
         {"after": 1, "text": "mixing with neighbours begins"},
@@ -125,11 +125,28 @@ def test_a_run_from_before(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", replace(made_up(50, 3), coordinates=None), CLASSES, side=None)
     run.losses.unlink()
     images = np.zeros((2, 200, 100, 3), dtype=np.uint8)
-    run.write_arrays(run.thumbnails, {"rows": judge(run.read_evidence()).order[:2], "images": images})
+    run.write_arrays(run.thumbnails, {"rows": judge(run.read_evidence()).ranking[:2], "images": images})
     data = data_of(build_page(run))
     assert data["map"] is None
     assert len(data["losses"]) == 1
     assert len(decoded(data["pictures"]["index"])) == 2
+
+
+def test_a_run_without_a_training(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("targets", "loss", "clean_prob", "mixture", "heldout"))
+    trained = write_run(tmp_path / "trained", made_up(50, 3), CLASSES)
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
+    run.write_config({"command": "find", "source": "photos", "seed": 0, "noise": None})
+    run.write_json(run.classes, CLASSES)
+    run.write_evidence(replace(made_up(50, 3), **nothing))
+    text, before = build_page(run), build_page(trained)
+    for part in ('id="training"', 'href="#training"', "curveChart"):
+        assert (part in before, part in text) == (True, False)
+    assert "found without training, seed 0" in text
+    assert f"mixnn find --config {run.config} --data.corrections corrections.csv" in words_of(text)
+    data = data_of(text)
+    assert (data["curves"], data["losses"], data["marks"]) == ({}, [], [])
 
 
 def test_how_right_each_class_is_on_the_part_held_out(tmp_path: Path) -> None:
@@ -208,11 +225,11 @@ def test_pictures_come_back_small(tmp_path: Path) -> None:
 def test_points_on_the_map_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shown, "POINTS", 60)
     evidence = made_up(500, 3, noise=0.2)
-    verdicts = judge(evidence)
-    points = shown.mapped(evidence, shown.cards(evidence, verdicts))
+    issues = judge(evidence)
+    points = shown.mapped(evidence, shown.cards(evidence, issues))
     assert len(points) == len(set(points.tolist())) == 60
-    assert points[:30].tolist() == verdicts.order[:30].tolist()
-    assert points.tolist() == shown.mapped(evidence, shown.cards(evidence, verdicts)).tolist()
+    assert points[:30].tolist() == issues.ranking[:30].tolist()
+    assert points.tolist() == shown.mapped(evidence, shown.cards(evidence, issues)).tolist()
 
 
 def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,8 +248,11 @@ def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch
 def test_the_summary_in_words(tmp_path: Path) -> None:
     run = write_run(tmp_path / "my run", made_up(300, 3, unlabelled=5), CLASSES)
     words = words_of(build_page(run))
-    issues = int(judge(run.read_evidence()).issue.sum())
-    assert f"{issues} of 295 labels ({100 * issues / 295:.1f} %) are held to be wrong; counting every doubt" in words
+    flagged = int(judge(run.read_evidence()).is_label_issue.sum())
+    assert (
+        f"{flagged} of 295 labels ({100 * flagged / 295:.1f} %) are flagged as label issues; about 20 % (18 to 22 %)"
+        in words
+    )
     assert "Confused most: " in words
     assert "right for 90.0 % after the last epoch; its best was epoch 4 with 90.0 %" in words
     assert "5 samples have no label" in words
@@ -242,22 +262,22 @@ def test_the_summary_in_words(tmp_path: Path) -> None:
 
 def test_a_summary_where_nothing_is_wrong(tmp_path: Path) -> None:
     words = words_of(build_page(write_run(tmp_path / "run", made_up(300, 3, noise=0), CLASSES)))
-    assert "There seems to be almost no noise here. 0 of 300 labels (0.0 %) are held to be wrong;" in words
+    assert "There seems to be almost no noise here. 0 of 300 labels (0.0 %) are flagged as label issues;" in words
     assert "The model can be used as it is." in words
 
 
 def test_a_model_that_cannot_tell_does_not_say_that_all_is_well(tmp_path: Path) -> None:
     evidence = made_up(300, 3, noise=0)
     unsure = np.full_like(evidence.probs, 1 / 3)
-    evidence = replace(evidence, probs=unsure, targets=unsure, vote=unsure, joint=np.full((3, 3), 0.1) + np.eye(3) / 30)
+    evidence = replace(evidence, label_posterior=unsure, noise_rate=np.array(0.6), given=np.zeros(300, np.int64))
     words = words_of(build_page(write_run(tmp_path / "run", evidence, CLASSES)))
-    assert "The model is not sure enough to tell wrong labels" in words
+    assert "The evidence does not suffice to tell wrong labels" in words
     assert "almost no noise" not in words
 
 
 def test_files_of_the_page_are_short_and_used() -> None:
     files = {file.name: file.read_text(encoding="utf-8") for file in TEMPLATE.iterdir()}
-    assert set(files) == {"page.html", *STYLES, *SCRIPTS}
+    assert set(files) == {"page.html", *STYLES, *SCRIPTS, *TRAINING}
     assert {name for name, text in files.items() if len(text.splitlines()) > 300} == set()
     for name, text in files.items():
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), name
@@ -288,6 +308,9 @@ def test_what_is_no_finished_run(run: RunDirectory, tmp_path: Path) -> None:
     assert f"{run.path} is damaged" in refused(run.path)
     run.evidence.unlink()
     assert "is not finished (no evidence.npz)" in refused(run.path)
+    (run.path / "label_quality.npz").unlink()
+    run.evidence.write_bytes(b"hello")
+    assert "is not finished (no label_quality.npz): repeat `mixnn train … --resume`" in refused(run.path)
     assert not run.report.exists()
 
 

@@ -73,8 +73,8 @@ def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
         noise_hash: of the draw.
         right_given, right_targets: share of right labels before, and of right soft targets at the end of each epoch.
         roc_auc, average_precision: of 1 - clean probability, a wrong label being what is looked for.
-        precision, recall: of the labels that the run's list holds to be wrong.
-        right_flagged: share of the right labels that it holds to be wrong all the same, for each class; None for
+        precision, recall: of the labels that the run flags as label issues.
+        right_flagged: share of the right labels that it flags all the same, for each class; None for
             a class without any.
     """
     if not run.noise.exists():
@@ -89,8 +89,9 @@ def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
     wrong: NDArray[np.bool_] = noise["flipped"][known]
     if not 0 < wrong.sum() < len(wrong):
         return None
+    assert evidence.clean_prob is not None  # of a training
     doubt = 1 - evidence.clean_prob[known].astype(np.float64)
-    issue = judge(evidence).issue[known]
+    issue = judge(evidence).is_label_issue[known]
     classes = noise["original"][known]
     right = [~wrong & (classes == label) for label in range(evidence.probs.shape[1])]
     corrected = [float(row["right_targets"]) for row in metrics if row.get("right_targets")]

@@ -125,14 +125,14 @@ def label_text(results: Sequence[Result]) -> str:
 
 
 def trust_table(suite: Suite, found: Found) -> Iterator[str]:
-    """Calibration error, and the right labels held to be wrong: of all classes, and of the worst; means over seeds.
+    """Calibration error, and the right labels flagged as issues: of all classes, and of the worst; means over seeds.
 
     Results made before these figures were kept are not in it.
     """
     rows, columns = present(suite, found)
     if not columns:
         return
-    title = "calibration error, % / right labels held to be wrong, %: mean of classes (worst class)"
+    title = "calibration error, % / right labels flagged as issues, %: mean of classes (worst class)"
     yield from head([title, *headings(suite, columns)])
     for row in rows:
         yield line([row, *(trust_text(found.get((row, column), [])) for column in columns)])

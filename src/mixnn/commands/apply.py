@@ -33,7 +33,7 @@ KEPT = ("image_column", "label_column", "split_column", "unlabelled", "heldout")
 def run(words: Sequence[str]) -> int:
     about = "Write the data of a run with the labels that a person has reviewed; the labels of before are kept beside."
     parser = Parser(prog="mixnn apply", description=about)
-    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
+    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn find` or `mixnn train`")
     parser.add_argument("corrections", metavar="CORRECTIONS", help="corrections.csv, from the page of `mixnn report`")
     out = "what to write: a table, an .npz or a folder, as the data is; else a .csv for --data.labels"
     parser.add_argument("--out", type=str | None, default=None, help=out)
@@ -48,6 +48,7 @@ def run(words: Sequence[str]) -> int:
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
     config = RunConfig.from_dict(read_yaml(directory.config))
+    command = "train" if directory.trained else "find"
     source = config.source if given.source is None else given.source
     corrections = read_corrections(given.corrections)
     evidence, classes = directory.read_evidence(), directory.read_classes()
@@ -66,7 +67,7 @@ def run(words: Sequence[str]) -> int:
         clean_here(job)
         print(f"{line}; changed in place: {printable(source)}")
     else:
-        print(f"{line}; to go on: {printable(shlex.join(write(job, Path(given.out), given.mode)))}")
+        print(f"{line}; to go on: {printable(shlex.join(write(job, Path(given.out), given.mode, command)))}")
     return 0
 
 
@@ -100,33 +101,33 @@ def check_in_place(config: RunConfig, source: str) -> None:
             raise InputError(f"--in-place: the run had other labels than {path} ({option} {value}): give --out")
 
 
-def write(job: Job, out: Path, mode: Mode) -> list[str]:
-    """Write the cleaned data; the command that trains on it."""
+def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
+    """Write the cleaned data; the words that go on with it, of `mixnn train` or `mixnn find`."""
     kind, path = split_source(job.source)
     columns = columns_of(job.options)
-    command = ["mixnn", "train"]
+    words = ["mixnn", command]
     kept = {name: getattr(job.options, name) for name in KEPT}
     if kind in TABLES:
         target = file_in(out, path)
         clean_table(path, kind, columns, job.changes, made_way(target))
-        command.append(str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}")
+        words.append(str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}")
         root = job.options.root or os.path.dirname(path) or "."
         kept["root"] = None if target.parent.resolve() == Path(root).resolve() else root
     elif kind == "folder":
         clean_folder(path, columns, job.changes, job.decisions, out, mode)
-        command.append(str(out))
+        words.append(str(out))
     elif kind == "npz":
         target = out if Path(path).is_dir() else file_in(out, path)
         clean_arrays(path, columns, job.changes, made_way(target))
-        command.append(f"npz:{target}" if Path(path).is_dir() else str(target))
+        words.append(f"npz:{target}" if Path(path).is_dir() else str(target))
     else:
         target = file_in(out, "labels.csv")
         clean_label_list(job.dataset, job.changes, made_way(target))
-        command += [job.source, "--data.labels", str(target)]
+        words += [job.source, "--data.labels", str(target)]
     for name, value in kept.items():
         if value is not None:
-            command += [f"--data.{name.replace('_', '-')}", value]
-    return [*command, "--out", "runs/cleaned"]
+            words += [f"--data.{name.replace('_', '-')}", value]
+    return [*words, "--out", "runs/cleaned"]
 
 
 def clean_here(job: Job) -> None:

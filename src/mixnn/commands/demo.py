@@ -80,7 +80,7 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
 
 
 def real_suspects(run: RunDirectory) -> list[int]:
-    """Labels held to be wrong that nobody flipped: mistakes the photos came with, or ours. The worst first."""
-    verdicts, flipped = judge(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
-    real: list[int] = verdicts.order[(verdicts.issue & ~flipped)[verdicts.order]].tolist()
+    """Flagged labels that nobody flipped: mistakes the photos came with, or ours. The worst first."""
+    issues, flipped = judge(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
+    real: list[int] = issues.ranking[(issues.is_label_issue & ~flipped)[issues.ranking]].tolist()
     return real

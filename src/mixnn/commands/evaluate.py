@@ -26,6 +26,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
+    directory.check_trained()
 
     from mixnn.assemble import load_model, pick_device
     from mixnn.data.prepare import without_dropped

@@ -14,7 +14,7 @@ from mixnn.run import RunDirectory
 def run(words: Sequence[str]) -> int:
     about = "Write what a run found out as files that another tool reads; docs/handover.md says how to load them."
     parser = Parser(prog="mixnn export", description=about)
-    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
+    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn find` or `mixnn train`")
     parser.add_argument("--to", required=True, choices=list(TOOLS), help="the tool")
     parser.add_argument("--out", required=True, help="new folder to write to")
     prefix = "before the file names: the address of the images for Label Studio, their folder for FiftyOne"

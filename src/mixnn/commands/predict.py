@@ -28,6 +28,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
+    directory.check_trained()
 
     from mixnn.assemble import load_model, pick_device
 

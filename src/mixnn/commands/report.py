@@ -14,7 +14,7 @@ from mixnn.run import RunDirectory
 
 def run(words: Sequence[str]) -> int:
     parser = Parser(prog="mixnn report", description="Write one HTML file to look through a run and its suspects.")
-    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
+    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn find` or `mixnn train`")
     parser.add_argument("--out", type=str | None, default=None, help="the file; RUN/report.html where not given")
     parser.add_argument("--map", type=Literal["pca", "umap"], default="pca", help="umap shows groups, and takes longer")
     given = parser.parse_words(words)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from mixnn.commands.parsing import Parser, underscored
+from mixnn.commands.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
-from mixnn.issues import issue_lines, judge, wrong_words
+from mixnn.issues import judge
 from mixnn.lists import list_file
 from mixnn.run import RunDirectory, read_yaml
 
 RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for field in fields(TrainOptions))}
-SHOWN = 5  # issues on the screen
 PRESETS = resources.files("mixnn") / "presets"
 
 
@@ -98,6 +98,7 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     """
     settings = [read_yaml(file) for file in values_of(words, "--config")]
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
+        RunDirectory(out).check_trained()
         settings.insert(0, read_yaml(RunDirectory(out).config))
     presets = [content.pop("preset", None) for content in settings]
     preset = next((name for name in [value_of(words, "--preset"), *reversed(presets)] if name is not None), None)
@@ -160,8 +161,6 @@ def preset_names() -> list[str]:
 def summary(run: RunDirectory) -> str:
     """What came out, read from the run directory."""
     metrics, evidence = run.read_table(run.metrics), run.read_evidence()
-    verdicts = judge(evidence)
-    issues, samples = int(verdicts.issue.sum()), int((evidence.given >= 0).sum())
     lines = []
     accuracies = [float(row["accuracy"]) for row in metrics if row.get("accuracy")]
     if accuracies:
@@ -170,21 +169,7 @@ def summary(run: RunDirectory) -> str:
             f"accuracy on {metrics[-1]['heldout']}: last epoch {accuracies[-1]:.2%}, "
             f"best epoch {best:.2%} (epoch {accuracies.index(best) + 1})"
         )
-    likeliest = verdicts.order[: min(SHOWN, issues)].tolist()
-    about = f"; about {wrong_words(evidence, verdicts)} are estimated to be wrong"
-    lines.append(
-        f"label issues: {issues:,} of {samples:,} ({issues / samples:.1%}){about}{', the likeliest:' if issues else ''}"
-    )
-    lines += issue_lines(evidence, verdicts, run.read_classes(), likeliest)
-    twice = int((verdicts.twin >= 0).sum())
-    if twice:
-        lines.append(f"the same picture under two labels: {twice:,} samples (look_closer in labels.csv)")
-    unlabelled = int((evidence.given < 0).sum())
-    if unlabelled:
-        lines.append(f"without a label: {unlabelled:,}, each with a suggestion in labels.csv")
-    if run.unreadable.exists():
-        bad = len(run.read_table(run.unreadable))
-        lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
+    lines += label_lines(run, evidence, judge(evidence))
     names = f"report.html, {list_file(run.labels).name}, model.safetensors, metrics.csv"
     lines.append(f"run directory: {run.path}  ({names})")
     return "\n".join(lines)

@@ -51,19 +51,22 @@ class Samples:
         labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabelled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
         certain: bool (N,), labels that a person has reviewed; None where none was.
+        features: float32 (N, D), made of the images elsewhere; None where there are none.
     """
 
     images: EncodedImages | NDArray[Any]
     labels: NDArray[np.int64]
     names: list[str]
     certain: NDArray[np.bool_] | None = None
+    features: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, rows: Rows) -> Samples:
         certain = None if self.certain is None else self.certain[rows]
-        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows), certain)
+        features = None if self.features is None else self.features[rows]
+        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows), certain, features)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Findings:
         classes: C names.
         evidence: arrays of N rows.
         quality: (N,) how much is believed of the given label, 0–1; NaN where there is none.
-        issue: (N,) bool, held to be wrong.
+        issue: (N,) bool, flagged as label issues.
         suggested: (N,) int64.
     """
 
@@ -43,7 +43,9 @@ def read_findings(run: RunDirectory) -> Findings:
     """Raises InputError where the run is not complete."""
     rows, classes, evidence = read_list(run, run.labels), run.read_classes(), run.read_evidence()
     if [row.get("file_name") for row in rows] != evidence.names.tolist():
-        raise InputError(f"{run.labels} and {run.evidence} are not of one run: repeat `mixnn train` with --resume")
+        raise InputError(
+            f"{run.labels} and {run.evidence} are not of one run: repeat `mixnn train` with --resume, or `mixnn find`"
+        )
     place = {name: i for i, name in enumerate(classes)}
     return Findings(
         rows,

@@ -23,8 +23,16 @@ def draw_comparison(
         accuracy = [float(row["accuracy"]) for row in rows]
         label = f"{name}, last {accuracy[-1]:.1%}"
         curves.plot([int(row["epoch"]) for row in rows], accuracy, color=colour, label=label)
-        known = evidence.loss[~np.isnan(evidence.loss)]
-        losses.hist(known, bins=60, range=(0, 1), density=True, color=colour, alpha=0.5, label=name)
+        assert evidence.loss is not None  # of a training
+        losses.hist(
+            evidence.loss[~np.isnan(evidence.loss)],
+            bins=60,
+            range=(0, 1),
+            density=True,
+            color=colour,
+            alpha=0.5,
+            label=name,
+        )
     curves.set(xlabel="epoch", ylabel="accuracy", title=f"accuracy on {rows[-1]['heldout']}")
     losses.set(xlabel="loss against the given label, in 0–1", title="losses after training")
     for axes in (curves, losses):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.issues import Verdicts, given_words
+from mixnn.issues import given_words, review
+from mixnn.label_quality.issues import LabelIssues
 from mixnn.report.columns import column, file_names, number, places, share
 from mixnn.report.pictures import read_pictures
 from mixnn.report.shown import NEIGHBORS, WITH_NEIGHBORS, cards, mapped, once
@@ -26,35 +27,36 @@ MARKS = {  # settings of methods -> what begins with the epoch after so many
 }
 
 
-def collect(run: RunDirectory, evidence: Evidence, verdicts: Verdicts) -> dict[str, Any]:
+def collect(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> dict[str, Any]:
     """Everything the page shows that is no sentence."""
     classes, config = run.read_classes(), read_yaml(run.config)
     return {
-        "key": fingerprint(evidence, verdicts),
+        "key": fingerprint(evidence, issues),
         "labels": given_words(evidence, classes),
         "classes": len(classes),
-        "pairs": pairs(evidence, verdicts),
+        "pairs": pairs(evidence, issues),
         "perClass": np.bincount(evidence.given[evidence.given >= 0], minlength=len(classes)).tolist(),
-        **samples(evidence, verdicts, classes, read_pictures(run)),
-        "curves": curves(run.read_table(run.metrics)),
+        **samples(evidence, issues, classes, read_pictures(run)),
+        "curves": curves(run.read_table(run.metrics)) if run.metrics.exists() else {},
         "marks": marks(config),
         "losses": losses(run, evidence),
     }
 
 
-def fingerprint(evidence: Evidence, verdicts: Verdicts) -> str:
+def fingerprint(evidence: Evidence, issues: LabelIssues) -> str:
     """The same for the same run only: under it a browser keeps what was decided."""
     content = hashlib.sha256("\0".join(evidence.names.tolist()).encode("utf-8", "surrogatepass"))
-    for part in (evidence.given, verdicts.suggested, verdicts.quality):
+    for part in (evidence.given, issues.suggested, issues.label_quality):
         content.update(np.ascontiguousarray(part).tobytes())
     return content.hexdigest()[:24]
 
 
 def samples(
-    evidence: Evidence, verdicts: Verdicts, classes: list[str], pictures: Mapping[int, bytes]
+    evidence: Evidence, issues: LabelIssues, classes: list[str], pictures: Mapping[int, bytes]
 ) -> dict[str, Any]:
     """The samples shown, in columns: cards first, then what only the map or a neighbour's picture leads to."""
-    shown, points = cards(evidence, verdicts), mapped(evidence, cards(evidence, verdicts))
+    shown, why = cards(evidence, issues), review(evidence, issues)
+    points = mapped(evidence, shown)
     near = evidence.neighbors[:, :NEIGHBORS]
     first = np.concatenate([shown.suspects, shown.doubtful])
     followed = first[:WITH_NEIGHBORS]
@@ -67,18 +69,18 @@ def samples(
     sizes = np.cumsum([len(pictures[row]) for row in with_picture], dtype=np.int64)
     with_picture = with_picture[: int(np.searchsorted(sizes, PICTURE_BYTES, "right"))]
     files = [pictures[row] for row in with_picture]
-    conflicts = [row for row in rows.tolist() if verdicts.twin[row] >= 0]
+    conflicts = [row for row in rows.tolist() if why.duplicate[row] >= 0]
     return {
-        "twins": [[int(place[row]), *named(evidence, verdicts.twin[row])] for row in conflicts],
+        "duplicates": [[int(place[row]), *named(evidence, why.duplicate[row])] for row in conflicts],
         "groups": {name: len(part) for name, part in shown._asdict().items()},
         "samples": {
             "row": column(rows, "u4"),
             "given": places(given[rows], words),
-            "suggested": places(verdicts.suggested[rows], words),
-            "second": places(verdicts.second[rows], words),
-            "closer": column(verdicts.closer[rows], "u1"),
-            "confidence": share(verdicts.confidence[rows]),
-            "quality": share(verdicts.quality[rows]),
+            "suggested": places(issues.suggested[rows], words),
+            "second": places(issues.second[rows], words),
+            "review": column(why.kind[rows], "u1"),
+            "confidence": share(issues.suggested_confidence[rows]),
+            "quality": share(issues.label_quality[rows]),
             "near": places(given[near[rows]], words),
             "nearCount": near.shape[1],
             **file_names([str(name) for name in evidence.names[rows]]),
@@ -106,9 +108,9 @@ def plane(points: NDArray[np.float32], index: NDArray[np.int64]) -> dict[str, An
     return {"index": column(index, "u4"), "x": share(inside[:, 0]), "y": share(1 - inside[:, 1])}
 
 
-def pairs(evidence: Evidence, verdicts: Verdicts) -> list[list[int]]:
-    """[given, suggested, how many labels are held to be wrong so], the most frequent first."""
-    both = np.stack([evidence.given, verdicts.suggested], 1)[verdicts.issue]
+def pairs(evidence: Evidence, issues: LabelIssues) -> list[list[int]]:
+    """[given, suggested, how many labels are flagged so], the most frequent first."""
+    both = np.stack([evidence.given, issues.suggested], 1)[issues.is_label_issue]
     found, counts = np.unique(both, axis=0, return_counts=True)
     largest = np.argsort(-counts, kind="stable")[:PAIRS]
     return [[*map(int, found[i]), int(counts[i])] for i in largest]
@@ -122,14 +124,16 @@ def curves(rows: list[dict[str, str]]) -> dict[str, list[float | None]]:
 
 def marks(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What begins in the course of the run, where the method's settings say so: after how many epochs, in words."""
-    section = str(config["method"]).rpartition(":")[2].lower()
+    section = str(config.get("method")).rpartition(":")[2].lower()
     options = config.get(section) or {}
     found = [(options[name], text) for name, text in MARKS.items() if isinstance(options.get(name), int)]
     return [{"after": after, "text": text} for after, text in sorted(found) if 0 < after < config["epochs"]]
 
 
 def losses(run: RunDirectory, evidence: Evidence) -> list[dict[str, Any]]:
-    """Histograms with their mixtures: of each epoch that had a full pass, then after training."""
+    """Histograms with their mixtures: of each epoch that had a full pass, then after training; none without one."""
+    if evidence.loss is None or evidence.mixture is None:
+        return []
     known = evidence.loss[~np.isnan(evidence.loss)]
     after, _ = np.histogram(known, BINS, (0, 1))
     every = []

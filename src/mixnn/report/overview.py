@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from numpy.typing import NDArray
 
-from mixnn.issues import Verdicts, judge
+from mixnn.issues import judge, noise_rate_words
+from mixnn.label_quality.issues import LabelIssues
 from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 if TYPE_CHECKING:
@@ -20,24 +22,29 @@ if TYPE_CHECKING:
 Images = Mapping[int, Any]  # row of the training set -> uint8 (H, W, 3)
 INK, SOFT, GOOD, BAD = "#1f2933", "#7b8794", "#1b7f79", "#d1495b"
 SUSPECTS, ACROSS = 16, 8
+NAMED, WRITTEN = 30, 12  # classes whose names, or figures, have room beside the noise matrix
 
 
 def draw_overview(run: RunDirectory) -> None:
     """Write `overview.png` from the files of the run directory."""
-    evidence, classes = run.read_evidence(), run.read_classes()
+    evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
     thumbnails = run.read_arrays(run.thumbnails) if run.thumbnails.exists() else {}
-    verdicts = judge(evidence)
-    issues = int(verdicts.issue.sum())
-    config = read_yaml(run.config)
+    issues = judge(evidence)
+    flagged = int(issues.is_label_issue.sum())
     added = f", noise {config['noise']} added" if config["noise"] else ""
+    how = f"{config['method']}, {config['epochs']} epochs" if run.trained else "label issues"
     figure, charts, pictures = new_page(
-        f"{config['method']} on {config['source']}{added}: {config['epochs']} epochs, seed {config['seed']}",
-        f"{issues:,} of {len(evidence.given):,} labels are held to be wrong; the likeliest, given → suggested",
+        f"{how}, data {config['source']}{added}, seed {config['seed']}",
+        f"{flagged:,} of {len(evidence.given):,} labels are flagged as issues; the likeliest, given → suggested",
     )
-    draw_curves(figure.add_subplot(charts[0]), run.read_table(run.metrics))
-    draw_losses(figure.add_subplot(charts[1]), evidence)
+    if run.trained:
+        draw_curves(figure.add_subplot(charts[0]), run.read_table(run.metrics))
+        draw_losses(figure.add_subplot(charts[1]), evidence)
+    else:
+        draw_quality(figure.add_subplot(charts[0]), issues)
+        draw_noise_matrix(figure.add_subplot(charts[1]), evidence.noise_matrix, classes)
     images = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True)) if thumbnails else {}
-    draw_suspects(figure, pictures, evidence, verdicts, classes, verdicts.order[:issues].tolist(), images)
+    draw_suspects(figure, pictures, evidence, issues, classes, issues.ranking[:flagged].tolist(), images)
     save(figure, run.overview)
 
 
@@ -59,11 +66,11 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
-    """Held-out accuracy, share of labels held to be clean, and training loss, by epoch."""
+    """Held-out accuracy, share of labels taken as clean, and training loss, by epoch."""
     epochs = [int(row["epoch"]) for row in rows]
     for column, label, colour in [
         ("accuracy", f"accuracy ({rows[0].get('heldout', '')})", GOOD),
-        ("clean_share", "share of labels held to be clean", SOFT),
+        ("clean_share", "share of labels taken as clean", SOFT),
         ("right_targets", "share of right labels after correction", "#8250df"),
     ]:
         values = [float(row[column]) if row.get(column) else np.nan for row in rows]
@@ -83,11 +90,13 @@ def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
 
 def draw_losses(axes: Axes, evidence: Evidence) -> None:
     """Histogram of the losses against the given labels, and the mixture fitted to it."""
+    assert evidence.loss is not None  # of a training
+    assert evidence.mixture is not None
     losses = evidence.loss[~np.isnan(evidence.loss)]
     axes.hist(losses, bins=60, range=(0, 1), density=True, color="#cbd2d9")
     means, variances, weights = evidence.mixture
     x = np.linspace(0, 1, 400)
-    for k, (label, colour) in enumerate([("held to be clean", GOOD), ("held to be wrong", BAD)]):
+    for k, (label, colour) in enumerate([("clean", GOOD), ("noisy", BAD)]):
         if np.isfinite(means[k]):
             density = np.exp(-((x - means[k]) ** 2) / (2 * variances[k])) / np.sqrt(2 * np.pi * variances[k])
             axes.plot(x, weights[k] * density, color=colour, label=f"{label}: {weights[k]:.0%}")
@@ -98,11 +107,40 @@ def draw_losses(axes: Axes, evidence: Evidence) -> None:
     tidy(axes)
 
 
+def draw_quality(axes: Axes, issues: LabelIssues) -> None:
+    """Histogram of label quality; the flagged labels in another color."""
+    known = ~np.isnan(issues.label_quality)
+    flagged = issues.is_label_issue
+    parts = [issues.label_quality[known & ~flagged], issues.label_quality[flagged]]
+    names = [f"not flagged: {len(parts[0]):,}", f"flagged as label issues: {len(parts[1]):,}"]
+    axes.hist(parts, bins=40, range=(0, 1), stacked=True, color=[GOOD, BAD], label=names)
+    axes.set(xlabel="label quality, in 0–1", ylabel="labels", title=noise_rate_words(issues), yscale="symlog")
+    axes.legend(fontsize=8, frameon=False, loc="upper center")
+    tidy(axes)
+
+
+def draw_noise_matrix(axes: Axes, matrix: NDArray[np.floating], classes: Sequence[str]) -> None:
+    """How each class is labeled, off its diagonal; in figures where there is room."""
+    off = matrix * (1 - np.eye(len(matrix)))
+    axes.imshow(off, cmap="Reds", vmin=0, vmax=max(0.3, 1.6 * float(off.max())), aspect="auto")
+    axes.set(ylabel="true label", title="noise matrix, %: which labels (columns) a class is given")
+    if len(classes) <= NAMED:
+        names = [shortened(name, 12) for name in classes]
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+            label.set_parse_math(False)
+    if len(classes) <= WRITTEN:
+        for (true, given), share in np.ndenumerate(matrix):
+            axes.text(given, true, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=INK)
+    tidy(axes)
+
+
 def draw_suspects(
     figure: Figure,
     grid: GridSpec,
     evidence: Evidence,
-    verdicts: Verdicts,
+    issues: LabelIssues,
     classes: list[str],
     rows: Sequence[int],
     images: Images,
@@ -113,8 +151,11 @@ def draw_suspects(
         axes.axis("off")
         if row in images:
             axes.imshow(images[row])
+        else:
+            name = shortened(str(evidence.names[row]), 24)
+            axes.text(0.5, 0.8, name, ha="center", fontsize=8, color=SOFT, parse_math=False)
         given = shortened(classes[evidence.given[row]])
-        title = f"{given} →\n{shortened(classes[verdicts.suggested[row]])} {verdicts.confidence[row]:.0%}"
+        title = f"{given} →\n{shortened(classes[issues.suggested[row]])} {issues.suggested_confidence[row]:.0%}"
         axes.set_title(title, fontsize=8, color=INK, parse_math=False)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from mixnn.errors import InputError
-from mixnn.issues import Verdicts, judge
+from mixnn.issues import judge
+from mixnn.label_quality.issues import LabelIssues
 from mixnn.report.columns import name_html, script_json
 from mixnn.report.content import collect
 from mixnn.report.umap_plane import umap_plane
@@ -27,8 +30,10 @@ from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
 
 TEMPLATE = resources.files("mixnn") / "report" / "template"
 STYLES = ("style.css", "cards.css", "print.css")
-PLANES = {"pca": "principal components of its features", "umap": "UMAP, from the nearest neighbours of each"}
-SCRIPTS = ("base.js", "review.js", "charts.js", "matrix.js", "gallery.js", "keys.js", "map.js")
+PLANES = {"pca": "principal components", "umap": "UMAP, from the nearest neighbours of each"}
+SCRIPTS = ("base.js", "review.js", "matrix.js", "gallery.js", "keys.js", "map.js")
+TRAINING = ("training.html", "charts.js")  # of a run with learning curves and losses
+TRAINING_LINK = '<a href="#training">Training</a>'
 
 
 def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
@@ -41,17 +46,23 @@ def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
         InputError: the run is not finished, or its files are damaged.
         OSError: `path` cannot be written.
     """
-    if not (run.evidence.is_file() and run.targets.is_file()):
-        raise InputError(f"{run.path} is not finished (no {run.evidence.name}): `mixnn train` with --resume goes on")
+    if missing := [path.name for path in (run.evidence, run.label_quality) if not path.is_file()]:
+        raise InputError(f"{run.path} is not finished (no {missing[0]}): {again(run)}")
     try:
         page = build_page(run, plane)
     except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise InputError(f"{run.path} is damaged ({reason}): `mixnn train` with --resume writes it again") from error
+        raise InputError(f"{run.path} is damaged ({reason}): {again(run)}") from error
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def again(run: RunDirectory) -> str:
+    """How the files of a run are written again."""
+    command = "repeat `mixnn train … --resume`" if run.trained else "`mixnn find` again, with a new --out"
+    return f"{command} to write them"
 
 
 def build_page(run: RunDirectory, plane: str = "pca") -> str:
@@ -59,24 +70,32 @@ def build_page(run: RunDirectory, plane: str = "pca") -> str:
     evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
     if plane == "umap":
         evidence = replace(evidence, coordinates=umap_plane(evidence))
-    verdicts, metrics = judge(evidence), run.read_table(run.metrics)
-    added = f", noise {config['noise']} added" if config.get("noise") else ""
-    about = f"{config['method']}, {config['epochs']} epochs, seed {config['seed']}{added}"
-    few = little_noise(verdicts, int((evidence.given >= 0).sum()))
+    issues, metrics = judge(evidence), run.read_table(run.metrics) if run.trained else []
+    few = little_noise(issues, int((evidence.given >= 0).sum()))
     return Template(read("page.html")).substitute(
         title=name_html(str(config["source"])).removeprefix("<bdi>").removesuffix("</bdi>"),
         source=name_html(str(config["source"])),
-        about=name_html(about),
+        about=name_html(about_run(config)),
         style="\n".join(map(read, STYLES)),
-        facts="\n".join(fact_html(*fact) for fact in facts(evidence, verdicts, metrics)),
-        summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, verdicts, classes, metrics)),
-        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, few)),
-        class_rows=class_table(evidence, verdicts, classes),
+        facts="\n".join(fact_html(*fact) for fact in facts(evidence, issues, metrics)),
+        summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, issues, classes, metrics)),
+        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, config, few)),
+        class_rows=class_table(evidence, issues, classes),
         plane=PLANES[plane],
+        training=read(TRAINING[0]) if run.trained else "",
+        training_link=TRAINING_LINK if run.trained else "",
         apply=command_html(apply_words(run)),
-        data=script_json(collect(run, evidence, verdicts)),
-        script="\n".join(map(read, SCRIPTS)),
+        data=script_json(collect(run, evidence, issues)),
+        script="\n".join(map(read, (*SCRIPTS, *TRAINING[1:]) if run.trained else SCRIPTS)),
     )
+
+
+def about_run(config: Mapping[str, Any]) -> str:
+    """How the run was made, in one line."""
+    added = f", noise {config['noise']} added" if config.get("noise") else ""
+    if config.get("command") == "find":
+        return f"found without training, seed {config['seed']}{added}"
+    return f"{config['method']}, {config['epochs']} epochs, seed {config['seed']}{added}"
 
 
 def read(name: str) -> str:
@@ -91,11 +110,11 @@ def step_html(text: str, command: list[str]) -> str:
     return f"<li>{text}{command_html(command) if command else ''}</li>"
 
 
-def class_table(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> str:
+def class_table(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> str:
     """The rows of the table of classes."""
     return "\n".join(
         f'<tr><th scope="row">{name}</th><td>{count:,}</td><td>{wrong:,}</td>'
         f'<td class="bar" style="--share:{wrong / max(1, count):.4f}">{percent(wrong / max(1, count))}</td>'
         f"<td>{largest}</td><td>{right}</td></tr>"
-        for name, count, wrong, largest, right in class_rows(evidence, verdicts, classes)
+        for name, count, wrong, largest, right in class_rows(evidence, issues, classes)
     )

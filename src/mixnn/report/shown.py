@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.issues import Verdicts
+from mixnn.label_quality.issues import LabelIssues
 from mixnn.run import Evidence
 
 SUSPECTS = 50_000  # cards at most, the worst first
-DOUBTFUL = 200  # labels not held to be wrong, but next in the order
+DOUBTFUL = 200  # labels that are not flagged, but next in the order
 WITHOUT_LABEL = 10_000
 POINTS = 20_000  # on the map
 PICTURED, PICTURED_WITHOUT_LABEL = 600, 100
@@ -25,7 +25,7 @@ class Cards(NamedTuple):
     """Rows of the training set, in the order a person should look at them.
 
     Attributes:
-        suspects: labels held to be wrong.
+        suspects: labels flagged as issues.
         doubtful: labels that come next.
         unlabelled: samples without a label, the surest suggestion first.
     """
@@ -35,14 +35,14 @@ class Cards(NamedTuple):
     unlabelled: Rows
 
 
-def cards(evidence: Evidence, verdicts: Verdicts) -> Cards:
+def cards(evidence: Evidence, issues: LabelIssues) -> Cards:
     """What there is to decide on."""
-    issues = int(verdicts.issue.sum())
-    labelled = verdicts.order[evidence.given[verdicts.order] >= 0]
+    flagged = int(issues.is_label_issue.sum())
+    labelled = issues.ranking[evidence.given[issues.ranking] >= 0]
     unlabelled = np.flatnonzero(evidence.given < 0)
-    surest = unlabelled[np.argsort(-verdicts.confidence[unlabelled], kind="stable")]
-    doubtful = labelled[issues : max(issues, min(issues + DOUBTFUL, len(labelled)))]
-    return Cards(labelled[: min(issues, SUSPECTS)], doubtful, surest[:WITHOUT_LABEL])
+    surest = unlabelled[np.argsort(-issues.suggested_confidence[unlabelled], kind="stable")]
+    doubtful = labelled[flagged : max(flagged, min(flagged + DOUBTFUL, len(labelled)))]
+    return Cards(labelled[: min(flagged, SUSPECTS)], doubtful, surest[:WITHOUT_LABEL])
 
 
 def pictured(evidence: Evidence, shown: Cards) -> Rows:

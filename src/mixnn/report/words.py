@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from mixnn.issues import Verdicts, estimated_wrong, wrong_words
+from mixnn.issues import LITTLE, conflicting_duplicates, noise_rate_words
+from mixnn.label_quality.issues import LabelIssues
 from mixnn.report.columns import name_html
 from mixnn.report.content import pairs
 from mixnn.run import Evidence, RunDirectory
 
-LITTLE, DOUBT = 0.01, 0.1  # of the labels: with fewer flagged, and no more doubt than this, there is hardly any noise
+DOUBT = (
+    0.1  # of the labels: where fewer are flagged than LITTLE, and no more in doubt than this, there is hardly any noise
+)
 NAMED = 3  # confusions in the summary
 
 
@@ -20,11 +24,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def facts(evidence: Evidence, verdicts: Verdicts, metrics: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
+def facts(evidence: Evidence, issues: LabelIssues, metrics: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """The figures that stand largest: (figure, what it is)."""
-    labelled, issues = int((evidence.given >= 0).sum()), int(verdicts.issue.sum())
-    yield percent(issues / max(1, labelled)), "of the labels are held to be wrong"
-    yield f"{issues:,}", f"suspects among {labelled:,} labels"
+    labelled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
+    yield percent(flagged / max(1, labelled)), "of the labels are flagged as label issues"
+    yield f"{flagged:,}", f"suspects among {labelled:,} labels"
     accuracies = accuracy(metrics)
     if accuracies:
         yield percent(accuracies[-1]), f"accuracy on {name_html(metrics[-1]['heldout'])}, last epoch"
@@ -35,22 +39,23 @@ def accuracy(metrics: list[dict[str, str]]) -> list[float]:
 
 
 def sentences(
-    evidence: Evidence, verdicts: Verdicts, classes: list[str], metrics: list[dict[str, str]]
+    evidence: Evidence, issues: LabelIssues, classes: list[str], metrics: list[dict[str, str]]
 ) -> Iterator[str]:
     """What came out, in words."""
-    labelled, issues = int((evidence.given >= 0).sum()), int(verdicts.issue.sum())
+    labelled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
     lead = ""
-    if little_noise(verdicts, labelled):
+    if little_noise(issues, labelled):
         lead = "<strong>There seems to be almost no noise here.</strong> "
-    elif issues < LITTLE * labelled:
-        lead = "<strong>The model is not sure enough to tell wrong labels: train longer.</strong> "
+    elif flagged < LITTLE * labelled:
+        better = "train longer, or use better features"
+        lead = f"<strong>The evidence does not suffice to tell wrong labels: {better}.</strong> "
     yield (
-        f"{lead}{issues:,} of {labelled:,} labels ({percent(issues / max(1, labelled))}) are held to be wrong; "
-        f"counting every doubt, about {wrong_words(evidence, verdicts)} are estimated to be."
+        f"{lead}{flagged:,} of {labelled:,} labels ({percent(flagged / max(1, labelled))}) are flagged as label "
+        f"issues; {noise_rate_words(issues)}."
     )
     confused = [
         f"{name_html(classes[given])} that should be {name_html(classes[suggested])} ({count:,})"
-        for given, suggested, count in pairs(evidence, verdicts)[:NAMED]
+        for given, suggested, count in pairs(evidence, issues)[:NAMED]
     ]
     if confused:
         yield f"Confused most: {'; '.join(confused)}."
@@ -63,7 +68,7 @@ def sentences(
             f"best was epoch {accuracies.index(best) + 1} with {percent(best)}. Where labels of that part are wrong, a "
             "right prediction counts as a mistake."
         )
-    twice = int((verdicts.twin >= 0).sum())
+    twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:
         yield f"{twice:,} labels are at odds with that of another sample which shows the same picture."
     unlabelled = int((evidence.given < 0).sum())
@@ -71,20 +76,30 @@ def sentences(
         yield f"{unlabelled:,} samples have no label; each has a suggestion."
 
 
-def little_noise(verdicts: Verdicts, labelled: int) -> bool:
+def little_noise(issues: LabelIssues, labelled: int) -> bool:
     """Whether the labels can be taken as they are."""
-    return int(verdicts.issue.sum()) < LITTLE * labelled and estimated_wrong(verdicts) < DOUBT
+    return int(issues.is_label_issue.sum()) < LITTLE * labelled and issues.noise_rate < DOUBT
 
 
-def next_steps(run: RunDirectory, few: bool) -> Iterator[tuple[str, list[str]]]:
+def next_steps(run: RunDirectory, config: Mapping[str, Any], few: bool) -> Iterator[tuple[str, list[str]]]:
     """What to do now: a sentence, and the words of the command for it, if there is one."""
     look = "Look at the suspects below: a key decides on each, and what is decided is kept in this browser."
     if few:
-        look = "The model can be used as it is. The few suspects below are worth a look all the same."
+        use = "The model can be used as it is" if run.trained else "The labels can be used as they are"
+        look = f"{use}. The few suspects below are worth a look all the same."
     yield f"{look} Then download <code>corrections.csv</code>.", []
     yield "Write the data set with the corrections; the original stays as it is:", apply_words(run)
-    again = ["mixnn", "train", "--config", str(run.config), "--data.corrections", "corrections.csv"]
-    yield "Or train again, the labels you looked at being certain:", [*again, "--out", f"{run.path}-reviewed"]
+    reviewed = ["--data.corrections", "corrections.csv", "--out", f"{run.path}-reviewed"]
+    if run.trained:
+        yield (
+            "Or train again, with the labels you looked at as verified:",
+            ["mixnn", "train", "--config", str(run.config), *reviewed],
+        )
+    else:
+        yield (
+            "Or look again, with the labels you looked at as verified:",
+            ["mixnn", "find", "--config", str(run.config), *reviewed],
+        )
 
 
 def apply_words(run: RunDirectory) -> list[str]:
@@ -97,15 +112,15 @@ def command_html(words: list[str]) -> str:
     return f"<pre><code>{' '.join(f'<span>{name_html(shlex.quote(word))}</span>' for word in words)}</code></pre>"
 
 
-def class_rows(evidence: Evidence, verdicts: Verdicts, classes: list[str]) -> Iterator[tuple[str, int, int, str, str]]:
-    """Of each class: name as HTML, labels, of these held to be wrong, where these belong as HTML, and how many of the
+def class_rows(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> Iterator[tuple[str, int, int, str, str]]:
+    """Of each class: name as HTML, labels, of these flagged as issues, where these belong as HTML, and how many of the
     held-out samples with that label the network is right for.
     """
     known = evidence.given >= 0
     counts = np.bincount(evidence.given[known], minlength=len(classes))
-    wrong = np.bincount(evidence.given[known & verdicts.issue], minlength=len(classes))
+    wrong = np.bincount(evidence.given[known & issues.is_label_issue], minlength=len(classes))
     largest: dict[int, str] = {}
-    for given, suggested, count in pairs(evidence, verdicts):
+    for given, suggested, count in pairs(evidence, issues):
         largest.setdefault(given, f"{name_html(classes[suggested])} ({count:,})")
     for label, name in enumerate(classes):
         right = heldout_words(evidence, label)

@@ -56,7 +56,7 @@ const SAMPLES = (() => {
     given: column(numbers.given),
     suggested: column(numbers.suggested),
     second: column(numbers.second),
-    closer: column(numbers.closer), // 0: no; 1: two classes tie; 2: like no class
+    review: column(numbers.review), // 0: no; 1: ambiguous; 2: out of distribution
     confidence: shares(numbers.confidence),
     quality: shares(numbers.quality),
     near: column(numbers.near),
@@ -64,7 +64,7 @@ const SAMPLES = (() => {
     name: (i) => folders[places[i]] + files[i],
   };
 })();
-const TWINS = new Map(DATA.twins.map(([place, name, given]) => [place, { name, given }]));
+const DUPLICATES = new Map(DATA.duplicates.map(([place, name, given]) => [place, { name, given }]));
 const PLACE = new Map(Array.from(SAMPLES.row, (row, i) => [row, i]));
 const NEAREST = column(DATA.nearest);
 const nearLabels = (i) => SAMPLES.near.subarray(i * SAMPLES.nearCount, (i + 1) * SAMPLES.nearCount);

@@ -135,7 +135,7 @@ function lossHistory() {
     slider.setAttribute("aria-valuetext", when);
     const against = moment.epoch === null ? "Losses against the labels as given" : "Losses against the labels as corrected so far";
     const weights = moment.mixture[2];
-    const shares = weights[0] === null ? "no two humps were found" : `${percent(weights[0])} in the lower hump (held to be clean), ${percent(weights[1])} in the upper one (held to be wrong)`;
+    const shares = weights[0] === null ? "no two humps were found" : `${percent(weights[0])} in the lower hump (clean), ${percent(weights[1])} in the upper one (noisy)`;
     byId("humps").textContent = `${against}, ${when}: ${shares}.`;
   });
   slider.addEventListener("input", again);

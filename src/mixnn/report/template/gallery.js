@@ -52,7 +52,7 @@ function showFilters() {
 }
 
 function emptyText() {
-  if (gallery.group === "suspects" && SUSPECTS === 0) return "No label is held to be wrong. “Next in doubt” shows those that come nearest.";
+  if (gallery.group === "suspects" && SUSPECTS === 0) return "No label is flagged. “Next in doubt” shows those that come nearest.";
   return "No sample fits; choose another filter.";
 }
 
@@ -121,17 +121,17 @@ function verdictText(i) {
   return `${{ accept: "accepted", keep: "kept", other: "changed" }[decision.decision]}: ${visible(corrected(i, decision))}`;
 }
 
-// Why a person should look closer, in words.
-function closerText(i) {
-  const twin = TWINS.get(i);
-  if (twin) return `look closer: same picture as ${visible(twin.name)}, labelled ${label(twin.given)}`;
-  if (SAMPLES.closer[i] === 2) return "look closer: like no class";
-  return SAMPLES.closer[i] === 1 ? `look closer: ${label(SAMPLES.suggested[i])} or ${label(SAMPLES.second[i])}` : "";
+// Why a person should look, in words.
+function reviewText(i) {
+  const other = DUPLICATES.get(i);
+  if (other) return `conflicting duplicate: ${visible(other.name)} labeled ${label(other.given)}`;
+  if (SAMPLES.review[i] === 2) return "out of distribution";
+  return SAMPLES.review[i] === 1 ? `ambiguous: ${label(SAMPLES.suggested[i])} or ${label(SAMPLES.second[i])}` : "";
 }
 
 function describe(i) {
   const given = SAMPLES.given[i] >= CLASSES ? "no label" : `given ${label(SAMPLES.given[i])}`;
-  return `${visible(SAMPLES.name(i))}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}${closerText(i) && `, ${closerText(i)}`}. ${verdictText(i) || "Undecided"}`;
+  return `${visible(SAMPLES.name(i))}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}${reviewText(i) && `, ${reviewText(i)}`}. ${verdictText(i) || "Undecided"}`;
 }
 
 function actions(i) {
@@ -152,7 +152,7 @@ function card(i) {
     source ? el("img", { class: "picture", src: source, alt: "" }) : null,
     el("div", { class: "facts-of" },
       el("p", { class: "name", title: visible(SAMPLES.name(i)) }, named(SAMPLES.name(i))), labels,
-      closerText(i) ? el("p", { class: "closer" }, closerText(i)) : null,
+      reviewText(i) ? el("p", { class: "review-reason" }, reviewText(i)) : null,
       el("dl", {}, meter("confidence", SAMPLES.confidence[i], "confidence"), quality)),
     evidenceOf(i), actions(i), el("p", { class: "verdict" }, verdict));
   return el("li", { class: source ? "" : "bare" }, box);

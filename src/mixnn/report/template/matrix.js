@@ -28,7 +28,7 @@ function denseMatrix() {
     ...classes.map((suggested) => {
       if (given === suggested) {
         const right = DATA.perClass[given] - (wrong.get(given) ?? 0);
-        return el("td", { class: "right", title: `${label(given)}: ${count(right)} labels not held to be wrong` }, count(right));
+        return el("td", { class: "right", title: `${label(given)}: ${count(right)} labels not flagged` }, count(right));
       }
       const n = found.get(given * CLASSES + suggested);
       if (!n) return el("td", { class: "none" }, "·");
@@ -62,7 +62,7 @@ function showChosen(pair) {
 
 const alone = DATA.pairs.length === 0 || CLASSES > DENSE;
 byId("confused").classList.toggle("alone", alone);
-if (DATA.pairs.length === 0) byId("matrix").append(el("p", { class: "hint" }, "No label is held to be wrong."));
+if (DATA.pairs.length === 0) byId("matrix").append(el("p", { class: "hint" }, "No label is flagged."));
 else byId("matrix").append(alone ? pairList(LISTED) : denseMatrix());
 if (alone) byId("largest").remove();
 else byId("largest").append(el("h3", {}, "The largest"), pairList(BESIDE));

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from mixnn.data.batch import as_input
-from mixnn.data.train_data import TrainData
 
-NEAR = 0.4  # of the median distance of a nearest neighbour: no farther apart are twins in feature space
+NEAR = 0.4  # of the median distance of a nearest neighbour: no farther apart they may be duplicates
 ALIKE = 0.97  # correlation at 8 × 8 pixels: all 12 such pairs among 10 000 CIFAR-10 images looked the same
 SAME = 1e-6  # distance of embeddings that are equal but for rounding
 MOST = 20_000  # pairs that are looked at, the nearest first
 
 
 @torch.no_grad()
-def find_twins(data: TrainData, neighbors: Tensor, distances: Tensor) -> Tensor:
+def find_near_duplicates(inputs: Callable[[Tensor], Iterator[Tensor]], neighbors: Tensor, distances: Tensor) -> Tensor:
     """Pairs of samples that show the same picture, int64 (M, 2), the smaller row first, in order.
 
     Args:
+        inputs: gives the samples of some rows as uint8 pixels (B, 3, H, W) or embeddings (B, D), batch by batch.
         neighbors: int64 (N, K), nearest first.
         distances: (N, K), of the features, 0 and above.
     """
     if neighbors.shape[1] == 0:
         return torch.zeros(0, 2, dtype=torch.int64)
-    pictures = next(data.inputs(torch.zeros(1, dtype=torch.int64))).dim() == 4
+    pictures = next(inputs(torch.zeros(1, dtype=torch.int64))).dim() == 4
     limit = NEAR * distances[:, 0].median() if pictures else distances.new_tensor(SAME)
     row, place = (distances <= limit.clamp_min(SAME)).nonzero().T  # the same picture may be at distance 0 from all
     nearest = distances[row, place].argsort()[:MOST]
@@ -34,7 +36,7 @@ def find_twins(data: TrainData, neighbors: Tensor, distances: Tensor) -> Tensor:
     if not pictures or len(pairs) == 0:
         return pairs
     rows, places = pairs.unique(return_inverse=True)
-    small = torch.cat([adaptive_avg_pool2d(as_input(x), 8) for x in data.inputs(rows)]).cpu()  # (n, 3, 8, 8)
+    small = torch.cat([adaptive_avg_pool2d(as_input(x), 8) for x in inputs(rows)]).cpu()  # (n, 3, 8, 8)
     first, second = small[places[:, 0]], small[places[:, 1]]
     alike = torch.maximum(correlation(first, second), correlation(first, second.flip(3)))
     found: Tensor = pairs[alike >= ALIKE]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mixnn import TrainData
-from mixnn.train.twins import correlation, find_twins
+from mixnn.near_duplicates import correlation, find_near_duplicates
 
 N = 30
 
@@ -33,26 +33,26 @@ def near():
 
 def test_the_same_picture_is_found(images, near):
     data = TrainData(images, torch.zeros(N, dtype=torch.int64))
-    assert find_twins(data, *near).tolist() == [[3, 20], [5, 21]]
+    assert find_near_duplicates(data.inputs, *near).tolist() == [[3, 20], [5, 21]]
 
 
 def test_pictures_all_alike_are_found_where_every_distance_is_zero(images):
     data = TrainData(images[:1].repeat(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64))
     neighbors = torch.tensor([[1], [0], [0], [0]])
-    assert find_twins(data, neighbors, torch.zeros(4, 1)).tolist() == [[0, 1], [0, 2], [0, 3]]
+    assert find_near_duplicates(data.inputs, neighbors, torch.zeros(4, 1)).tolist() == [[0, 1], [0, 2], [0, 3]]
 
 
-def test_embeddings_are_twins_where_they_are_equal(near):
+def test_embeddings_are_duplicates_where_they_are_equal(near):
     neighbors, distances = near
     data = TrainData(torch.randn(N, 5), torch.zeros(N, dtype=torch.int64))
-    assert find_twins(data, neighbors, distances).shape == (0, 2)
+    assert find_near_duplicates(data.inputs, neighbors, distances).shape == (0, 2)
     distances[3, 0] = 0.0
-    assert find_twins(data, neighbors, distances).tolist() == [[3, 20]]
+    assert find_near_duplicates(data.inputs, neighbors, distances).tolist() == [[3, 20]]
 
 
 def test_without_neighbours_there_are_none():
     data = TrainData(torch.randn(2, 5), torch.zeros(2, dtype=torch.int64))
-    assert find_twins(data, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, 0)).shape == (0, 2)
+    assert find_near_duplicates(data.inputs, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, 0)).shape == (0, 2)
 
 
 def test_correlation_knows_no_light_and_no_contrast():

@@ -1,0 +1,1 @@
+"""What network and neighbors say of every sample without having seen its label."""

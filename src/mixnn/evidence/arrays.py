@@ -1,0 +1,101 @@
+"""What a user gives, as arrays that are known to be right. Must not know: the rule, files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mixnn.errors import InputError
+
+SHOWN = 5  # names in a message
+
+
+def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
+    """The sorted classes, and the place of each label among them, int64 (N,); -1 where there is none.
+
+    Whole numbers written as floats are numbers; None, NaN and "" are no label.
+
+    Raises:
+        InputError: no list of N labels, or fewer than two classes.
+    """
+    array = np.asarray(labels)
+    if array.ndim == 2 and 1 in array.shape:
+        array = array.reshape(-1)
+    if array.ndim != 1 or len(array) == 0:
+        raise InputError(f"labels have the shape {array.shape}: give one label for each of N samples, as (N,)")
+    given = np.full(len(array), -1, np.int64)
+    known = np.array([not missing(label) for label in array.tolist()])
+    values = array[known]
+    if values.dtype == object:
+        values = np.array([str(label) if not isinstance(label, (int, np.integer)) else label for label in values])
+    if values.dtype.kind == "f" and (values == values.round()).all():
+        values = values.astype(np.int64)
+    classes, places = np.unique(values, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(f"labels have {len(classes)} class{'' if len(classes) == 1 else 'es'}: give at least two")
+    given[known] = places
+    return classes.tolist(), given
+
+
+def missing(label: Any) -> bool:
+    return label is None or label == "" or (isinstance(label, float) and np.isnan(label))
+
+
+def checked_features(features: Any, samples: int) -> Tensor:
+    """float32 (N, D).
+
+    Raises:
+        InputError: another shape, another number of samples, or values that are no numbers.
+    """
+    try:
+        tensor = features if isinstance(features, Tensor) else torch.from_numpy(np.array(features, dtype=np.float32))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"features are no numbers ({error}): give an array (N, D)") from None
+    if tensor.ndim != 2 or len(tensor) != samples or tensor.shape[1] == 0:
+        raise InputError(f"features have the shape {tuple(tensor.shape)}: give {samples:,} rows, one a label, as (N, D)")
+    tensor = tensor.detach().float().cpu()
+    bad = ~torch.isfinite(tensor).all(1)
+    if bad.any():
+        raise InputError(f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): correct them")
+    return tensor
+
+
+def checked_probs(probs: Any, samples: int, classes: list[Any]) -> NDArray[np.float32]:
+    """float32 (N, C), rows that sum to one.
+
+    Raises:
+        InputError: another shape, or no probabilities.
+    """
+    try:
+        array = np.asarray(probs, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"pred_probs are no numbers ({error}): give an array (N, C)") from None
+    if array.shape != (samples, len(classes)):
+        names = ", ".join(str(name) for name in classes[:SHOWN]) + (", …" if len(classes) > SHOWN else "")
+        raise InputError(
+            f"pred_probs have the shape {array.shape}: give ({samples}, {len(classes)}), a column for each of {names}"
+        )
+    wrong = ~np.isfinite(array).all(1) | (array < 0).any(1) | (np.abs(array.sum(1) - 1) > 0.01)
+    if wrong.any():
+        raise InputError(f"pred_probs of row {int(wrong.argmax())} do not sum to one ({int(wrong.sum()):,} rows): normalize them")
+    return array
+
+
+def checked_verified(verified: Any, given: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """bool (N,).
+
+    Raises:
+        InputError: another shape or type, or a verified sample has no label.
+    """
+    if verified is None:
+        return None
+    array = np.asarray(verified)
+    if array.shape != given.shape or array.dtype != np.bool_:
+        raise InputError(f"verified is {array.dtype} {array.shape}: give booleans, one for each of {len(given):,} labels")
+    if (array & (given < 0)).any():
+        raise InputError(f"row {int((array & (given < 0)).argmax())} is verified and has no label: give it one")
+    return array

@@ -1,0 +1,40 @@
+"""The nearest samples in feature space, for votes and to be shown. Must not know: label quality, methods, files."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from mixnn.distributed import gather_rows
+from mixnn.search import search_share
+
+MOST_VOTES, FEWEST_VOTES = 100, 20  # neighbors that are looked up of each sample
+TABLE = 50_000_000  # of all samples together, at most, for the sake of memory
+PART = 2**22  # values of the features worked on at a time
+
+
+def vote_k(samples: int, classes: int) -> int:
+    """How many neighbors are looked up: as many as a class has samples, at most 100."""
+    wanted = min(MOST_VOTES, max(FEWEST_VOTES, samples // classes), max(10, TABLE // samples))
+    return max(0, min(wanted, samples - 1))
+
+
+def knn_indices(features: Tensor, k: int) -> tuple[NDArray[np.int64], str]:
+    """The k nearest other samples of each by cosine, int64 (N, k), nearest first; and how they were searched."""
+    near, how = search_share(features, k, metric="cosine")
+    return gather_rows(near).cpu().numpy(), str(how)
+
+
+def cosine_distances(features: Tensor, near: Tensor, rows: slice = slice(None)) -> Tensor:
+    """One minus the cosine of each of `rows` and its neighbors, near to far: (N, D), int64 (n, K) -> (n, K) in 0–2."""
+    size = max(1, PART // max(1, features.shape[1]))
+    distances = torch.empty(near.shape, device=near.device)
+    own = torch.arange(len(features), device=near.device)[rows]
+    for into, place, others in zip(*(x.split(size) for x in (distances, own, near)), strict=True):
+        z = normalize(features[place].float())  # (n, D)
+        for k, column in enumerate(others.T):  # one at a time: no (n, K, D) table
+            into[:, k] = 1 - (z * normalize(features[column].float())).sum(1)
+    return distances.clamp_(0, 2)

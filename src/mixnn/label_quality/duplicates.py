@@ -1,0 +1,73 @@
+"""One picture has one true label: what near duplicates under different labels say together. Must not know: pictures, runs, files."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.label_quality.probabilities import normalized
+
+LEAST = 1e-12
+
+
+def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
+    """Label issues in which near duplicates have one posterior, wherever their given labels differ.
+
+    q(c) ∝ geometric mean of what each looks like · Π T[c, given label]: the qualities of two labels of one picture sum to at most one, and
+    whichever is not the likeliest is an issue. A label that a person has verified decides for all.
+
+    Args:
+        issues: to begin with; its table is changed in place.
+        pairs: int64 (M, 2), rows that show the same picture.
+
+    Returns:
+        The same, with qualities and suggestions of what was changed.
+    """
+    given = issues.given
+    for rows in groups(len(given), pairs):
+        labels = given[rows]
+        if len(np.unique(labels[labels >= 0])) < 2:
+            continue
+        log_columns = np.zeros((len(rows), len(issues.classes)))
+        log_columns[labels >= 0] = np.log(np.maximum(issues.noise_matrix[:, labels[labels >= 0]].T, LEAST))
+        verified = rows[issues.verified[rows]]
+        if len(verified):
+            joint = np.zeros(len(issues.classes))
+            joint[np.unique(given[verified])] = 1.0
+        else:
+            whole = np.stack([issues.label_posterior[int(row)] for row in rows]).astype(np.float64)
+            looks = (np.log(whole.clip(LEAST)) - log_columns).mean(0)
+            log_joint = looks + log_columns.sum(0)
+            joint = np.exp(log_joint - log_joint.max())
+        posterior = normalized(joint[None])
+        for row in rows[~issues.verified[rows]].tolist():
+            issues.label_posterior[row : row + 1] = posterior
+    return LabelIssues(
+        issues.label_posterior,
+        given,
+        issues.classes,
+        issues.noise_matrix,
+        issues.noise_rate,
+        issues.noise_rate_interval,
+        issues.verified,
+        issues.evidence,
+    )
+
+
+def groups(samples: int, pairs: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows that are duplicates of one another, also by way of others: two and more each."""
+    parent: dict[int, int] = {}
+
+    def root(row: int) -> int:
+        while parent.setdefault(row, row) != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for one, other in pairs.tolist():
+        parent[root(one)] = root(other)
+    members: dict[int, list[int]] = {}
+    for row in sorted(parent):
+        members.setdefault(root(row), []).append(row)
+    return [np.array(rows) for rows in members.values() if len(rows) > 1]

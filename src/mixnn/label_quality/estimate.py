@@ -1,0 +1,115 @@
+"""The rule: from labels and evidence that has not seen them to the probability of every true label. numpy, and nothing else.
+
+P(true label c | x, given label y) ∝ π_c L_x(c) T[c, y]: Bayes' rule with the evidence L of `combine` and the noise matrix T of `noise_matrix`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.label_quality.combine import LEAST, Combination, Comparison, Fit, combine, knn_vote
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.label_quality.noise_matrix import NoiseModel
+from mixnn.label_quality.noise_rate import noise_rate_interval
+from mixnn.label_quality.probabilities import FloatArray, normalized
+from mixnn.rows import Table, empty_table, parts
+
+CELLS = 4_000_000  # samples × classes by which combinations are compared
+FEWEST = 2_000  # samples, whatever the number of classes
+
+
+def estimate_label_quality(
+    labels: NDArray[np.int64],
+    classes: Sequence[Any],
+    pred_probs: Table | None,
+    neighbor_labels: NDArray[np.integer] | None,
+    *,
+    verified: NDArray[np.bool_] | None = None,
+    chosen: Fit | None = None,
+) -> LabelIssues:
+    """P(true label) of every sample, and what follows from it.
+
+    Args:
+        labels: (N,), 0 to C - 1; below 0 where there is none.
+        classes: C names.
+        pred_probs: (N, C), rows sum to one, of a classifier that has not seen the sample's own label.
+        neighbor_labels: (N, K), given labels of the nearest other samples, nearest first; below 0 where there is none.
+        verified: (N,), labels that a person has confirmed.
+        chosen: how the evidence is combined; chosen by the labels' likelihood where None.
+
+    Example:
+        >>> probs = np.array([[0.9, 0.1]] * 10 + [[0.1, 0.9]] * 10)
+        >>> labels = np.array([0] * 9 + [1] + [1] * 10)
+        >>> estimate_label_quality(labels, ["cat", "dog"], probs, None).label_quality.argmin().item()
+        9
+    """
+    samples, count = len(labels), len(classes)
+    verified = np.zeros(samples, np.bool_) if verified is None else verified
+    known = labels >= 0
+    if chosen is None and known.any():
+        rows = sampled_rows(labels, count)
+        tables = [] if pred_probs is None else [log_rows(pred_probs, rows)]
+        voters = None if neighbor_labels is None else neighbor_labels[rows]
+        comparison = Comparison(tables, voters, labels[rows], label_share(labels, count))
+        chosen = comparison.settled(comparison.search())
+    if chosen is None:  # no label at all: nothing is known of them
+        chosen = Fit(
+            Combination(0, 0 if neighbor_labels is None else neighbor_labels.shape[1], (1.0, 1.0), 1.0),
+            NoiseModel(np.full(count, 1 / count), None, 0.0, np.full(count, 1 / count)),
+            np.full(count, 1 / count),
+            np.zeros(1),
+        )
+    posterior = empty_table(samples, count)
+    share, k = label_share(labels, count), chosen.combination.k
+    for rows in parts(samples, count):
+        vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[rows, :k], share))
+        probs = None if pred_probs is None else log_rows(pred_probs, rows)
+        likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)
+        posterior[rows] = label_posterior(likelihood, labels[rows], chosen.model, verified[rows])
+    quality = LabelIssues(posterior, labels, classes, chosen.model.matrix, 0.0, (0.0, 0.0), verified).label_quality
+    rate = float(1 - quality[known].mean()) if known.any() else 0.0
+    return LabelIssues(
+        posterior,
+        labels,
+        classes,
+        chosen.model.matrix,
+        rate,
+        noise_rate_interval(rate, chosen, int(known.sum())),
+        verified,
+        chosen.combination._asdict(),
+    )
+
+
+def label_posterior(
+    likelihood: FloatArray, labels: NDArray[np.int64], model: NoiseModel, verified: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """P(true label | x, given label), (n, C): π L where there is no label, the label alone where it is verified."""
+    posterior = likelihood * model.prior.astype(np.float32)
+    known = labels >= 0
+    posterior[known] *= model.columns(labels[known])
+    if verified is not None and verified.any():
+        posterior[verified & known] = 0
+        posterior[verified & known, labels[verified & known]] = 1
+    return normalized(posterior.clip(np.finfo(np.float32).tiny)).astype(np.float32)
+
+
+def label_share(labels: NDArray[np.int64], classes: int) -> FloatArray:
+    """(C,), of each label among those that are there."""
+    counts = np.bincount(labels[labels >= 0], minlength=classes)
+    return counts / max(1, counts.sum())
+
+
+def sampled_rows(labels: NDArray[np.int64], classes: int, cells: int = CELLS) -> NDArray[np.int64]:
+    """Rows that have a label, drawn by chance where there are too many to compare all combinations by; in order."""
+    known = np.flatnonzero(labels >= 0)
+    wanted = max(FEWEST, cells // classes)
+    return known if len(known) <= wanted else np.sort(np.random.default_rng(0).permutation(known)[:wanted])
+
+
+def log_rows(table: Table, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logarithms of some rows of a table of probabilities."""
+    return np.log(np.maximum(table[rows], LEAST), dtype=np.float32)

@@ -1,0 +1,48 @@
+"""Rows of probabilities. Must not know: what they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.rows import Table, parts
+
+FloatArray = NDArray[np.floating]
+TINY = float(np.finfo(np.float64).tiny)
+
+
+def normalized(rows: FloatArray) -> FloatArray:
+    """Each row divided by its sum."""
+    shares: FloatArray = rows / rows.sum(1, keepdims=True)
+    return shares
+
+
+def chunks(table: Table) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Which rows, and the rows themselves (n, C), some at a time."""
+    for rows in parts(*table.shape):
+        yield rows, table[rows]
+
+
+def probability_of(table: Table, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of one label a row, (N,)."""
+    return np.concatenate(
+        [np.take_along_axis(p, labels[rows, None], 1)[:, 0] for rows, p in chunks(table)] or [np.zeros(0)]
+    ).astype(np.float64)
+
+
+def largest_two(
+    table: Table,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """The largest and the second largest of each row: places (N,) and values (N,) of both."""
+    found = []
+    for _, p in chunks(table):
+        p, rows = p.copy(), np.arange(len(p))
+        first = p.argmax(1)
+        value = p[rows, first]
+        p[rows, first] = -1
+        second = p.argmax(1)
+        found.append((first, value.astype(np.float64), second, p[rows, second].clip(0).astype(np.float64)))
+    first, value, second, next_value = (np.concatenate(column) for column in zip(*found, strict=True))
+    return first, value, second, next_value
