@@ -1,4 +1,6 @@
-"""Which labels are judged: data set, noise, size. `CHOOSE` is what settings may be chosen by, `REPORT` what is reported; no cell is in both.
+"""Which labels are judged: data set, noise, size.
+
+`CHOOSE` is what settings may be chosen by, `REPORT` what is reported; no cell is in both.
 
 They share no data set but CIFAR-10 and CIFAR-100, of which they take other images and other kinds of noise.
 """

@@ -1,7 +1,7 @@
 """Frozen features of every data set of this benchmark, each made once and kept as NAME.npy in a cache folder.
 
-Images: EfficientNet-Lite0 with ImageNet's weights at 96 px (1 280 wide), which comes by pip. Text: wordllama (256 wide). Speech: mean
-and deviation of 64 log-mel bands over time (128 wide).
+Images: EfficientNet-Lite0 with ImageNet's weights at 96 px (1 280 wide), which comes by pip. Text: wordllama (256
+wide). Speech: mean and deviation of 64 log-mel bands over time (128 wide).
 """
 
 from __future__ import annotations

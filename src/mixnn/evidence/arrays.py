@@ -23,6 +23,8 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
         InputError: no list of N labels, or fewer than two classes.
     """
     array = np.asarray(labels)
+    if array.dtype.kind == "U" and isinstance(labels, (list, tuple)):
+        array = np.asarray(labels, dtype=object)  # where NaN is no name
     if array.ndim == 2 and 1 in array.shape:
         array = array.reshape(-1)
     if array.ndim != 1 or len(array) == 0:
@@ -31,7 +33,7 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
     known = np.array([not missing(label) for label in array.tolist()])
     values = array[known]
     if values.dtype == object:
-        values = np.array([str(label) if not isinstance(label, (int, np.integer)) else label for label in values])
+        values = np.array([label if isinstance(label, (int, float, np.number)) else str(label) for label in values])
     if values.dtype.kind == "f" and (values == values.round()).all():
         values = values.astype(np.int64)
     classes, places = np.unique(values, return_inverse=True)
@@ -42,7 +44,7 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
 
 
 def missing(label: Any) -> bool:
-    return label is None or label == "" or (isinstance(label, float) and np.isnan(label))
+    return label is None or type(label).__name__ == "NAType" or bool(label != label) or bool(label == "")
 
 
 def checked_features(features: Any, samples: int) -> Tensor:
@@ -56,11 +58,15 @@ def checked_features(features: Any, samples: int) -> Tensor:
     except (TypeError, ValueError) as error:
         raise InputError(f"features are no numbers ({error}): give an array (N, D)") from None
     if tensor.ndim != 2 or len(tensor) != samples or tensor.shape[1] == 0:
-        raise InputError(f"features have the shape {tuple(tensor.shape)}: give {samples:,} rows, one a label, as (N, D)")
+        raise InputError(
+            f"features have the shape {tuple(tensor.shape)}: give {samples:,} rows, one a label, as (N, D)"
+        )
     tensor = tensor.detach().float().cpu()
     bad = ~torch.isfinite(tensor).all(1)
     if bad.any():
-        raise InputError(f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): correct them")
+        raise InputError(
+            f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): correct them"
+        )
     return tensor
 
 
@@ -81,7 +87,9 @@ def checked_probs(probs: Any, samples: int, classes: list[Any]) -> NDArray[np.fl
         )
     wrong = ~np.isfinite(array).all(1) | (array < 0).any(1) | (np.abs(array.sum(1) - 1) > 0.01)
     if wrong.any():
-        raise InputError(f"pred_probs of row {int(wrong.argmax())} do not sum to one ({int(wrong.sum()):,} rows): normalize them")
+        raise InputError(
+            f"pred_probs of row {int(wrong.argmax())} do not sum to one ({int(wrong.sum()):,} rows): normalize them"
+        )
     return array
 
 
@@ -95,7 +103,9 @@ def checked_verified(verified: Any, given: NDArray[np.int64]) -> NDArray[np.bool
         return None
     array = np.asarray(verified)
     if array.shape != given.shape or array.dtype != np.bool_:
-        raise InputError(f"verified is {array.dtype} {array.shape}: give booleans, one for each of {len(given):,} labels")
+        raise InputError(
+            f"verified is {array.dtype} {array.shape}: give booleans, one for each of {len(given):,} labels"
+        )
     if (array & (given < 0)).any():
         raise InputError(f"row {int((array & (given < 0)).argmax())} is verified and has no label: give it one")
     return array

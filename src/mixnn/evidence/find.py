@@ -1,6 +1,7 @@
 """From features and labels to label issues: `mixnn.find_label_issues`, and what it is made of.
 
-The features are compared as they are given: whatever network made them, no sample's own label decides what is said of it.
+The features are compared as they are given: whatever network made them, no sample's own label decides what is said of
+it.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from mixnn.label_quality.estimate import estimate_label_quality, label_posterior
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.rows import Table, empty_table, parts
 
-RIDGES = (30.0, 100.0, 300.0)  # of the heads that are compared
+RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
 HEAD_CELLS, EACH = 8_000_000, 20  # samples × classes that a head is fitted to, or so many samples of each class
 ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside mostly right labels
+COSTLY = 40_000_000  # samples × classes from which on one head, fitted once, has to do
 NEIGHBORS = 10  # that are kept, and shown
 
 
@@ -84,8 +86,8 @@ def probe(
 ) -> tuple[Table, Fit | None]:
     """Out-of-fold probabilities (N, C) of the best linear head, and how they are combined with the neighbors' vote.
 
-    The head is fitted twice: to the given labels, and to what label quality makes of these. The second time each fold has
-    targets of its own, for which neither heads nor votes have seen any label of that fold.
+    The head is fitted twice: to the given labels, and to what label quality makes of these. The second time each fold
+    has targets of its own, for which neither heads nor votes have seen any label of that fold.
     """
     x, fold = whitened(features), folds_of(given)
     known = np.flatnonzero(given >= 0)
@@ -98,24 +100,28 @@ def probe(
     share, labels = label_share(given, classes), given[taught]
     one_hot = torch.zeros(len(taught), classes)
     one_hot[torch.arange(len(taught)), torch.from_numpy(labels)] = 1
-    heads = [LinearProbe(x[taught], fold[taught], ridge, one_hot).fit_all() for ridge in RIDGES]
+    costly = len(taught) * classes > COSTLY
+    ridges = [ridge * len(taught) ** 0.5 for ridge in (RIDGES[1:2] if costly else RIDGES)]
+    heads = [LinearProbe(x[taught], fold[taught], ridge, one_hot).fit_all() for ridge in ridges]
     tables = [head.log_probs().numpy() for head in heads]
     votes = neighbor_labels[taught]
     found = Comparison([t[compared] for t in tables], votes[compared], labels[compared], share)
     best = found.search()
-    first = heads[best.combination.table]
-    pairs = {pair: first.fit(pair, start=first.heads[pair[0]]) for pair in combinations(range(FOLDS), 2)}
-    starts = [best, *(found.anchored(best, fraction) for fraction in ANCHORS if best.model.rows is not None)]
-    choices = [(best, first)]
-    for start in starts:
-        targets = cross_fitted_targets(first, pairs, start, labels, votes, fold.numpy(), indices[taught], share)
-        second = copy(first).fit_all(targets)
-        second_found = Comparison([second.log_probs().numpy()[compared]], votes[compared], labels[compared], share)
-        begin = second_found.fit(start.combination._replace(table=0), start.model)
-        choices.append((second_found.best_temperature(begin, 3), second))
-    best, head = max(choices, key=lambda choice: choice[0].score)
-    found = Comparison([head.log_probs().numpy()[compared]], votes[compared], labels[compared], share)
-    fit = found.settled(found.search(best._replace(combination=best.combination._replace(table=0))))
+    head = heads[best.combination.table]
+    if not costly:
+        pairs = {pair: head.fit(pair, start=head.heads[pair[0]]) for pair in combinations(range(FOLDS), 2)}
+        starts = [best, *(found.anchored(best, fraction) for fraction in ANCHORS if best.model.rows is not None)]
+        choices = [(best, head)]
+        for start in starts:
+            targets = cross_fitted_targets(head, pairs, start, labels, votes, fold.numpy(), indices[taught], share)
+            second = copy(head).fit_all(targets)
+            second_found = Comparison([second.log_probs().numpy()[compared]], votes[compared], labels[compared], share)
+            begin = second_found.fit(start.combination._replace(table=0), start.model)
+            choices.append((second_found.best_temperature(begin, 3), second))
+        best, head = max(choices, key=lambda choice: choice[0].score)
+        found = Comparison([head.log_probs().numpy()[compared]], votes[compared], labels[compared], share)
+        best = found.search(best._replace(combination=best.combination._replace(table=0)))
+    fit = found.settled(best)
     for rows in parts(len(given), classes):
         table[rows] = head.log_probs(x[rows], fold[rows]).exp().numpy()
     return table, fit
@@ -169,17 +175,17 @@ def find_label_issues(
     Args:
         labels: N labels: numbers or names, in a list, an array or a column; None, NaN or "" where there is none.
         features: (N, D) numbers, of any network that has not been trained on these labels; scaled as you like.
-        pred_probs: (N, C), rows sum to one, by a classifier that has not seen the sample's own label (cross-validated). Columns
-            in the order of the sorted labels. Where None, a linear head on the features is cross-validated.
+        pred_probs: (N, C), rows sum to one, by a classifier that has not seen the sample's own label (cross-validated),
+            columns in the order of the sorted labels. Where None, a linear head on the features is cross-validated.
         verified: (N,) booleans, labels that a person has confirmed.
 
     Raises:
-        InputError: neither features nor probabilities are given, or a shape, a value or a number of classes does not fit.
+        InputError: neither features nor probabilities are given, or a shape or a value does not fit.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> truth = np.repeat(["cat", "dog"], 50)
-        >>> features = rng.normal(size=(100, 8)) + 3 * (truth == "dog")[:, None]
+        >>> features = rng.normal(size=(100, 8)) + 6 * np.eye(2, 8)[(truth == "dog").astype(int)]
         >>> labels = truth.copy()
         >>> labels[:5] = "dog"
         >>> found = find_label_issues(labels, features)
@@ -193,4 +199,6 @@ def find_label_issues(
         if probs is None:
             raise InputError("find_label_issues needs features (N, D), pred_probs (N, C), or both: give one")
         return estimate_label_quality(given, classes, probs, None, verified=confirmed)
-    return label_issues(checked_features(features, len(given)), given, classes, verified=confirmed, pred_probs=probs).issues
+    return label_issues(
+        checked_features(features, len(given)), given, classes, verified=confirmed, pred_probs=probs
+    ).issues

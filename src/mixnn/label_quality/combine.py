@@ -1,8 +1,9 @@
 """Two opinions become one: a classifier that has not seen the sample's label, and the labels of its nearest neighbors.
 
-L(c) ∝ (p_c^a · v_c^b)^s, divided by its mean over all samples, which takes the prior of the classes out. a and b weigh the opinions, s is an
-inverse temperature: the sure are made as sure as they deserve. They, and the number of neighbors, are those under which the given labels are
-likeliest, each a draw from Σ_c P(c | x) T[c, ·]; no opinion has seen the label that it is judged by. Must not know: torch, runs, files.
+L(c) ∝ (p_c^a · v_c^b)^s, divided by its mean over all samples, which takes the prior of the classes out. a and b
+weigh the opinions, s is an inverse temperature: the sure are made as sure as they deserve. They, and the number of
+neighbors, are those under which the given labels are likeliest, each a draw from Σ_c P(c | x) T[c, ·]; no opinion has
+seen the label that it is judged by. Must not know: torch, runs, files.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PSEUDO_VOTES = 0.5  # of every class, beside those of the neighbors
 FEWEST_VOTERS = 10
 QUICK_STEPS, SETTLING_STEPS = 8, 20  # of expectation maximization: where combinations are compared, and of the best
 FEW_WRONG = 0.2  # wrong labels for each sample that the evidence confuses, below which T has no structure
-SHARPENED = 1.15  # times the likeliest inverse temperature
+WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
 
 
 class Combination(NamedTuple):
@@ -60,7 +61,8 @@ class Fit(NamedTuple):
 def knn_vote(neighbor_labels: NDArray[np.integer], share: FloatArray) -> NDArray[np.float32]:
     """What the labels of the neighbors say, (n, C), rows sum to one, none is zero.
 
-    A vote counts the more the nearer it is, as 1 / (rank + 10), and by how rare its label is, so that a frequent one does not win by its number.
+    A vote counts the more the nearer it is, as 1 / (rank + 10), and by how rare its label is, so that a frequent one
+    does not win by its number.
 
     Args:
         neighbor_labels: (n, K), nearest first; those below 0 have no vote.
@@ -182,20 +184,20 @@ class Comparison:
         return max(fits, key=lambda one: one.score)
 
     def settled(self, found: Fit) -> Fit:
-        """What is made of the likeliest combination in the end: how much T may say, and how sharp the evidence is.
+        """What is made of the likeliest combination in the end: how much structure T has, and how many labels are
+        wrong.
 
-        Where wrong labels seem far fewer than the samples that the evidence itself confuses, a structure of T is mostly that confusion:
-        all classes are held to be mislabeled alike. Else the evidence is made a little sharper than the given labels want it: it is fitted
-        to them, and where mistakes go by what samples look like it takes a part of them for hardness.
+        Where wrong labels seem far fewer than the samples that the evidence itself confuses, a structure of T is
+        mostly that confusion: all classes are held to be mislabeled alike. The odds of a wrong label are raised, as
+        evidence that is fitted to the given labels takes a part of the mistakes for hardness.
         """
         found = self.fit(found.combination, found.model, steps=SETTLING_STEPS)
         eta = normalized(self.likelihood(found.combination) * found.model.prior.astype(np.float32))
         confused = float(1 - eta.max(1).mean())
         if found.model.rows is None or told_rate(eta, self.labels, found.model) < FEW_WRONG * confused:
             start = NoiseModel(self.share.clip(1e-9), None, 0.05, self.share)
-            return self.best_temperature(self.fit(found.combination, start), 2)
-        sharper = found.combination._replace(inverse_temperature=SHARPENED * found.combination.inverse_temperature)
-        return self.fit(sharper, found.model, steps=SETTLING_STEPS)
+            found = self.best_temperature(self.fit(found.combination, start), 2)
+        return found._replace(model=found.model.with_odds(WRONG_ODDS))
 
 
 def told_rate(eta: FloatArray, labels: NDArray[np.int64], model: NoiseModel) -> float:

@@ -1,4 +1,7 @@
-"""One picture has one true label: what near duplicates under different labels say together. Must not know: pictures, runs, files."""
+"""One picture has one true label: what near duplicates under different labels say together.
+
+Must not know: pictures, runs, files.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ LEAST = 1e-12
 def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
     """Label issues in which near duplicates have one posterior, wherever their given labels differ.
 
-    q(c) ∝ geometric mean of what each looks like · Π T[c, given label]: the qualities of two labels of one picture sum to at most one, and
-    whichever is not the likeliest is an issue. A label that a person has verified decides for all.
+    q(c) ∝ geometric mean of what each looks like · Π T[c, given label]: the qualities of two labels of one picture
+    sum to at most one, and whichever is not the likeliest is an issue. A label that a person has verified decides for
+    all.
 
     Args:
         issues: to begin with; its table is changed in place.

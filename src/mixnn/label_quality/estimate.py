@@ -1,6 +1,7 @@
-"""The rule: from labels and evidence that has not seen them to the probability of every true label. numpy, and nothing else.
+"""The rule: from labels and evidence that has not seen them to the probability of every true label. numpy alone.
 
-P(true label c | x, given label y) ∝ π_c L_x(c) T[c, y]: Bayes' rule with the evidence L of `combine` and the noise matrix T of `noise_matrix`.
+P(true label c | x, given label y) ∝ π_c L_x(c) T[c, y]: Bayes' rule with the evidence L of `combine` and the noise
+matrix T of `noise_matrix`.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def estimate_label_quality(
         classes,
         chosen.model.matrix,
         rate,
-        noise_rate_interval(rate, chosen, int(known.sum())),
+        noise_rate_interval(rate, int(known.sum())),
         verified,
         chosen.combination._asdict(),
     )

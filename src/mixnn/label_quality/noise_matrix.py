@@ -1,12 +1,13 @@
 """Which classes are labeled as which, and how often: the noise matrix T, by expectation maximization.
 
-T[c, k] = P(given label k | true class c). Evidence that has not seen a sample's own label says how likely each class is; the given
-label is then a draw from the row of its unknown class. Rows with few samples lean on what all classes have in common, by empirical Bayes.
-Must not know: torch, runs, files.
+T[c, k] = P(given label k | true class c). Evidence that has not seen a sample's own label says how likely each class
+is; the given label is then a draw from the row of its unknown class. Rows with few samples lean on what all classes
+have in common, by empirical Bayes. Must not know: torch, runs, files.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ SHRINK_EVERY = 5  # of these, the prior is chosen anew
 FULL_MATRIX = 300  # classes up to which every pair of classes has a probability of its own
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 10_000.0)  # samples that the prior of a row counts as
 FEWEST_ANCHORS = 10
+UNSEEN = 2.0  # right labels of each class that nobody saw: rare classes are believed until much speaks against them
 LEAST = 1e-7  # of every label in every row: none is impossible
 
 
@@ -46,9 +48,17 @@ class NoiseModel(NamedTuple):
         """P(given label i | each true class), (n, C), of labels (n,)."""
         if self.rows is not None:
             return self.rows.T.astype(np.float32)[labels]
-        found = (self.rate * self.given[labels, None] / (1 - self.given).clip(TINY)).astype(np.float32)
+        found = (self.rate * self.given[labels, None] / (1 - self.given).clip(LEAST)).astype(np.float32)
         found[np.arange(len(labels)), labels] = 1 - self.rate
         return found + np.float32(LEAST)
+
+    def with_odds(self, factor: float) -> NoiseModel:
+        """The same with the odds of every wrong label times `factor`."""
+        rate = factor * self.rate / (1 - self.rate + factor * self.rate)
+        if self.rows is None:
+            return self._replace(rate=rate)
+        right = np.eye(len(self.rows), dtype=np.bool_)
+        return self._replace(rows=normalized(np.where(right, self.rows, factor * self.rows)), rate=rate)
 
 
 def mostly_right(given: FloatArray) -> NoiseModel:
@@ -73,7 +83,7 @@ def fit_noise_model(
         >>> likelihood = np.repeat([[0.99, 0.01], [0.01, 0.99]], 50, axis=0)
         >>> labels = np.repeat([0, 1], 50)
         >>> labels[:10] = 1
-        >>> round(1 - fit_noise_model(likelihood, labels).matrix[0, 0], 1)
+        >>> round(float(1 - fit_noise_model(likelihood, labels).matrix[0, 0]), 1)
         0.2
     """
     classes = likelihood.shape[1]
@@ -82,7 +92,7 @@ def fit_noise_model(
         return fit_alike(likelihood, labels, start, steps)
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(classes + 1))
-    by_label = [likelihood[order[low:high]] for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    by_label = [likelihood[order[low:high]] for low, high in pairwise(bounds)]
     prior, matrix = start.prior, start.rows
     row_prior = RowPrior(start.rate, 1.0, start.given)
     for step in range(steps):
@@ -90,6 +100,7 @@ def fit_noise_model(
         for k, rows in enumerate(by_label):  # q_i(c) ∝ likelihood_i(c) π_c T[c, k], summed over the rows of label k
             weights = prior * matrix[:, k]
             counts[:, k] = weights * ((1 / (rows @ weights).clip(TINY)) @ rows)
+        counts[np.diag_indices(classes)] += UNSEEN
         prior = (counts.sum(1) + 1e-3) / (counts.sum() + 1e-3 * classes)
         if step % SHRINK_EVERY == 0:
             row_prior = choose_prior(counts, start.given)
@@ -102,11 +113,12 @@ def fit_alike(likelihood: FloatArray, labels: NDArray[np.int64], start: NoiseMod
     joint = likelihood * start.prior.astype(np.float32)
     rows = np.arange(len(labels))
     right = joint[rows, labels].astype(np.float64)  # up to the factor of each row
-    other = (joint @ (1 / (1 - start.given).clip(TINY)).astype(np.float32)).astype(np.float64)
-    wrong = start.given[labels] * (other - right / (1 - start.given[labels]).clip(TINY)).clip(0)
+    other = (joint @ (1 / (1 - start.given).clip(LEAST)).astype(np.float32)).astype(np.float64)
+    wrong = start.given[labels] * (other - right / (1 - start.given[labels]).clip(LEAST)).clip(0)
     rate = start.rate
     for _ in range(4 * steps):
-        rate = float((rate * wrong / ((1 - rate) * right + rate * wrong).clip(TINY)).mean())
+        of_all = (rate * wrong / ((1 - rate) * right + rate * wrong).clip(TINY)).sum()
+        rate = float(of_all / (len(labels) + UNSEEN * len(start.given)))
     return start._replace(rate=rate)
 
 
@@ -158,7 +170,7 @@ def alike(rate: float, given: FloatArray) -> FloatArray:
 
 
 def choose_prior(counts: FloatArray, given: FloatArray) -> RowPrior:
-    """The strength under which `counts` (C, C) are likeliest: the marginal of a Dirichlet-multinomial, a row a class."""
+    """The strength under which `counts` (C, C) are likeliest: the marginal of a Dirichlet-multinomial for each row."""
     wrong = counts.sum() - counts.trace()
     rate = float((wrong + 0.5) / (counts.sum() + 1))
     mean = alike(rate, given)

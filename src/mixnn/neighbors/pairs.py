@@ -9,6 +9,7 @@ from mixnn.neighbors.points import Points
 
 BLOCK = 64  # scores read at once by a maximum
 SPARE = 4  # candidates beyond k that 16 bits propose: recall 0.999 and more on CIFAR-10 features
+RANKED = 32  # candidates of 16 bits that float32 puts in order: farther ones differ by less than counts
 GATHERED, ON_CPU = 2**26, 2**20  # values of candidates that are held at a time; on a CPU, what stays near it
 
 
@@ -27,6 +28,7 @@ def compare_pairs(
     """
     n, ranking = len(points), rounded or seen is not None
     spare = spare_candidates(n, k, reduced=seen is not None) if ranking else 0
+    first = RANKED if seen is None else None  # fewer dimensions, unlike 16 bits, put far points before near ones
     seen = seen or points
     filled = n + -n % BLOCK  # up to whole blocks, with points that are never near
     table = points.features.new_zeros(filled, seen.width, dtype=torch.bfloat16 if rounded else torch.float32)
@@ -38,17 +40,24 @@ def compare_pairs(
     for into, rows in zip(nearest.split(chunk), own.split(chunk), strict=True):
         # The nearest point has the greatest q·x - |x|²/2; the sample itself is left out by its index.
         scores = torch.addmm(offset, table[rows], table.T)
-        scores.scatter_(1, rows[:, None], -torch.inf)
+        scores[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         # Where a network diverged all scores are NaN, and what only fills up blocks may be among them.
         candidates = _largest(scores, k + spare).clamp_(max=n - 1)
-        into.copy_(ranked(points, rows, candidates, k) if ranking else candidates)
+        into.copy_(ranked(points, rows, candidates, k, first) if ranking else candidates)
     return nearest
 
 
-def ranked(points: Points, rows: Tensor, candidates: Tensor, k: int) -> Tensor:
-    """The `k` of `candidates` (n, M) that are nearest to `rows` (n,) by float32, nearest first."""
-    distances = squared_distances(points, rows, candidates)
-    return candidates.gather(1, distances.topk(k, dim=1, largest=False).indices)
+def ranked(points: Points, rows: Tensor, candidates: Tensor, k: int, first: int | None = None) -> Tensor:
+    """The `k` of `candidates` (n, M) that are nearest to `rows` (n,) by float32, nearest first.
+
+    Args:
+        first: only so many are put in order, the others follow as they were proposed.
+    """
+    if first is None or first >= candidates.shape[1]:
+        distances = squared_distances(points, rows, candidates)
+        return candidates.gather(1, distances.topk(k, dim=1, largest=False).indices)
+    order = squared_distances(points, rows, candidates[:, :first]).argsort(1)
+    return torch.cat([candidates.gather(1, order), candidates[:, first:]], 1)[:, :k]
 
 
 def squared_distances(points: Points, rows: Tensor, candidates: Tensor) -> Tensor:
@@ -69,7 +78,8 @@ def _largest(scores: Tensor, k: int) -> Tensor:
         return scores.topk(k, dim=1).indices
     blocks = scores.unflatten(1, (-1, BLOCK))
     best = blocks.amax(2).topk(k, dim=1).indices  # (n, k) blocks
-    values = blocks.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    rows = torch.arange(len(blocks), device=blocks.device)[:, None] * blocks.shape[1]
+    values = scores.view(-1, BLOCK).index_select(0, (rows + best).flatten()).view(len(blocks), -1)
     place = values.topk(k, dim=1).indices
     places: Tensor = best.gather(1, place // BLOCK) * BLOCK + place % BLOCK
     return places
