@@ -22,7 +22,10 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
     Raises:
         InputError: no list of N labels, or fewer than two classes.
     """
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise InputError(f"labels are no list of N labels ({error}): give one label for each sample") from None
     if array.dtype.kind == "U" and isinstance(labels, (list, tuple)):
         array = np.asarray(labels, dtype=object)  # where NaN is no name
     if array.ndim == 2 and 1 in array.shape:
@@ -34,6 +37,8 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
     values = array[known]
     if values.dtype == object:
         values = np.array([label if isinstance(label, (int, float, np.number)) else str(label) for label in values])
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError("labels hold infinity: give names or numbers, and None where there is none")
     if values.dtype.kind == "f" and (values == values.round()).all():
         values = values.astype(np.int64)
     classes, places = np.unique(values, return_inverse=True)
@@ -67,7 +72,7 @@ def checked_features(features: Any, samples: int) -> Tensor:
         raise InputError(
             f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): correct them"
         )
-    return tensor
+    return tensor / tensor.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # only directions count
 
 
 def checked_probs(probs: Any, samples: int, classes: list[Any]) -> NDArray[np.float32]:

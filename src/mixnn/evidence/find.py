@@ -93,7 +93,8 @@ def probe(
     known = np.flatnonzero(given >= 0)
     table = empty_table(len(given), classes)
     if len(known) < FOLDS or x.shape[1] == 0:
-        table[:] = np.float32(1 / classes)
+        for rows in parts(len(given), classes):
+            table[rows] = np.full((len(given[rows]), classes), 1 / classes, np.float32)
         return table, None
     taught = sampled_rows(given, classes, max(HEAD_CELLS, EACH * classes**2))
     compared = np.searchsorted(taught, np.intersect1d(taught, sampled_rows(given, classes)))
@@ -109,7 +110,7 @@ def probe(
     best = found.search()
     head = heads[best.combination.table]
     if not costly:
-        pairs = {pair: head.fit(pair, start=head.heads[pair[0]]) for pair in combinations(range(FOLDS), 2)}
+        pairs = {pair: head.fit(pair) for pair in combinations(range(FOLDS), 2)}
         starts = [best, *(found.anchored(best, fraction) for fraction in ANCHORS if best.model.rows is not None)]
         choices = [(best, head)]
         for start in starts:

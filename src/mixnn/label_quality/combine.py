@@ -19,14 +19,14 @@ from mixnn.label_quality.probabilities import TINY, FloatArray, normalized
 
 K_GRID = (10, 20, 50, 100)  # neighbors that vote
 WEIGHTS = ((1.0, 1.0), (0.5, 1.5), (1.5, 0.5))  # of classifier and vote
-INVERSE_TEMPERATURES = (0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+INVERSE_TEMPERATURES = (0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0, 14.0)
 LEAST = np.float32(1e-9)  # probability
 NEAREST = 10  # ranks over which a neighbor's vote falls to a half
 PSEUDO_VOTES = 0.5  # of every class, beside those of the neighbors
 FEWEST_VOTERS = 10
 QUICK_STEPS, SETTLING_STEPS = 8, 20  # of expectation maximization: where combinations are compared, and of the best
 FEW_WRONG = 0.2  # wrong labels for each sample that the evidence confuses, below which T has no structure
-WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
+TELLING = 0.01  # nats for each label, at least, that evidence says anything
 
 
 class Combination(NamedTuple):
@@ -154,7 +154,7 @@ class Comparison:
         weights = WEIGHTS if self.tables and self.most else WEIGHTS[:1]
         if begin is None:
             begin = self.fit(Combination(0, min(grid, key=lambda k: abs(k - 50)), WEIGHTS[0], 1.0))
-        best = self.best_temperature(begin, 8)
+        best = self.best_temperature(begin, 11)
         best = self.improved(best, [{"k": k} for k in grid])
         best = self.improved(best, [{"table": i} for i in range(len(self.tables))])
         best = self.best_temperature(best, 1)
@@ -184,20 +184,22 @@ class Comparison:
         return max(fits, key=lambda one: one.score)
 
     def settled(self, found: Fit) -> Fit:
-        """What is made of the likeliest combination in the end: how much structure T has, and how many labels are
-        wrong.
+        """What is made of the likeliest combination in the end: how much structure T has.
 
-        Where wrong labels seem far fewer than the samples that the evidence itself confuses, a structure of T is
-        mostly that confusion: all classes are held to be mislabeled alike. The odds of a wrong label are raised, as
-        evidence that is fitted to the given labels takes a part of the mistakes for hardness.
+        Where wrong labels seem far fewer than the samples that the evidence itself confuses, a structure of T is mostly
+        that confusion: all classes are held to be mislabeled alike. Where no combination makes the labels likelier than
+        their shares do, the evidence says nothing, and no label is doubted.
         """
         found = self.fit(found.combination, found.model, steps=SETTLING_STEPS)
         eta = normalized(self.likelihood(found.combination) * found.model.prior.astype(np.float32))
+        known = self.share[self.share > 0]
+        if found.score < float((known * np.log(known)).sum()) + TELLING:
+            return found._replace(model=NoiseModel(self.share, None, 0.0, self.share))
         confused = float(1 - eta.max(1).mean())
         if found.model.rows is None or told_rate(eta, self.labels, found.model) < FEW_WRONG * confused:
             start = NoiseModel(self.share.clip(1e-9), None, 0.05, self.share)
             found = self.best_temperature(self.fit(found.combination, start), 2)
-        return found._replace(model=found.model.with_odds(WRONG_ODDS))
+        return found
 
 
 def told_rate(eta: FloatArray, labels: NDArray[np.int64], model: NoiseModel) -> float:

@@ -20,6 +20,8 @@ from mixnn.label_quality.probabilities import FloatArray, normalized
 from mixnn.rows import Table, empty_table, parts
 
 CELLS = 4_000_000  # samples × classes by which combinations are compared
+# Evidence that is fitted to the given labels takes a part of the mistakes for hardness.
+WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
 FEWEST = 2_000  # samples, whatever the number of classes
 
 
@@ -65,12 +67,13 @@ def estimate_label_quality(
             np.zeros(1),
         )
     posterior = empty_table(samples, count)
+    model = chosen.model.with_odds(WRONG_ODDS)
     share, k = label_share(labels, count), chosen.combination.k
     for rows in parts(samples, count):
         vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[rows, :k], share))
         probs = None if pred_probs is None else log_rows(pred_probs, rows)
         likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)
-        posterior[rows] = label_posterior(likelihood, labels[rows], chosen.model, verified[rows])
+        posterior[rows] = label_posterior(likelihood, labels[rows], model, verified[rows])
     quality = LabelIssues(posterior, labels, classes, chosen.model.matrix, 0.0, (0.0, 0.0), verified).label_quality
     rate = float(1 - quality[known].mean()) if known.any() else 0.0
     return LabelIssues(

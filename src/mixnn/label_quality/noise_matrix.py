@@ -20,6 +20,7 @@ SHRINK_EVERY = 5  # of these, the prior is chosen anew
 FULL_MATRIX = 300  # classes up to which every pair of classes has a probability of its own
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 10_000.0)  # samples that the prior of a row counts as
 FEWEST_ANCHORS = 10
+ABOVE_CHANCE = 1.05  # times as often as by chance, at least, a label is right
 UNSEEN = 2.0  # right labels of each class that nobody saw: rare classes are believed until much speaks against them
 LEAST = 1e-7  # of every label in every row: none is impossible
 
@@ -118,7 +119,8 @@ def fit_alike(likelihood: FloatArray, labels: NDArray[np.int64], start: NoiseMod
     rate = start.rate
     for _ in range(4 * steps):
         of_all = (rate * wrong / ((1 - rate) * right + rate * wrong).clip(TINY)).sum()
-        rate = float(of_all / (len(labels) + UNSEEN * len(start.given)))
+        told = float(of_all / (len(labels) + UNSEEN * len(start.given)))
+        rate = min(told, 1 - least_right(len(start.given)))
     return start._replace(rate=rate)
 
 
@@ -158,7 +160,18 @@ class RowPrior(NamedTuple):
 
     def smooth(self, counts: FloatArray) -> FloatArray:
         """Rows of T from counts (C, C)."""
-        return normalized(self.strength * alike(self.rate, self.given) + counts + LEAST)
+        rows = normalized(self.strength * alike(self.rate, self.given) + counts + LEAST)
+        right, least = rows.diagonal().copy(), least_right(len(rows))
+        short = right < least
+        if short.any():
+            rows = rows * np.where(short, (1 - least) / (1 - right).clip(LEAST), 1.0)[:, None]
+            rows[np.diag_indices(len(rows))] = np.where(short, least, right)
+        return rows
+
+
+def least_right(classes: int) -> float:
+    """P(right label) of a class, at least."""
+    return min(1.0, ABOVE_CHANCE / classes)
 
 
 def alike(rate: float, given: FloatArray) -> FloatArray:
