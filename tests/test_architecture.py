@@ -15,7 +15,7 @@ MODULES = {
     ".".join(file.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): file for file in SRC.rglob("*.py")
 }
 BASE = {"data.batch", "data.train_data", "distributed", "errors", "networks", "tables"}  # what a method is made of
-EVIDENCE = {"bank", "belief", "bounds", "confusion", "neighbors", "packing", "passes", "rows", "search", "votes"}
+EVIDENCE = {"bank", "evidence", "neighbors", "packing", "passes", "rows", "search"}
 
 # Module or package -> what of ours it may import. The first that fits counts.
 RULES = {
@@ -32,18 +32,15 @@ RULES = {
     "weights": {"errors", "timm_bodies"},
     "networks": {"bodies", "errors", "lookup", "timm_bodies", "weights"},
     "rows": set(),
-    "footprint": {"bounds", "confusion", "rows"},
+    "footprint": {"rows"},
     "packing": {"rows"},
     "passes": {"data.train_data", "distributed", "networks", "packing", "rows"},
     "bank": {"data.train_data", "distributed", "errors", "networks", "passes", "tables"},
     "run": {"errors", "rows"},
     "lists": {"run"},
     "environment": {"errors"},
-    "confusion": set(),
-    "bounds": {"confusion"},
-    "belief": {"confusion", "rows"},
-    "votes": {"bounds", "confusion", "packing", "rows", "search"},
     "label_quality": {"errors", "label_quality", "rows"},
+    "evidence.targets": {"data.train_data", "distributed", "evidence", "packing", "passes", "rows"},
     "evidence": {"distributed", "errors", "evidence", "label_quality", "neighbors", "rows", "search"},
     "near_duplicates": {"data.batch"},
     "measured": {"evidence", "label_quality", "near_duplicates", "rows"},
@@ -104,7 +101,7 @@ RULES = {
 }
 # These start quickly, and read results where torch is not installed.
 WITHOUT_TORCH = [
-    *("belief", "bounds", "cli", "config", "confusion", "corrections", "footprint"),
+    *("cli", "config", "corrections", "footprint"),
     *("explain", "issues", "launch", "reading", "rows", "run", "screen"),
     *("data.add_noise", "data.relabel", "commands.apply", "commands.check", "commands.corrupt", "commands.export"),
     *("commands.find", "data.feature_files"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from contract.cases import CLASSES, make_data, make_network
 
-from mixnn import METHODS, MixNN
+from mixnn import MixNN
 from mixnn import bank as module
 from mixnn.bank import Bank
 from mixnn.errors import InputError
@@ -110,11 +110,10 @@ def test_mixnn_searches_again_when_something_is_new(monkeypatch):
     assert searches == [0, 2, 4]
 
 
-@pytest.mark.parametrize("name", ["mixnn", "posterior"])
-def test_what_the_steps_said_is_what_the_method_goes_by(name, passes):
+def test_what_the_steps_said_is_what_the_method_goes_by(passes):
     data = make_data(30, batch_size=10, augment="none")
-    begun = {"mixnn": {"warmup": 1, "mixup_until": 0}, "posterior": {"correct_from": 1}}[name]
-    method = METHODS[name](make_network(norm=False, dropout=0), data.labels, CLASSES, bank="steps", **begun)
+    network = make_network(norm=False, dropout=0)
+    method = MixNN(network, data.labels, CLASSES, bank="steps", warmup=1, mixup_until=0)
     method.begin_epoch(0, data)
     for batch in method.batches(0, data):
         method(batch)
@@ -141,10 +140,3 @@ def test_options_out_of_range(options, words):
     data = make_data()
     with pytest.raises(InputError, match=words):
         MixNN(make_network(), data.labels, CLASSES, **options)
-
-
-def test_posterior_keeps_no_whole_tables_of_very_many_samples_and_classes(monkeypatch):
-    monkeypatch.setattr("mixnn.rows.LIMIT", 100)
-    labels = torch.arange(99)
-    with pytest.raises(InputError, match="99 × 99 are too many, use pass"):
-        METHODS["posterior"](make_network(), labels, 99, bank="steps")

@@ -6,7 +6,7 @@ import torch
 from contract.cases import build, make_data, method_case
 
 from mixnn import METHODS, Classifier, TrainData
-from mixnn.confusion import close, voters
+from mixnn.evidence.knn import vote_k
 from mixnn.functional import min_max
 from mixnn.passes import full_pass
 from mixnn.train.evidence import collect_evidence
@@ -55,20 +55,11 @@ def test_what_each_class_is_taken_for():
 
 
 @pytest.mark.parametrize(
-    ("samples", "classes", "looks", "labels"),
-    [
-        (10_000, 10, 200, 20),
-        (50_000, 100, 200, 10),
-        (3_385, 10, 169, 10),
-        (7_500, 10, 200, 15),
-        (500, 100, 20, 10),
-        (8, 2, 7, 10),
-        (1_000_000, 14, 20, 20),
-    ],
+    ("samples", "classes", "neighbors"),
+    [(10_000, 10, 100), (3_385, 77, 43), (500, 100, 20), (8, 2, 7), (2_400_000, 1000, 20), (20_000_000, 1000, 10)],
 )
-def test_how_many_are_asked(samples, classes, looks, labels):
-    assert voters(samples, classes) == looks
-    assert close(samples, classes) == labels
+def test_how_many_are_asked(samples, classes, neighbors):
+    assert vote_k(samples, classes) == neighbors
 
 
 def test_several_networks_are_believed_in_the_mean():

@@ -208,7 +208,7 @@ def test_a_large_table_holds_the_largest_of_a_row(monkeypatch):
 
 
 def heads_of(x, fold, labels, ridge=10.0):
-    return LinearProbe(x, fold, ridge, one_hot(torch.from_numpy(labels), CLASSES).float()).fit_all()
+    return LinearProbe(x, fold, one_hot(torch.from_numpy(labels), CLASSES).float(), ridge).fit_all()
 
 
 def flipped(given, rows):
@@ -283,7 +283,7 @@ def test_rows_of_zeros_and_all_the_same_are_whitened_to_numbers(x):
 def test_a_head_is_the_logistic_regression_that_scikit_learn_fits():
     x, _, given = points(distance=1.5, rate=0.2)
     x, ridge = whitened(torch.from_numpy(x)), 20.0
-    probe = LinearProbe(x, folds_of(given), ridge, one_hot(torch.from_numpy(given), CLASSES).float())
+    probe = LinearProbe(x, folds_of(given), one_hot(torch.from_numpy(given), CLASSES).float(), ridge)
     expected = LogisticRegression(C=1 / ridge, tol=1e-8, max_iter=1000).fit(x.numpy(), given).predict_proba(x.numpy())
     found = (probe.x @ probe.fit([])).softmax(1)
     np.testing.assert_allclose(found, expected, atol=0.01)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mixnn.confusion import neighbor_vote, voters
+from mixnn.evidence.knn import vote_k
+from mixnn.label_quality.combine import knn_vote
 from mixnn.neighbors import nearest_neighbors
-from mixnn.packing import as_rows, filled, pack, pack_features, packed, unpack, unpacked_parts
+from mixnn.packing import as_rows, as_tensor, filled, pack, pack_features, packed, unpack, unpacked_parts
 from mixnn.rows import (
     DIRECTIONS,
     KEPT,
@@ -105,10 +106,9 @@ def test_the_largest_shares_are_kept_and_the_rest_is_spread_evenly():
 
 def test_a_vote_of_few_neighbours_is_kept_whole():
     """Of very many samples so few are asked that each class they name is kept."""
-    assert voters(2_400_000, 1000) <= KEPT
-    random = np.random.default_rng(0)
-    given = random.integers(0, 200, 1000)
-    vote = neighbor_vote(given, random.integers(0, 1000, (50, KEPT)), 200)
+    assert vote_k(2_400_000, 1000) <= KEPT
+    labels = np.random.default_rng(0).integers(0, 200, (50, KEPT))
+    vote = knn_vote(labels, np.full(200, 1 / 200))
     np.testing.assert_allclose(unpack(pack(torch.from_numpy(vote), KEPT), 200), vote, rtol=6e-4)
 
 
@@ -129,6 +129,7 @@ def test_numpy_reads_what_torch_packed(kept):
         np.testing.assert_array_equal(rows[some], whole[some])
         assert rows[some].dtype == np.float32
     np.testing.assert_array_equal(rows.argmax(1), shares.numpy().argmax(1))
+    assert torch.equal(as_tensor(rows), table)
 
 
 def test_records_are_for_others_to_read():

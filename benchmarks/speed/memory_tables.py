@@ -24,10 +24,10 @@ from measuring import SEED, Parser, count, ended_well, in_own_process, result_fi
 from torch import Tensor, nn
 
 from mixnn import search
-from mixnn.confusion import voters
 from mixnn.data.random import generator
 from mixnn.data.train_data import TrainData
 from mixnn.errors import InputError
+from mixnn.evidence.knn import vote_k
 from mixnn.footprint import Footprint
 from mixnn.issues import judge
 from mixnn.memory import peak_memory
@@ -75,8 +75,8 @@ def measure(n: int, classes: int, width: int, searched: bool) -> dict[str, Any]:
         if before is None:
             raise InputError("this system does not say how much memory a process took: use Linux or macOS")
         seconds = seconds_of(lambda: tables(data, classes, width, run), CPU)
-    bytes_searched = search.searched_bytes(n, width, voters(n, classes))
-    footprint = Footprint("posterior", n, classes, width, False, bytes_searched)
+    neighbors = vote_k(n, classes)
+    footprint = Footprint("posterior", n, classes, width, False, neighbors, search.searched_bytes(n, width, neighbors))
     return {
         "samples": n,
         "classes": classes,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mixnn.bounds import HOODS
-from mixnn.confusion import EACH, voters
-from mixnn.rows import PART, feature_bytes, feature_width, kept_of, row_bytes
+from mixnn.rows import feature_bytes, feature_width, kept_of, row_bytes
 
 # What a method holds in its epochs besides one table of `posterior` like those of the evidence: tables in float32,
 # N × C and N × D, and other bytes a sample (the votes of 200 neighbours). N × C as counted in trials of 20 000 × 100,
@@ -23,8 +21,10 @@ OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0, 0)
     "dividemix": (12, 1, 0),
 }
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
-WORK = 80  # bytes for a share that is worked on: float64, about ten times
-RESAMPLES = 3 * 8 * 20  # bytes a pair of classes: how often one is labelled as the other, by twenty estimates
+SCALED = 65_536  # samples whose features are scaled at a time
+COMPONENTS = 256  # of the features, that a linear head sees
+HEAD_CELLS, EACH = 8_000_000, 20  # samples × classes that heads are fitted to, or so many samples of each class
+HEAD, CELL = 4 * 4 * COMPONENTS, 60  # bytes that a sample which heads are fitted to takes, and each of its shares
 WORTH_TELLING = 10**9  # bytes
 
 
@@ -36,6 +36,7 @@ class Footprint(NamedTuple):
         samples, classes: N, C.
         width: D, of the network's features.
         bank: whether features and log-probabilities are kept from one epoch to the next, see `mixnn.bank`.
+        neighbors: how many are looked up of each sample, see `mixnn.evidence.knn.vote_k`.
         searched: bytes that a sample takes in what is searched for neighbours, see `mixnn.search.searched_bytes`.
     """
 
@@ -44,6 +45,7 @@ class Footprint(NamedTuple):
     classes: int
     width: int
     bank: bool
+    neighbors: int
     searched: int
 
     @property
@@ -58,14 +60,15 @@ class Footprint(NamedTuple):
         tables, copies, votes = self.own
         whole = 4 * self.classes * tables
         held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
-        near = 8 * voters(self.samples, self.classes)
-        asking = features + row + near + max(self.searched, row + 8 * max(HOODS))  # a pass; search, or count votes
+        near = (8 + 4) * self.neighbors  # which they are, and their labels
+        probing = 4 * min(COMPONENTS, self.width) + row  # what a linear head sees, and says
+        asking = features + 2 * row + near + max(self.searched, probing)  # a pass, a search, label quality
         judging = 3 * row + LISTED  # from the files of the run
-        worked_on = min(self.samples, max(PART // self.classes, EACH * self.classes))  # rows
-        work = WORK * self.classes * worked_on + RESAMPLES * self.classes**2
+        fitted = min(self.samples, max(HEAD_CELLS // self.classes, EACH * self.classes))  # samples
+        work = fitted * (HEAD + CELL * self.classes) + min(self.samples, SCALED) * 12 * self.directions
         banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
         in_epochs = copies * wide + bool(copies) * self.searched + votes + whole + 3 * banked
-        return self.samples * max(in_epochs, held + banked + max(asking, judging)) + work
+        return max(self.samples * in_epochs, self.samples * (held + banked + max(asking, judging)) + work)
 
     @property
     def own(self) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mixnn.rows import SparseRows, Table, parts, record
+from mixnn.rows import SparseRows, Table, parts, record, stored
 
 
 def pack(shares: Tensor, kept: int | None) -> Tensor:
@@ -80,3 +80,11 @@ def as_rows(table: Tensor, classes: int) -> Table:
     """A table in numpy, which shares its memory where it lies on the CPU."""
     array = table.cpu().numpy()
     return array if table.is_floating_point() else SparseRows(array.view(record(table.shape[1] - 1))[:, 0], classes)
+
+
+def as_tensor(table: Table) -> Tensor:
+    """A table of numpy as a tensor, packed where it is sparse; it shares its memory."""
+    array = stored(table)
+    if isinstance(table, SparseRows):
+        array = array[:, None].view("<i4")
+    return torch.from_numpy(array)

@@ -18,13 +18,13 @@ import torch
 from mixnn.assemble import build_method, build_optimizer, pick_device, save_model, with_defaults
 from mixnn.bank import Bank
 from mixnn.config import RunConfig, TrainOptions
-from mixnn.confusion import voters
 from mixnn.data.add_noise import check_noise
 from mixnn.data.dataset import Dataset
 from mixnn.data.stream import watching_decoders
 from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.environment import environment
 from mixnn.errors import InputError
+from mixnn.evidence.knn import vote_k
 from mixnn.footprint import Footprint
 from mixnn.loading import Loaded, load
 from mixnn.memory import keep_freed_memory, peak_memory
@@ -175,8 +175,9 @@ def footprint_of(config: RunConfig, loaded: Loaded, method: Method) -> Footprint
     width = method.network.head.in_features
     bank = any(isinstance(part, Bank) and part.kept for part in method.modules())
     samples, classes = len(loaded.train), method.num_classes
-    searched = searched_bytes(samples, width, voters(samples, classes))
-    return Footprint(config.options.method, samples, classes, width, bank, searched)
+    neighbors = vote_k(samples, classes)
+    searched = searched_bytes(samples, width, neighbors)
+    return Footprint(config.options.method, samples, classes, width, bank, neighbors, searched)
 
 
 def warn_if_short(method: Method, options: TrainOptions) -> None:

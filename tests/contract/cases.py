@@ -89,7 +89,6 @@ CASES = [
     Case("coteaching-unlabelled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabelled=7),
     Case("dividemix-labelled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabelled=7),
     Case("posterior-unlabelled", METHODS["posterior"], {"correct_from": 1, "correct_every": 1}, unlabelled=7),
-    Case("posterior-steps", METHODS["posterior"], {"correct_from": 2, "correct_every": 1, "bank": "steps"}),
     Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabelled=7),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),
 ]

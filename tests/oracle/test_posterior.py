@@ -1,20 +1,22 @@
 """Posterior step by step: plain Python over float64, against ours."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
-from contract.cases import CLASSES, make_data, make_network
+from contract.cases import CLASSES, assert_same, make_data, make_network
 
+from mixnn import TrainData
 from mixnn.assemble import with_defaults
 from mixnn.commands.train import parse
 from mixnn.config import RunConfig, TrainOptions
-from mixnn.confusion import estimate_confusion
 from mixnn.errors import InputError
+from mixnn.evidence.find import label_issues
+from mixnn.evidence.targets import Targets
+from mixnn.evidence.unseen import Unseen, clearly_fewer, held_back
+from mixnn.methods import posterior as module
 from mixnn.methods.posterior import Posterior, rarity
-from mixnn.neighbors import nearest_neighbors
-from mixnn.passes import full_pass
+from mixnn.networks import Classifier
+from mixnn.passes import Look, full_pass
 
 COUNT = 60
 
@@ -61,46 +63,12 @@ def test_q_goes_by_the_number_of_classes_where_none_is_given(classes, q):
     assert Posterior(make_network(), make_data().labels % classes, classes, q=0.5).q == 0.5
 
 
-def slow_posterior(f, p, given, joint, voters):
-    """Bayes' rule over loops: what a sample looks like, and how samples of each class are labelled."""
-    unit = f / np.linalg.norm(f, axis=1, keepdims=True)
-    likeness = unit @ unit.T
-    share = np.bincount(given, minlength=CLASSES) / len(given)
-    looks = []
-    for i in range(len(f)):
-        nearest = sorted((j for j in range(len(f)) if j != i), key=lambda j: -likeness[i, j])[:voters]
-        vote = [sum(given[j] == c for j in nearest) / share[c] / CLASSES + 0.5 for c in range(CLASSES)]
-        vote = [v / sum(vote) for v in vote]
-        looks.append([v**1.5 * q**0.5 for v, q in zip(vote, p[i], strict=True)])
-    looks = np.array(looks)
-    looks /= looks.sum(1, keepdims=True)
-
-    def bayes(power):
-        sure = looks**power
-        sure /= sure.sum(1, keepdims=True)
-        sure /= sure.mean(0)
-        t = np.array([[sure[i][c] * (joint[c][given[i]] + 1e-6) for c in range(CLASSES)] for i in range(len(f))])
-        return t / t.sum(1, keepdims=True)
-
-    def likelihood(power):  # Π_i Σ_c P(c | looks) P(given | c)
-        sure = looks**power
-        sure /= sure.sum(1, keepdims=True)
-        sure = sure / sure.mean(0) * joint.sum(1)
-        sure /= sure.sum(1, keepdims=True)
-        labelled = joint / joint.sum(1, keepdims=True)
-        return math.prod(sum(sure[i][c] * labelled[c][given[i]] for c in range(CLASSES)) for i in range(len(f)))
-
-    return bayes(max((2 ** (k / 4) for k in range(-8, 13)), key=likelihood))  # as sure as makes the labels likeliest
-
-
-def test_then_bayes_from_neighbours_network_and_label():
+def test_then_cross_entropy_against_what_label_quality_says():
     method, data, batch = prepared(3, correct_from=3)
-    f, log_p = full_pass(method.network, data)
+    features = full_pass(method.network, data).features
     given = data.labels.numpy()
-    near = nearest_neighbors(f, 10, metric="cosine").numpy()
-    joint = estimate_confusion(given, near, CLASSES).joint  # has tests of its own
-    expected = slow_posterior(f.double().numpy(), log_p.double().exp().numpy(), given, joint, 20)
-    np.testing.assert_allclose(method.soft_targets().numpy(), expected, atol=2e-4)
+    expected = label_issues(features, given, range(CLASSES)).issues.label_posterior  # has tests of its own
+    np.testing.assert_allclose(method.soft_targets().numpy(), expected, atol=1e-6)
     assert method.figures["relabelled_share"] == pytest.approx((expected.argmax(1) != given).mean())
     assert method.figures["clean_share"] == pytest.approx(expected[np.arange(COUNT), given].mean(), abs=1e-4)
 
@@ -110,12 +78,163 @@ def test_then_bayes_from_neighbours_network_and_label():
     assert method(batch).item() == pytest.approx(loss, rel=1e-3)
 
 
+def embeddings(samples: int = 600, wrong: float = 0.4) -> tuple[TrainData, torch.Tensor]:
+    """Three clusters with a share of the labels drawn anew, and the true labels."""
+    random = torch.Generator().manual_seed(0)
+    truth = torch.arange(samples) % CLASSES
+    x = torch.randn(samples, 8, generator=random) + 4 * torch.nn.functional.one_hot(truth, 8)
+    drawn = torch.rand(samples, generator=random) < wrong
+    labels = torch.where(drawn, torch.randint(CLASSES, (samples,), generator=random), truth)
+    return TrainData(x, labels, batch_size=50, seed=0, augment="none"), truth
+
+
+def on_embeddings(data: TrainData, **options) -> Posterior:
+    network = Classifier(torch.nn.Linear(8, 16), 16, CLASSES, torch.zeros(8), torch.ones(8))
+    return Posterior(network, data.labels, CLASSES, **options)
+
+
+def test_of_embeddings_what_is_given_is_the_evidence_whatever_the_network_has_learned():
+    data, truth = embeddings(300)  # too few to hold any back
+    method = on_embeddings(data, correct_from=4)
+    method.begin_epoch(1, data)
+    assert torch.equal(method.targets.argmax(1), data.labels)
+    with torch.no_grad():
+        method.network.features.weight.zero_()
+    method.begin_epoch(2, data)  # halfway to `correct_from`
+    [whole] = list(data.inputs(torch.arange(300), 300))
+    expected = label_issues(whole, data.labels.numpy(), range(CLASSES)).issues.label_posterior
+    np.testing.assert_allclose(method.targets.numpy(), expected, atol=1e-6)
+    assert (method.targets.argmax(1) == truth).float().mean() > 0.97
+    method.targets.zero_()
+    for epoch in range(3, 30):
+        method.begin_epoch(epoch, data)
+    assert not method.targets.any()  # once is enough
+
+
+def test_a_tenth_of_each_class_is_held_back():
+    labels = torch.cat([torch.zeros(4000), torch.ones(996), torch.full((4,), 2), torch.full((100,), -1)]).long()
+    rows = held_back(labels)
+    assert labels[rows].bincount(minlength=3).tolist() == pytest.approx([400, 100, 0], abs=1)
+    assert not rows[labels < 0].any()
+    assert not held_back(labels[:499]).any()
+    assert held_back(labels[:500]).sum() == pytest.approx(200, abs=60)
+    assert held_back(torch.arange(50_000) % 10).sum() == 2_000
+
+
+def test_no_step_sees_a_label_that_is_held_back_until_it_is_released():
+    data, _ = embeddings(2_000)
+    method = on_embeddings(data, correct_from=4)
+    for epoch in range(2):
+        method.begin_epoch(epoch, data)
+        seen = torch.cat([batch.index for batch in method.batches(epoch, data)])
+        assert sorted(seen.tolist()) == (~method.unseen.rows).nonzero()[:, 0].tolist()
+    held = method.unseen.rows.clone()
+    assert held.sum() == 200
+    method.begin_epoch(2, data)
+    before = method.targets.clone()
+    wrong = (method.targets.argmax(1) != data.labels)[held]
+    assert 0.2 < wrong.float().mean() < 0.4  # told without their own
+    assert set(torch.cat([batch.index for batch in method.batches(2, data)]).tolist()) == set(range(2_000))
+    assert "corrected" in method.choices["labels"]
+    method.begin_epoch(2 + module.TRIAL, data)
+    assert not method.unseen
+    assert not torch.equal(method.targets, before)
+
+
+def judged(monkeypatch, *, seen: float, unseen: float, later: float, evidence: float, augment: str = "crop-flip"):
+    """What becomes of a run on images in which so many of the labels are known, looks of which come every epoch."""
+    data = make_data(2_000, batch_size=200, augment=augment)
+    method = Posterior(make_network(), data.labels, CLASSES, correct_from=1, correct_every=1)
+    monkeypatch.setattr(module, "TRIAL", 1)
+    random = torch.Generator().manual_seed(0)
+    draws = torch.rand(2_000, generator=random)
+
+    def says(share):
+        right = torch.where(draws < share, data.labels, (data.labels + 1) % CLASSES)
+        return torch.nn.functional.one_hot(right, CLASSES).float()
+
+    def look(*_):
+        share = torch.where(method.unseen.rows, unseen if method.epoch == 1 else later, seen)
+        return Look(torch.zeros(2_000, 4), says(share), torch.linspace(-2, -1, 2_000)[:, None])
+
+    monkeypatch.setattr(module, "look", look)
+    monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, "exact"))
+    for epoch in range(5):
+        method.begin_epoch(epoch, data)
+    return method, data
+
+
+def test_where_nothing_harms_all_labels_are_seen_and_corrected(monkeypatch):
+    method, data = judged(monkeypatch, seen=0.8, unseen=0.75, later=0.76, evidence=0.75)
+    assert not method.unseen
+    assert not method.given_up
+    assert method.recolors
+    assert (method.targets.argmax(1) != data.labels).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert method.choices["labels"].startswith("corrected")
+
+
+def test_features_of_a_network_that_learned_the_labels_by_heart_are_no_evidence(monkeypatch):
+    method, data = judged(monkeypatch, seen=0.97, unseen=0.41, later=0.41, evidence=0.9)
+    assert torch.equal(method.targets.argmax(1), data.labels)
+    assert not method.unseen
+    assert "by heart (9" in method.choices["labels"]
+
+
+def test_poor_evidence_is_not_taken(monkeypatch):
+    method, data = judged(monkeypatch, seen=0.9, unseen=0.85, later=0.85, evidence=0.7)
+    assert torch.equal(method.targets.argmax(1), data.labels)
+    assert method.choices["labels"].startswith("as given: of labels held back, the evidence knew")
+
+
+def test_colors_that_tell_classes_apart_are_left_as_they_are(monkeypatch):
+    method, data = judged(monkeypatch, seen=0.8, unseen=0.75, later=0.6, evidence=0.75)
+    assert not method.recolors
+    assert "colors" in method.choices
+    assert method.given_up == module.HARMFUL  # that did not help
+    assert torch.equal(method.targets.argmax(1), data.labels)
+    assert "after the others were corrected" in method.choices["labels"]
+
+
+def test_a_run_that_does_not_augment_goes_straight_back_to_the_given_labels(monkeypatch):
+    method, _ = judged(monkeypatch, seen=0.8, unseen=0.75, later=0.6, evidence=0.75, augment="none")
+    assert method.recolors
+    assert method.given_up == module.HARMFUL
+
+
+def test_it_takes_more_than_chance():
+    before = torch.arange(400) < 300
+    assert clearly_fewer(torch.arange(400) < 280, before)
+    assert not clearly_fewer(torch.arange(400) < 297, before)
+    assert not clearly_fewer(torch.arange(400) > 90, before)  # others are right now, and nearly as many
+    assert not clearly_fewer(before, torch.arange(400) < 280)
+
+
+def test_the_gap_has_to_be_wide():
+    labels = torch.arange(2_000) % 4
+    unseen = Unseen(labels)
+    for seen, other, found in [(0.97, 0.41, True), (0.9, 0.8, False), (0.6, 0.6, False)]:
+        known = torch.rand(2_000, generator=torch.Generator().manual_seed(0))
+        assert unseen.learned_by_heart(known < torch.where(unseen.rows, other, seen), labels >= 0) == found
+
+
+def test_what_was_found_goes_on_after_a_stop():
+    data, _ = embeddings(2_000)
+    method, again = on_embeddings(data, correct_from=4), on_embeddings(data, correct_from=4)
+    for epoch in range(6):
+        method.begin_epoch(epoch, data)
+    again.load_state_dict(method.state_dict())
+    for each in (method, again):
+        each.begin_epoch(6, data)
+    assert_same(method.state_dict(), again.state_dict())
+    assert again.choices["labels"] == method.choices["labels"]
+
+
 def test_most_wrong_labels_are_put_right():
     data = make_data(600, batch_size=64, augment="none")
     truth = torch.arange(600) % CLASSES
     method = Posterior(make_network(), data.labels, CLASSES, correct_from=4)
     optimizer = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9)
-    for epoch in range(5):
+    for epoch in range(8):
         method.train()
         method.begin_epoch(epoch, data)
         for batch in method.batches(epoch, data):
@@ -132,7 +251,7 @@ def test_a_posterior_holds_until_the_next():
     method, data, _ = prepared(2, correct_from=2, correct_every=3)
     before = method.targets.clone()
     with torch.no_grad():
-        method.network.head.weight *= -1
+        method.network.features[0].weight *= torch.randn(8, 1, 1, 1)
     for epoch in (3, 4):
         method.begin_epoch(epoch, data)
         assert torch.equal(method.targets, before)
@@ -149,10 +268,15 @@ def test_small_batches():
 
 
 def test_it_then_goes_twice_through_the_samples_in_other_colours():
-    plain, epochs = make_data(64, batch_size=32, augment="none"), (0, 1)
+    plain = make_data(64, batch_size=32, augment="none")
     data = make_data(64, batch_size=32)
     method = Posterior(make_network(), data.labels, CLASSES, correct_from=1, turns=2, split=2)
-    first, second = [list(method.batches(epoch, data)) for epoch in epochs]
+
+    def batches(epoch, data):
+        method.begin_epoch(epoch, data)
+        return list(method.batches(epoch, data))
+
+    first, second = [batches(epoch, data) for epoch in (0, 1)]
     assert [len(batch.index) for batch in first] == [16] * 4
     assert [len(batch.index) for batch in second] == [16] * 8
     turns = torch.cat([batch.index for batch in second]).view(2, 64)
@@ -162,7 +286,10 @@ def test_it_then_goes_twice_through_the_samples_in_other_colours():
     assert (one != other).flatten(1).any(1).all()  # each time augmented anew
     light = [torch.cat([batch.inputs for batch in part]).float().mean((1, 2, 3)).std() for part in (first, second)]
     assert light[1] > 1.5 * light[0]
-    pixels = torch.cat([batch.inputs for batch in method.batches(1, plain)])  # a run that does not augment stays so
+    method.recolors.fill_(False)  # where colors tell classes apart
+    still = torch.cat([batch.inputs for batch in batches(1, data)]).float().mean((1, 2, 3)).std()
+    assert still < 1.2 * light[0]
+    pixels = torch.cat([batch.inputs for batch in batches(1, plain)])  # a run that does not augment stays so
     assert torch.equal(pixels.flatten(1).unique(dim=0), next(plain.inputs(torch.arange(64))).flatten(1).unique(dim=0))
 
 

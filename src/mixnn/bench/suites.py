@@ -141,7 +141,6 @@ BANK = Suite(
         "mixnn every third": row("mixnn", bank_every=3),
         "mixnn by steps": row("mixnn", bank="steps"),
         "posterior": row("posterior"),
-        "posterior by steps": row("posterior", bank="steps"),
     },
     common=TRIALS.common,
     seeds=(0, 1, 2),

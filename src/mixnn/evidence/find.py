@@ -68,6 +68,7 @@ def label_issues(
         pred_probs: (N, C), by a classifier that has not seen the sample's label; by a linear head in folds where None.
     """
     indices, search = knn_indices(features, vote_k(len(given), len(classes)))  # (N, K)
+    features = features.cpu()  # what follows is little work, and the same on every machine
     neighbor_labels = np.append(given, -1).astype(np.int32)[indices]
     chosen = None
     if pred_probs is None:
@@ -103,7 +104,8 @@ def probe(
     one_hot[torch.arange(len(taught)), torch.from_numpy(labels)] = 1
     costly = len(taught) * classes > COSTLY
     ridges = [ridge * len(taught) ** 0.5 for ridge in (RIDGES[1:2] if costly else RIDGES)]
-    heads = [LinearProbe(x[taught], fold[taught], ridge, one_hot).fit_all() for ridge in ridges]
+    shared = LinearProbe(x[taught], fold[taught], one_hot)
+    heads = [shared.with_ridge(ridge).fit_all() for ridge in ridges]
     tables = [head.log_probs().numpy() for head in heads]
     votes = neighbor_labels[taught]
     found = Comparison([t[compared] for t in tables], votes[compared], labels[compared], share)

@@ -8,6 +8,7 @@ number of classes. Must not know: label quality, methods, files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import torch
@@ -65,18 +66,24 @@ class LinearProbe:
     Args:
         x: (N, D), see `whitened`.
         fold: int64 (N,).
-        ridge: λ.
         targets: (N, C) soft or one-hot; rows of zeros take no part.
+        ridge: λ.
     """
 
-    def __init__(self, x: Tensor, fold: Tensor, ridge: float, targets: Tensor) -> None:
-        self.x, self.fold, self.ridge, self.targets = with_ones(x), fold, ridge, targets
+    def __init__(self, x: Tensor, fold: Tensor, targets: Tensor, ridge: float = 100.0) -> None:
+        self.x, self.fold, self.targets, self.ridge = with_ones(x), fold, targets, ridge
         self.taking = targets.sum(1) > 0
         self.folds = [(fold == f).nonzero()[:, 0] for f in range(int(fold.max()) + 1)]
         self.grams = [gram(self.x[rows[self.taking[rows]]]) for rows in self.folds]
         work = 4.0 * self.x.shape[0] * self.x.shape[1] * targets.shape[1]
         self.steps = int(min(STEPS, max(LEAST_STEPS, OPERATIONS / work)))
         self.heads: list[Tensor] = []
+
+    def with_ridge(self, ridge: float) -> LinearProbe:
+        """The same samples with another ridge, and no heads yet."""
+        other = copy(self)
+        other.ridge, other.heads = ridge, []
+        return other
 
     @torch.no_grad()
     def fit(self, left_out: Sequence[int], targets: Tensor | None = None, start: Tensor | None = None) -> Tensor:

@@ -21,6 +21,7 @@ from mixnn.rows import Table, empty_table, parts
 
 CELLS = 4_000_000  # samples × classes by which combinations are compared
 # Evidence that is fitted to the given labels takes a part of the mistakes for hardness.
+LEAST_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
 WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
 FEWEST = 2_000  # samples, whatever the number of classes
 
@@ -95,10 +96,11 @@ def label_posterior(
     posterior = likelihood * model.prior.astype(np.float32)
     known = labels >= 0
     posterior[known] *= model.columns(labels[known])
+    posterior = normalized(posterior.clip(np.finfo(np.float32).tiny)) + np.float32(LEAST_POSTERIOR)
     if verified is not None and verified.any():
         posterior[verified & known] = 0
         posterior[verified & known, labels[verified & known]] = 1
-    return normalized(posterior.clip(np.finfo(np.float32).tiny)).astype(np.float32)
+    return normalized(posterior).astype(np.float32)
 
 
 def label_share(labels: NDArray[np.int64], classes: int) -> FloatArray:

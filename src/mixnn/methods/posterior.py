@@ -1,8 +1,8 @@
-"""Posterior: train on what neighbours, network and given label together make of each label. It is not MixNN: nothing
-is mixed; what it keeps of it is that neighbours tell right labels from wrong ones.
+"""Posterior: train on the probability of every true label, as the list of label issues has it.
 
-Ours. A robust loss first (Zhang & Sabuncu, arXiv 1805.07836), then cross-entropy against the same probabilities as the
-list of labels is made of (`mixnn.belief`).
+Ours. A robust loss first (Zhang & Sabuncu, arXiv 1805.07836), then cross-entropy against the label posterior of
+`mixnn.evidence`, from features that have not seen the label. A part of the labels is held back at first: they tell
+whether any of this harms.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixnn.bank import Bank, Origin
-from mixnn.belief import appearance, believed
-from mixnn.confusion import Rows, Shares, close, estimate_confusion
 from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows
 from mixnn.errors import InputError, require_between
+from mixnn.evidence.targets import embeddings, targets_from
+from mixnn.evidence.unseen import Unseen
 from mixnn.functional import gce_loss, min_max, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
 from mixnn.networks import Classifier
 from mixnn.packing import filled, pack, unpack, unpacked_parts
-from mixnn.passes import Look, look
+from mixnn.passes import look
 from mixnn.rows import kept_of, parts
-from mixnn.votes import ask_neighbors
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
 Q = 0.7  # of the robust loss with up to ten classes (GCE's paper)
 RAREST = 10.0  # times as much as in the mean a label counts, at most
 SMALLEST = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
+TRIAL = 3  # epochs after which held-back labels say whether something harms
+NEVER = 2**40  # epochs
+BY_HEART, POOR, HARMFUL = 1, 2, 3  # why the given labels are kept
 
 
 class Posterior(Method):
@@ -47,7 +47,6 @@ class Posterior(Method):
         correct_every: epochs from one posterior to the next.
         turns: how often an epoch goes through the samples from `correct_from` on.
         augment: how, from `correct_from` on, where a run augments by crop-flip and nothing else.
-        bank: what network and neighbours say comes from a "pass" over all samples, or from the "steps", see `Bank`.
         split: a batch is taken in so many steps, since many small ones withstand noise better than few large ones.
 
     Raises:
@@ -56,6 +55,9 @@ class Posterior(Method):
 
     targets: Tensor  # t, a table (N, C), see `packing`: what each label probably is; before `correct_from` as given
     rarity: Tensor  # (C,), see below
+    due: Tensor  # (), epoch of the next posterior; before the first epoch -1
+    given_up: Tensor  # (), why the given labels are kept; 0 where they are corrected
+    recolors: Tensor  # (), whether colors may change
 
     def __init__(
         self,
@@ -65,10 +67,9 @@ class Posterior(Method):
         *,
         q: float | None = None,
         correct_from: int | None = None,
-        correct_every: int = 3,
+        correct_every: int = 6,
         turns: int = 2,
         augment: Augmentation = "colour",
-        bank: Origin = "pass",
         split: int = 2,
     ) -> None:
         super().__init__(network, labels, num_classes)
@@ -87,11 +88,12 @@ class Posterior(Method):
         self.correct_from = self.first_own_epoch = correct_from
         self.register_buffer("rarity", rarity(labels, num_classes), persistent=False)
         self.kept = kept_of(len(labels), num_classes)
-        if bank == "steps" and self.kept is not None:
-            raise InputError(f"posterior.bank is 'steps': {len(labels):,} × {num_classes:,} are too many, use pass")
-        self.bank = Bank(bank, 1, self.network, labels, num_classes, name="posterior")
-        as_given = (soft_labels(labels[rows], num_classes) for rows in parts(len(labels), num_classes))
-        self.register_buffer("targets", filled(len(labels), ((pack(t, self.kept),) for t in as_given))[0])
+        self.register_buffer("targets", self._as_given(labels))
+        self.start, self.robust = correct_from, True
+        self.register_buffer("due", torch.tensor(-1))
+        self.register_buffer("given_up", torch.tensor(0))
+        self.register_buffer("recolors", torch.tensor(True))
+        self.unseen = Unseen(labels)
 
     @classmethod
     def options_for(cls, epochs: int) -> dict[str, Any]:
@@ -99,65 +101,117 @@ class Posterior(Method):
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
-        if epoch < self.correct_from:
-            return
-        if self._corrects(epoch):
+        self.start = self.correct_from // 2 if is_embeddings(data) else self.correct_from
+        self.robust = epoch < self.start
+        if int(self.due) < 0:
+            self.due.fill_(self.start)
+            self.unseen.rows &= ~data.certain
+        if epoch >= int(self.due) and not int(self.given_up):
             self._correct(data)
-        labelled, y = data.labels >= 0, data.labels.clamp_min(0)
-        every = unpacked_parts(self.targets, self.num_classes)  # t (n, C)
-        of_each = ((t.argmax(1), t.gather(1, y[rows, None])[:, 0]) for rows, t in every)
-        likeliest, of_given = filled(len(data), of_each)  # (N,) each
-        self.figures["clean_share"] = of_given[labelled].mean().item()
-        self.figures["relabelled_share"] = (likeliest != y)[labelled].float().mean().item()
+        if not self.robust:
+            self._count(data.labels)
+        self.choices |= self._told()
 
     def _correct(self, data: TrainData) -> None:
-        """t_i(c) ∝ look_i(c) · J[c, y_i], look of the neighbours' given labels and the network's prediction."""
-        classes, given = self.num_classes, data.labels.cpu().numpy()
+        """New targets, unless the labels that are held back say that the given ones are better."""
+        first = int(self.due) == self.start
         with self.phase("full_pass"):
-            f, probs, log_given = self._look(data)  # (N, D), (N, C), (N, 1)
-        with self.phase("neighbors"):  # each rank searches for its share
-            asked = ask_neighbors(f, data.labels, classes, self.kept)
-            near, vote = gather_rows(asked.near), gather_rows(asked.vote)  # (N, ≤ 40), (N, C)
-            self.choices["neighbors"] = asked.how.search
-            self.figures |= asked.how.figures
-            del f, asked  # by far the largest where few classes, or few shares, are kept
-        self.losses = min_max(-log_given[:, 0], data.labels >= 0).where(data.labels >= 0, torch.nan)
-        with self.phase("mixture"):
-            closest = near[:, : close(len(data), classes)].cpu().numpy()
-            joint = estimate_confusion(given, closest, classes).joint  # J (C, C)
-            reviewed = self.certain.cpu().numpy()
+            features, probs, log_given = look([self.network], data, self.kept)  # (N, D), (N, C), (N, 1)
+            own = embeddings(data) if is_embeddings(data) else None
+        labelled = data.labels >= 0
+        self.losses = min_max(-log_given[:, 0], labelled).where(labelled, torch.nan)
+        if self.unseen:
+            known = likeliest(probs, self.num_classes) == data.labels
+            self._judge(known, labelled, data, first)
+        del probs
+        if int(self.given_up):
+            return
+        with self.phase("evidence"):
+            labels = data.labels.masked_fill(self.unseen.rows, -1)
+            found = targets_from(features if own is None else own, labels, self.num_classes, self.certain)
+        self.choices["neighbors"] = found.search
+        if first and self.unseen and self.unseen.told_worse_by(likeliest(found.table, self.num_classes) == data.labels):
+            self._give_up(POOR, data)
+        else:
+            self.targets.copy_(found.table)
+            again = NEVER if own is not None else self.correct_every  # embeddings stay what they are
+            self.due.fill_(self.epoch + (TRIAL if self.unseen else again))
 
-            def looks(rows: Rows) -> Shares:
-                seen = appearance(*(unpack(table[rows], classes).cpu().numpy() for table in (vote, probs)))
-                certain = reviewed[rows]  # a person has looked
-                seen[certain] = soft_labels(torch.from_numpy(given[rows][certain]), classes).numpy()
-                return seen
+    def _judge(self, known: Tensor, labelled: Tensor, data: TrainData, first: bool) -> None:
+        """Leave out what harms, by the labels that are held back, and hold them back no longer once nothing does.
 
-            for rows, _, t in believed(looks, given, joint):
-                self.targets[rows] = pack(torch.from_numpy(t).float(), self.kept).to(self.targets.device)
+        Args:
+            known: bool (N,), whose given label the network gives.
+            labelled: bool (N,).
+            first: whether nothing has been corrected yet.
+        """
+        if first:
+            if self.unseen.learned_by_heart(known, labelled) and not is_embeddings(data):
+                self._give_up(BY_HEART, data)
+        elif not self.unseen.known_less(known):
+            self.unseen.release()
+        elif self._augmentation(data) is not True:
+            self.recolors.fill_(False)
+        else:
+            self._give_up(HARMFUL, data)
 
-    def _corrects(self, epoch: int) -> bool:
-        since = epoch - self.correct_from
-        return since >= 0 and since % self.correct_every == 0
+    def _give_up(self, why: int, data: TrainData) -> None:
+        """Train on the given labels for the rest of the run."""
+        self.given_up.fill_(why)
+        self.unseen.release()
+        self.targets.copy_(self._as_given(data.labels))
 
-    def _look(self, data: TrainData) -> Look:
-        if self.bank.origin == "pass":  # which can be of any size
-            return look([self.network], data, self.kept)
-        f, log_p = self.bank.look(self.network, data, self.epoch)
-        return Look(f, log_p.exp(), log_p.gather(1, data.labels.clamp_min(0)[:, None]))
+    def _as_given(self, labels: Tensor) -> Tensor:
+        """The given labels as a table of targets."""
+        rows = (soft_labels(labels[part], self.num_classes) for part in parts(len(labels), self.num_classes))
+        return filled(len(labels), ((pack(t, self.kept),) for t in rows))[0]
+
+    def _count(self, labels: Tensor) -> None:
+        """How many labels the targets believe."""
+        labelled, y = labels >= 0, labels.clamp_min(0)
+        whole = unpacked_parts(self.targets, self.num_classes)  # t (n, C)
+        of_rows = ((t.argmax(1), t.gather(1, y[rows, None])[:, 0]) for rows, t in whole)
+        suggested, of_given = filled(len(labels), of_rows)  # (N,) each
+        self.figures["clean_share"] = of_given[labelled].mean().item()
+        self.figures["relabelled_share"] = (suggested != y)[labelled].float().mean().item()
+
+    def _told(self) -> dict[str, str]:
+        """What was chosen, in words."""
+        seen, unseen, evidence, later = (f"{100 * share:.0f} %" for share in self.unseen.shares.tolist())
+        told = {}
+        if not bool(self.recolors):
+            told["colors"] = (
+                f"left as they are: of labels held back, {later} were known with other colors, {unseen} before"
+            )
+        if int(self.given_up) == BY_HEART:
+            told["labels"] = (
+                f"as given: the network has learned them by heart ({seen} of those it was trained on, {unseen} of "
+                "those it was not), so its features are no evidence"
+            )
+        elif int(self.given_up) == POOR:
+            told["labels"] = f"as given: of labels held back, the evidence knew {evidence}, the network {unseen}"
+        elif int(self.given_up) == HARMFUL:
+            told["labels"] = (
+                f"as given: of labels held back, {later} were known after the others were corrected, {unseen} before"
+            )
+        elif float(self.unseen.shares[0]):
+            told["labels"] = f"corrected: of labels held back, the evidence knew {evidence}, the network {unseen}"
+        return told
+
+    def _augmentation(self, data: TrainData) -> bool | Augmentation:
+        """How the second part augments."""
+        return self.augment if data.augment == "crop-flip" and bool(self.recolors) else True
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         size = data.batch_size // min(self.split, max(1, data.batch_size // SMALLEST))
-        if epoch < self.correct_from:
-            return data.train_batches(epoch, batch_size=size)
-        augment: bool | Augmentation = self.augment if data.augment == "crop-flip" else True
-        return data.train_batches(epoch, batch_size=size, turns=self.turns, augment=augment)
+        if self.robust:
+            seen = data.labelled[~self.unseen.rows.cpu()[data.labelled]] if self.unseen else None
+            return data.train_batches(epoch, rows=seen, batch_size=size)
+        return data.train_batches(epoch, batch_size=size, turns=self.turns, augment=self._augmentation(data))
 
     def forward(self, batch: Batch) -> Tensor:
-        features, logits = self.network.features_and_logits(batch.inputs)  # (B, D), (B, C)
-        if self._corrects(self.epoch + 1):
-            self.bank.note(self.epoch, batch.index, features, logits)
-        if self.epoch < self.correct_from:
+        logits = self.network(batch.inputs)  # (B, C)
+        if self.robust:
             losses = gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q)  # (B,)
             return (self.rarity[batch.y] * losses).mean()
         return soft_cross_entropy(logits, unpack(self.targets[batch.index], self.num_classes))
@@ -187,3 +241,13 @@ def rarity(labels: Tensor, classes: int) -> Tensor:
     """
     counts = labels[labels >= 0].bincount(minlength=classes).float()
     return (counts.sum() / classes / counts.clamp_min(1)).clamp_max(RAREST)
+
+
+def is_embeddings(data: TrainData) -> bool:
+    """Whether its inputs are features already, and no images."""
+    return next(data.inputs(torch.arange(1))).dim() == 2
+
+
+def likeliest(table: Tensor, classes: int) -> Tensor:
+    """The class of the largest probability in each row of a table, int64 (N,)."""
+    return torch.cat([rows.argmax(1) for _, rows in unpacked_parts(table, classes)])

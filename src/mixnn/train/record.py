@@ -102,7 +102,7 @@ class Recorder:
             every = unpacked_parts(targets, self.method.num_classes)
             likeliest = torch.cat([t.argmax(1) for _, t in every])
             figures["right_targets"] = (likeliest == self.true_labels)[known].float().mean().item()
-        phases = dict.fromkeys(("full_pass", "mixture", "neighbors"), 0.0) | seconds
+        phases = dict.fromkeys(("full_pass", "mixture", "neighbors", "evidence"), 0.0) | seconds
         phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
         row |= figures | {f"seconds_{name}": value for name, value in phases.items()}
         row["images_per_second"] = self.samples * world_size() / seconds["train"]

@@ -1,0 +1,55 @@
+"""What to train on in place of the given labels: the label posterior, by the rule of all label lists.
+
+Must not know: methods, files.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mixnn.data.train_data import TrainData
+from mixnn.distributed import gather_rows, of_first
+from mixnn.evidence.find import label_issues
+from mixnn.packing import as_tensor, filled, pack_features
+from mixnn.passes import own_rows
+from mixnn.rows import feature_bytes
+
+
+class Targets(NamedTuple):
+    """P(true label) of N samples, the same on every rank.
+
+    Attributes:
+        table: (N, C), see `mixnn.packing`, on the labels' device.
+        noise_rate: share of wrong labels, 0–1.
+        search: how neighbors were searched, in words.
+    """
+
+    table: Tensor
+    noise_rate: float
+    search: str
+
+
+@torch.no_grad()
+def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tensor) -> Targets:
+    """The label posterior of every sample, from features that are compared as they are.
+
+    Args:
+        features: (N, D), the same on every rank.
+        labels: int64 (N,); below 0: told without a label, and no evidence for any other sample.
+        classes: C.
+        verified: bool (N,), labels that a person has confirmed.
+    """
+    given = labels.clamp_min(-1).cpu().numpy()
+    found = label_issues(features, given, range(classes), verified=(verified & (labels >= 0)).cpu().numpy())
+    table = of_first(as_tensor(found.issues.label_posterior).to(labels.device))
+    return Targets(table, found.issues.noise_rate, found.search)
+
+
+def embeddings(data: TrainData) -> Tensor:
+    """The inputs themselves, (N, D), the same on every rank."""
+    size = feature_bytes(len(data), next(data.inputs(torch.arange(1))).shape[1])
+    [own] = filled(own_rows(data), ((pack_features(x, size),) for x in data.full_batches()))
+    return gather_rows(own)

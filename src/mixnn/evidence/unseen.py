@@ -1,0 +1,78 @@
+"""Labels that training has not seen yet, though noisy, tell how it goes. Must not know: networks, methods, files."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mixnn.evidence.linear_probe import folds_of
+
+SHARE = 10  # one of so many labels is held back
+FEWEST, MOST = 200, 2_000  # labels that are held back
+ENOUGH = 500  # labeled samples; of fewer none is held back
+OF_CLASS = 5  # labels of a class; of fewer none is held back
+BY_HEART = 0.15  # more of the seen labels than of the unseen ones: they are learned by heart
+WORSE = 0.01  # fewer of the unseen labels than before: something harms
+CHANCE = 2.0  # standard deviations that chance may make
+
+
+class Unseen(nn.Module):
+    """A tenth of each class, whose labels no step sees at first, and how many of them are known when.
+
+    Args:
+        labels: int64 (N,); below 0 where there is none.
+    """
+
+    rows: Tensor  # (N,) bool, whose label no step has seen
+    before: Tensor  # (N,) bool, whose label the network gave at the first look
+    shares: (
+        Tensor  # (4,) of labels that were given: seen and unseen at the first look, by the evidence, at the last look
+    )
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("rows", held_back(labels))
+        self.register_buffer("before", torch.zeros_like(labels, dtype=torch.bool))
+        self.register_buffer("shares", torch.zeros(4, dtype=torch.float64, device=labels.device))
+
+    def __bool__(self) -> bool:
+        return bool(self.rows.any())
+
+    def learned_by_heart(self, known: Tensor, labeled: Tensor) -> bool:
+        """The first look: whether far more of the seen labels are known, bool (N,), than of the others."""
+        self.before.copy_(known)
+        self.shares[0] = known[labeled & ~self.rows].double().mean()
+        self.shares[1] = known[self.rows].double().mean()
+        seen, unseen = self.shares[:2].tolist()
+        chance = (unseen * (1 - unseen) / int(self.rows.sum())) ** 0.5
+        return bool(seen - unseen > max(BY_HEART, CHANCE * chance))
+
+    def told_worse_by(self, evidence: Tensor) -> bool:
+        """Whether the evidence gives clearly fewer of the unseen labels, bool (N,), than the network did."""
+        self.shares[2] = evidence[self.rows].double().mean()
+        return clearly_fewer(evidence[self.rows], self.before[self.rows])
+
+    def known_less(self, known: Tensor) -> bool:
+        """A later look: whether the network gives clearly fewer of the unseen labels, bool (N,), than at the first."""
+        self.shares[3] = known[self.rows].double().mean()
+        return clearly_fewer(known[self.rows], self.before[self.rows])
+
+    def release(self) -> None:
+        """From now on all labels are seen."""
+        self.rows.fill_(False)
+
+
+def held_back(labels: Tensor) -> Tensor:
+    """Which labels no step sees at first, bool (N,): of each class as large a share."""
+    known = labels[labels >= 0]
+    if len(known) < ENOUGH:
+        return torch.zeros_like(labels, dtype=torch.bool)
+    folds = round(len(known) / min(MOST, max(FEWEST, len(known) // SHARE)))
+    fold = folds_of(labels.cpu().numpy(), folds).to(labels.device)
+    return (fold == 0) & (labels >= 0) & (known.bincount()[labels.clamp_min(0)] >= OF_CLASS)
+
+
+def clearly_fewer(now: Tensor, before: Tensor) -> bool:
+    """Whether fewer are right now than before, bool (n,) each of the same samples, beyond chance (McNemar's test)."""
+    lost, won = int((before & ~now).sum()), int((now & ~before).sum())
+    return bool(lost - won > max(WORSE * len(now), CHANCE * (lost + won) ** 0.5))
