@@ -56,7 +56,7 @@ def test_what_each_class_is_taken_for():
 
 @pytest.mark.parametrize(
     ("samples", "classes", "neighbors"),
-    [(10_000, 10, 100), (3_385, 77, 43), (500, 100, 20), (8, 2, 7), (2_400_000, 1000, 20), (20_000_000, 1000, 10)],
+    [(10_000, 10, 100), (3_385, 77, 43), (500, 100, 20), (8, 2, 7), (2_400_000, 1000, 10), (20_000_000, 1000, 10)],
 )
 def test_how_many_are_asked(samples, classes, neighbors):
     assert vote_k(samples, classes) == neighbors

@@ -51,9 +51,16 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
     monkeypatch.setattr("mixnn.rows.WIDE_VALUES", 0)
     monkeypatch.setattr("mixnn.passes.LOOKED_AT", 500)
     monkeypatch.setattr("mixnn.rows.VALUES", 0 if packed else N * width)
+    for place in (
+        "train.evidence",
+        "methods.posterior",
+    ):  # the network's features are what takes memory, not its inputs
+        monkeypatch.setattr(f"mixnn.{place}.is_embeddings", lambda data: False)
     for place in ("evidence.find", "footprint"):  # what heads are fitted to does not grow with N
         monkeypatch.setattr(f"mixnn.{place}.HEAD_CELLS", 200 * C)
+        monkeypatch.setattr(f"mixnn.{place}.HEAD_SAMPLES", 200)
         monkeypatch.setattr(f"mixnn.{place}.EACH", 0)
+        monkeypatch.setattr(f"mixnn.{place}.FEW_EACH", 0)
     monkeypatch.setattr("mixnn.label_quality.estimate.FEWEST", 200)
     monkeypatch.setattr("mixnn.label_quality.estimate.CELLS", 200 * C)
     monkeypatch.setattr("mixnn.evidence.linear_probe.SAMPLED", 500)

@@ -25,6 +25,8 @@ from mixnn.distributed import barrier, process_group, rank, world_size
 from mixnn.environment import environment
 from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
+from mixnn.evidence.targets import is_embeddings
+from mixnn.evidence.unseen import BY_HEART
 from mixnn.footprint import Footprint
 from mixnn.loading import Loaded, load
 from mixnn.memory import keep_freed_memory, peak_memory
@@ -32,7 +34,7 @@ from mixnn.methods.base import Method
 from mixnn.networks import network_factory
 from mixnn.reading import read
 from mixnn.results import Step, result_steps, write_steps
-from mixnn.run import RunDirectory, read_yaml
+from mixnn.run import Evidence, RunDirectory, read_yaml
 from mixnn.screen import TrainingScreen, say
 from mixnn.search import searched_bytes
 from mixnn.train.checkpoint import Checkpoint
@@ -238,7 +240,19 @@ def write_evidence(run: RunDirectory, loaded: Loaded, method: Method) -> None:
     heldout = None if loaded.heldout is None else count_predictions(method, loaded.heldout)
     if rank() == 0:
         run.write_evidence(replace(evidence, heldout=heldout))
+        if heldout is not None and heldout.sum() and not is_embeddings(loaded.train):
+            tell_if_by_heart(method, evidence, heldout.trace() / heldout.sum())
         say(f"{FOR_LISTS}: {method.choices[FOR_LISTS]}")
+
+
+def tell_if_by_heart(method: Method, evidence: Evidence, unseen: float) -> None:
+    """Say so where the network knows far more of the given labels than of the held-out ones: its list confirms them."""
+    known = evidence.given >= 0
+    seen = float((evidence.probs.argmax(1) == evidence.given)[known].mean())
+    if seen - unseen > BY_HEART:
+        text = f"its features have seen the labels ({seen:.0%} of these are known, {unseen:.0%} of those held out)"
+        method.choices["label list"] = text
+        say(f"label list: {text}, so it misses wrong labels: `mixnn find DATA` judges by features that have not")
 
 
 def write_ending(run: RunDirectory, method: Method) -> None:

@@ -26,7 +26,8 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.rows import Table, empty_table, parts
 
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
-HEAD_CELLS, EACH = 8_000_000, 20  # samples × classes that a head is fitted to, or so many samples of each class
+HEAD_SAMPLES, EACH = 25_000, 400  # samples that a head is fitted to, or so many of each class
+HEAD_CELLS, FEW_EACH = 40_000_000, 20  # samples × classes at most, but so many samples of each class
 ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside mostly right labels
 COSTLY = 40_000_000  # samples × classes from which on one head, fitted once, has to do
 NEIGHBORS = 10  # that are kept, and shown
@@ -97,7 +98,7 @@ def probe(
         for rows in parts(len(given), classes):
             table[rows] = np.full((len(given[rows]), classes), 1 / classes, np.float32)
         return table, None
-    taught = sampled_rows(given, classes, max(HEAD_CELLS, EACH * classes**2))
+    taught = sampled_rows(given, classes, classes * head_samples(classes))
     compared = np.searchsorted(taught, np.intersect1d(taught, sampled_rows(given, classes)))
     share, labels = label_share(given, classes), given[taught]
     one_hot = torch.zeros(len(taught), classes)
@@ -130,9 +131,14 @@ def probe(
     return table, fit
 
 
+def head_samples(classes: int) -> int:
+    """How many samples a head is fitted to, at most."""
+    return max(min(max(HEAD_SAMPLES, EACH * classes), HEAD_CELLS // classes), FEW_EACH * classes)
+
+
 def cross_fitted_targets(
     head: LinearProbe,
-    pairs: dict[tuple[int, ...], Tensor],
+    pairs: dict[tuple[int, int], Tensor],
     fit: Fit,
     labels: NDArray[np.int64],
     neighbor_labels: NDArray[np.int32],

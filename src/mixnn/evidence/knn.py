@@ -11,14 +11,14 @@ from torch.nn.functional import normalize
 from mixnn.distributed import gather_rows
 from mixnn.search import search_share
 
-MOST_VOTES, FEWEST_VOTES = 100, 20  # neighbors that are looked up of each sample
-TABLE = 10_000_000  # of all samples together, at most, for the sake of memory
+MOST_VOTES, FEWEST_VOTES, LEAST_VOTES = 100, 20, 10  # neighbors that are looked up of each sample; of very many
+TABLE = 20_000_000  # of all samples together, at most, for the sake of memory
 PART = 2**22  # values of the features worked on at a time
 
 
 def vote_k(samples: int, classes: int) -> int:
     """How many neighbors are looked up: as many as a class has samples, at most 100."""
-    wanted = min(MOST_VOTES, max(FEWEST_VOTES, samples // classes), max(FEWEST_VOTES, TABLE // samples))
+    wanted = min(MOST_VOTES, max(FEWEST_VOTES, samples // classes), max(LEAST_VOTES, TABLE // samples))
     return max(0, min(wanted, samples - 1))
 
 

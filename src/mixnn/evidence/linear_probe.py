@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import normalize
 
 FOLDS = 5
 WIDTH = 256  # principal components that a head sees
@@ -56,8 +57,7 @@ def whitened(features: Tensor, width: int = WIDTH) -> Tensor:
 
 def unit_rows(features: Tensor) -> Tensor:
     """Rows of length one, float32; rows of zeros stay."""
-    x = features.float()
-    return x / x.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return normalize(features.float(), eps=1e-12)
 
 
 class LinearProbe:
@@ -91,7 +91,7 @@ class LinearProbe:
 
         Args:
             targets: (N, C) in place of those given at the beginning.
-            start: weights to begin with; half of the steps will do then.
+            start: weights to begin with.
         """
         targets = self.targets if targets is None else targets
         rows = torch.cat([self.folds[f] for f in range(len(self.folds)) if f not in left_out])
@@ -101,12 +101,11 @@ class LinearProbe:
         ridge = torch.full((x.shape[1],), float(self.ridge))
         ridge[-1] = 1e-3  # the intercept is free
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(0.5 * total + torch.diag(ridge)))
-        steps = self.steps if start is None else max(LEAST_STEPS, self.steps // 2)
         if start is None:
             start = torch.zeros(x.shape[1], t.shape[1])
             start[-1] = t.mean(0).clamp_min(1e-6).log()
         weights, ahead, momentum = start, start.clone(), 1.0
-        for _ in range(steps):
+        for _ in range(self.steps):
             residual = (x @ ahead).softmax(1).sub_(t)
             gradient = x.T @ residual + ridge[:, None] * ahead
             new = ahead - inverse @ gradient
@@ -117,7 +116,7 @@ class LinearProbe:
 
     def fit_all(self, targets: Sequence[Tensor] | None = None) -> LinearProbe:
         """A head for each fold, that has not seen it; of targets that may differ from fold to fold."""
-        starts = self.heads or [None] * len(self.folds)
+        starts: Sequence[Tensor | None] = self.heads or [None] * len(self.folds)
         self.heads = [
             self.fit([f], None if targets is None else targets[f], start=starts[f]) for f in range(len(self.folds))
         ]

@@ -53,3 +53,8 @@ def embeddings(data: TrainData) -> Tensor:
     size = feature_bytes(len(data), next(data.inputs(torch.arange(1))).shape[1])
     [own] = filled(own_rows(data), ((pack_features(x, size),) for x in data.full_batches()))
     return gather_rows(own)
+
+
+def is_embeddings(data: TrainData) -> bool:
+    """Whether its inputs are features already, and no images."""
+    return next(data.inputs(torch.arange(1))).dim() == 2

@@ -154,7 +154,7 @@ class Comparison:
         weights = WEIGHTS if self.tables and self.most else WEIGHTS[:1]
         if begin is None:
             begin = self.fit(Combination(0, min(grid, key=lambda k: abs(k - 50)), WEIGHTS[0], 1.0))
-        best = self.best_temperature(begin, 11)
+        best = self.best_temperature(begin, 8)
         best = self.improved(best, [{"k": k} for k in grid])
         best = self.improved(best, [{"table": i} for i in range(len(self.tables))])
         best = self.best_temperature(best, 1)

@@ -23,6 +23,7 @@ CELLS = 4_000_000  # samples × classes by which combinations are compared
 # Evidence that is fitted to the given labels takes a part of the mistakes for hardness.
 LEAST_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
 WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
+FEW_WRONG_ODDS = 2.0  # the same where wrong labels are too few to tell which classes they mix
 FEWEST = 2_000  # samples, whatever the number of classes
 
 
@@ -68,13 +69,13 @@ def estimate_label_quality(
             np.zeros(1),
         )
     posterior = empty_table(samples, count)
-    model = chosen.model.with_odds(WRONG_ODDS)
+    model = chosen.model.with_odds(FEW_WRONG_ODDS if chosen.model.rows is None else WRONG_ODDS)
     share, k = label_share(labels, count), chosen.combination.k
-    for rows in parts(samples, count):
-        vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[rows, :k], share))
-        probs = None if pred_probs is None else log_rows(pred_probs, rows)
+    for part in parts(samples, count):
+        vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[part, :k], share))
+        probs = None if pred_probs is None else log_rows(pred_probs, part)
         likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)
-        posterior[rows] = label_posterior(likelihood, labels[rows], model, verified[rows])
+        posterior[part] = label_posterior(likelihood, labels[part], model, verified[part])
     quality = LabelIssues(posterior, labels, classes, chosen.model.matrix, 0.0, (0.0, 0.0), verified).label_quality
     rate = float(1 - quality[known].mean()) if known.any() else 0.0
     return LabelIssues(
@@ -106,7 +107,8 @@ def label_posterior(
 def label_share(labels: NDArray[np.int64], classes: int) -> FloatArray:
     """(C,), of each label among those that are there."""
     counts = np.bincount(labels[labels >= 0], minlength=classes)
-    return counts / max(1, counts.sum())
+    share: FloatArray = counts / max(1, counts.sum())
+    return share
 
 
 def sampled_rows(labels: NDArray[np.int64], classes: int, cells: int = CELLS) -> NDArray[np.int64]:

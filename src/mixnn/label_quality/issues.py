@@ -78,7 +78,8 @@ class LabelIssues:
     @cached_property
     def is_label_issue(self) -> NDArray[np.bool_]:
         """Whether another label is likelier than the given one, (N,)."""
-        return (self.suggested != self.given) & (self.given >= 0) & ~self.verified
+        issue: NDArray[np.bool_] = (self.suggested != self.given) & (self.given >= 0) & ~self.verified
+        return issue
 
     @cached_property
     def ranking(self) -> NDArray[np.int64]:
@@ -92,10 +93,10 @@ class LabelIssues:
             InputError: pandas is not installed.
         """
         try:
-            import pandas
+            import pandas  # type: ignore[import-untyped]  # its stubs are another package
         except ImportError:
             raise InputError("to_frame() needs pandas: pip install pandas") from None
-        names = np.append(np.asarray(self.classes, dtype=object), None)
+        names = np.array([*self.classes, None], dtype=object)  # -1, no label, is the last
         return pandas.DataFrame(
             {
                 "is_label_issue": self.is_label_issue,

@@ -49,9 +49,12 @@ class NoiseModel(NamedTuple):
         """P(given label i | each true class), (n, C), of labels (n,)."""
         if self.rows is not None:
             return self.rows.T.astype(np.float32)[labels]
-        found = (self.rate * self.given[labels, None] / (1 - self.given).clip(LEAST)).astype(np.float32)
+        found: NDArray[np.float32] = (self.rate * self.given[labels, None] / (1 - self.given).clip(LEAST)).astype(
+            np.float32
+        )
         found[np.arange(len(labels)), labels] = 1 - self.rate
-        return found + np.float32(LEAST)
+        found += np.float32(LEAST)
+        return found
 
     def with_odds(self, factor: float) -> NoiseModel:
         """The same with the odds of every wrong label times `factor`."""

@@ -27,9 +27,10 @@ def chunks(table: Table) -> Iterator[tuple[slice, NDArray[np.float32]]]:
 
 def probability_of(table: Table, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Of one label a row, (N,)."""
-    return np.concatenate(
-        [np.take_along_axis(p, labels[rows, None], 1)[:, 0] for rows, p in chunks(table)] or [np.zeros(0)]
-    ).astype(np.float64)
+    found = np.zeros(len(labels))
+    for rows, p in chunks(table):
+        found[rows] = np.take_along_axis(p, labels[rows, None], 1)[:, 0]
+    return found
 
 
 def largest_two(

@@ -18,7 +18,7 @@ from mixnn.data.augment import DRAWS, Augmentation
 from mixnn.data.batch import Batch
 from mixnn.data.train_data import TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.targets import embeddings, targets_from
+from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.evidence.unseen import Unseen
 from mixnn.functional import gce_loss, min_max, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
@@ -241,11 +241,6 @@ def rarity(labels: Tensor, classes: int) -> Tensor:
     """
     counts = labels[labels >= 0].bincount(minlength=classes).float()
     return (counts.sum() / classes / counts.clamp_min(1)).clamp_max(RAREST)
-
-
-def is_embeddings(data: TrainData) -> bool:
-    """Whether its inputs are features already, and no images."""
-    return next(data.inputs(torch.arange(1))).dim() == 2
 
 
 def likeliest(table: Tensor, classes: int) -> Tensor:

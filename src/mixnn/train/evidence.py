@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mixnn.data.train_data import TrainData
+from mixnn.evidence.targets import embeddings, is_embeddings
 from mixnn.functional import clean_probability, min_max, soft_labels
 from mixnn.measured import measure
 from mixnn.methods.base import Method
@@ -23,10 +24,15 @@ FOR_LISTS = "neighbors for the lists"  # what a run says of the search for them
 
 @torch.no_grad()
 def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unlabelled: Sequence[str] = ()) -> Evidence:
-    """One full pass after training, and the label quality made of its features; the same for every method."""
+    """One full pass after training, and the label quality; the same for every method.
+
+    It is made of embeddings as they are given, or else of the network's features, which may have seen the labels.
+    """
     classes, given = method.num_classes, numpy(data.labels)
     kept = kept_of(len(data), classes)
     features, probs, log_given = look(method.classifiers, data, kept)  # (N, D), (N, C), (N, networks)
+    if is_embeddings(data):
+        features = embeddings(data)  # as they are given: what was trained on them has seen the labels
     measured = measure(features, given, [str(label) for label in range(classes)], numpy(data.certain), data.inputs)
     method.choices[FOR_LISTS] = measured.search
     del features  # by far the largest table
