@@ -40,7 +40,7 @@ RULES = {
     "lists": {"run"},
     "environment": {"errors"},
     "label_quality": {"errors", "label_quality", "rows"},
-    "evidence.targets": {"data.train_data", "distributed", "evidence", "packing", "passes", "rows"},
+    "evidence.targets": {"data.train_data", "distributed", "evidence", "packing", "passes", "rows", "search"},
     "evidence": {"distributed", "errors", "evidence", "label_quality", "neighbors", "rows", "search"},
     "near_duplicates": {"data.batch"},
     "measured": {"evidence", "label_quality", "near_duplicates", "rows"},

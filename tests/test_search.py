@@ -37,8 +37,8 @@ def test_a_run_says_how_it_searched(tmp_path: Path) -> None:
     lines = [line for line in result.err.splitlines() if line.startswith("neighbors")]
     choices = json.loads((tmp_path / "run/environment.json").read_text())["choices"]
     assert choices["neighbors"] == "ivf"
-    assert lines == [f"{name}: {choice}" for name, choice in choices.items()]
-    assert list(choices) == ["neighbors", "neighbors for the lists"]
+    assert lines == [f"{name}: {choice}" for name, choice in choices.items() if name.startswith("neighbors")]
+    assert list(choices)[:2] == ["neighbors", "neighbors for the lists"]
     recalls = [row["neighbor_recall"] for row in read_csv(tmp_path / "run/metrics.csv")]
     assert recalls[0] == ""  # the warm-up searches nothing
     assert all(0.5 < float(recall) <= 1 for recall in recalls[1:])

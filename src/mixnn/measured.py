@@ -70,7 +70,7 @@ def measure(
     return Measured(
         fields,
         found.pred_probs,
-        found.search,
+        str(found.search),
         {name: np.asarray(value).tolist() for name, value in issues.evidence.items()},
     )
 

@@ -114,4 +114,5 @@ def test_two_processes_compute_what_one_does(case: Case, ended: Ended) -> None:
 
 def test_a_rank_may_have_no_held_out_sample(case: Case, ended: Ended) -> None:
     for rank in range(RANKS):
-        assert_same(ended(case, "judged", rank), judged(case))
+        # Ranks add up in another order: a sum of floats may differ in its last bit.
+        torch.testing.assert_close(ended(case, "judged", rank), judged(case), rtol=1e-6, atol=0, equal_nan=True)

@@ -223,7 +223,7 @@ def test_a_last_step_that_fails_leaves_the_rest(
 
     words = ["train", photos, "--out", tmp_path / "run", *SMALL, *SHORT]
     with monkeypatch.context() as patch:
-        patch.setattr("mixnn.training.draw_overview", fail)
+        patch.setattr("mixnn.results.draw_overview", fail)
         result = call(*words)
     assert result.code == 1
     assert "overview.png" in result.err

@@ -17,6 +17,7 @@ from mixnn.methods import posterior as module
 from mixnn.methods.posterior import Posterior, rarity
 from mixnn.networks import Classifier
 from mixnn.passes import Look, full_pass
+from mixnn.search import How
 
 COUNT = 60
 
@@ -158,7 +159,7 @@ def judged(monkeypatch, *, seen: float, unseen: float, later: float, evidence: f
         return Look(torch.zeros(2_000, 4), says(share), torch.linspace(-2, -1, 2_000)[:, None])
 
     monkeypatch.setattr(module, "look", look)
-    monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, "exact"))
+    monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, How("exact", None)))
     for epoch in range(5):
         method.begin_epoch(epoch, data)
     return method, data

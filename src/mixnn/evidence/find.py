@@ -24,6 +24,7 @@ from mixnn.label_quality.combine import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.estimate import estimate_label_quality, label_posterior, label_share, sampled_rows
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.rows import Table, empty_table, parts
+from mixnn.search import How
 
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
 HEAD_SAMPLES, EACH = 25_000, 400  # samples that a head is fitted to, or so many of each class
@@ -41,14 +42,14 @@ class Found(NamedTuple):
         pred_probs: (N, C), of a linear head that has not seen the sample's label, or those that were given.
         neighbors: int64 (N, 10), nearest first.
         distances: float32 (N, 10) in 0–2, one minus the cosine.
-        search: how they were found, in words.
+        search: how they were found.
     """
 
     issues: LabelIssues
     pred_probs: Table
     neighbors: NDArray[np.int64]
     distances: NDArray[np.float32]
-    search: str
+    search: How
 
 
 def label_issues(

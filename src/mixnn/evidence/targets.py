@@ -16,6 +16,7 @@ from mixnn.evidence.find import label_issues
 from mixnn.packing import as_tensor, filled, pack_features
 from mixnn.passes import own_rows
 from mixnn.rows import feature_bytes
+from mixnn.search import How
 
 
 class Targets(NamedTuple):
@@ -24,12 +25,12 @@ class Targets(NamedTuple):
     Attributes:
         table: (N, C), see `mixnn.packing`, on the labels' device.
         noise_rate: share of wrong labels, 0–1.
-        search: how neighbors were searched, in words.
+        search: how neighbors were searched.
     """
 
     table: Tensor
     noise_rate: float
-    search: str
+    search: How
 
 
 @torch.no_grad()

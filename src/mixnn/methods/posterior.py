@@ -129,7 +129,8 @@ class Posterior(Method):
         with self.phase("evidence"):
             labels = data.labels.masked_fill(self.unseen.rows, -1)
             found = targets_from(features if own is None else own, labels, self.num_classes, self.certain)
-        self.choices["neighbors"] = found.search
+        self.choices["neighbors"] = found.search.search
+        self.figures |= found.search.figures
         if first and self.unseen and self.unseen.told_worse_by(likeliest(found.table, self.num_classes) == data.labels):
             self._give_up(POOR, data)
         else:
