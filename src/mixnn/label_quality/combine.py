@@ -20,6 +20,7 @@ from mixnn.label_quality.probabilities import TINY, FloatArray, normalized
 K_GRID = (10, 20, 50, 100)  # neighbors that vote
 WEIGHTS = ((1.0, 1.0), (0.5, 1.5), (1.5, 0.5))  # of classifier and vote
 INVERSE_TEMPERATURES = (0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0, 14.0)
+SHARPEST = 2.5  # where neighbors vote: beyond, T takes up what evidence that is too sure gets wrong
 LEAST = np.float32(1e-9)  # probability
 NEAREST = 10  # ranks over which a neighbor's vote falls to a half
 PSEUDO_VOTES = 0.5  # of every class, beside those of the neighbors
@@ -132,6 +133,7 @@ class Comparison:
         self.tables, self.neighbor_labels, self.labels, self.share = tables, neighbor_labels, labels, share
         self.most = 0 if neighbor_labels is None else neighbor_labels.shape[1]
         self.votes: dict[int, FloatArray] = {}
+        self.temperatures = [s for s in INVERSE_TEMPERATURES if s <= SHARPEST or not self.most]
 
     def evidence(self, combination: Combination) -> tuple[FloatArray | None, FloatArray | None]:
         """Log-probabilities and log-votes, (n, C) each."""
@@ -170,14 +172,15 @@ class Comparison:
     def best_temperature(self, best: Fit, around: int) -> Fit:
         """The likeliest inverse temperature, so many places of the grid around the present one."""
         now = best.combination.inverse_temperature
-        at = min(range(len(INVERSE_TEMPERATURES)), key=lambda i: abs(INVERSE_TEMPERATURES[i] - now))
-        near = INVERSE_TEMPERATURES[max(0, at - around) : at + around + 1]
+        grid = self.temperatures
+        at = min(range(len(grid)), key=lambda i: abs(grid[i] - now))
+        near = grid[max(0, at - around) : at + around + 1]
         return self.improved(best, [{"inverse_temperature": s} for s in near])
 
     def anchored(self, found: Fit, fraction: float) -> Fit:
         """T from anchors instead, as it is, and the inverse temperature under which the labels are likeliest then."""
         fits = []
-        for s in INVERSE_TEMPERATURES[3::2]:
+        for s in self.temperatures[3::2]:
             combination = found.combination._replace(inverse_temperature=s)
             start = from_anchors(self.likelihood(combination), self.labels, fraction)
             fits.append(self.fit(combination, start, steps=0))
