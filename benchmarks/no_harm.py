@@ -113,6 +113,7 @@ def measure(cell: str, method: str, seed: int, args: argparse.Namespace) -> dict
         with open(run / "metrics.csv", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         about = json.loads((run / "environment.json").read_text())
+        about["command"] = ["mixnn", *(word.replace(str(args.data), "DATA").replace(folder, "DIR") for word in command)]
     accuracy = [float(row["accuracy"]) for row in rows]
     seconds = sum(float(row["seconds_train"]) for row in rows)
     return {"cell": cell, "method": method, "accuracy": accuracy, "seconds_train": seconds} | about
