@@ -190,7 +190,7 @@ class Comparison:
         """What is made of the likeliest combination in the end: how much structure T has.
 
         Where wrong labels seem far fewer than the samples that the evidence itself confuses, a structure of T is mostly
-        that confusion: all classes are held to be mislabeled alike. Where no combination makes the labels likelier than
+        that confusion: all classes are taken to be mislabeled alike. Where no combination makes the labels likelier than
         their shares do, the evidence says nothing, and no label is doubted.
         """
         found = self.fit(found.combination, found.model, steps=SETTLING_STEPS)

@@ -5,6 +5,8 @@ Must not know: pictures, runs, files.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,16 +49,7 @@ def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
         posterior = normalized(joint[None])
         for row in rows[~issues.verified[rows]].tolist():
             issues.label_posterior[row : row + 1] = posterior
-    return LabelIssues(
-        issues.label_posterior,
-        given,
-        issues.classes,
-        issues.noise_matrix,
-        issues.noise_rate,
-        issues.noise_rate_interval,
-        issues.verified,
-        issues.evidence,
-    )
+    return replace(issues)  # what was worked out from the table before is no longer true
 
 
 def groups(samples: int, pairs: NDArray[np.int64]) -> list[NDArray[np.int64]]:
