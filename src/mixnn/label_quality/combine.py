@@ -190,8 +190,8 @@ class Comparison:
         """What is made of the likeliest combination in the end: how much structure T has.
 
         Where wrong labels seem far fewer than the samples that the evidence itself confuses, a structure of T is mostly
-        that confusion: all classes are taken to be mislabeled alike. Where no combination makes the labels likelier than
-        their shares do, the evidence says nothing, and no label is doubted.
+        that confusion: all classes are mislabeled alike then. Where no combination makes the labels likelier than their
+        shares do, the evidence says nothing, and no label is doubted.
         """
         found = self.fit(found.combination, found.model, steps=SETTLING_STEPS)
         eta = normalized(self.likelihood(found.combination) * found.model.prior.astype(np.float32))
