@@ -21,7 +21,7 @@ FULL_MATRIX = 300  # classes up to which every pair of classes has a probability
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 10_000.0)  # samples that the prior of a row counts as
 FEWEST_ANCHORS = 10
 ABOVE_CHANCE = 1.05  # times as often as by chance, at least, a label is right
-UNSEEN = 2.0  # right labels of each class that nobody saw: rare classes are believed until much speaks against them
+UNSEEN = 2.0  # right labels of each class that nobody saw: rare classes are trusted until much speaks against them
 LEAST = 1e-7  # of every label in every row: none is impossible
 
 
