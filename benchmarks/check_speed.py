@@ -17,10 +17,10 @@ import time
 from itertools import cycle, islice
 from pathlib import Path
 
-from mixnn.check import check
-from mixnn.data.decode import SUFFIXES
+from mixnn.data.check import check
+from mixnn.data.images.decoder import SUFFIXES
 from mixnn.data.readers import read_source
-from mixnn.environment import environment
+from mixnn.runs.environment import environment
 
 
 def link(images: list[Path], folder: Path, count: int) -> None:

@@ -38,20 +38,20 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from torch.nn.functional import normalize
 
-from mixnn.assemble import build_method, build_optimizer, with_defaults
-from mixnn.bench.suites import SMALL
+from benchmarks.suite.suites import SMALL
 from mixnn.config import DataOptions, RunConfig, TrainOptions
-from mixnn.environment import environment
+from mixnn.data.load import Loaded, load
+from mixnn.data.read import read
 from mixnn.errors import InputError
-from mixnn.issues import judge, neighbor_agreement
-from mixnn.loading import Loaded, load
+from mixnn.evidence.forward_pass import full_pass
 from mixnn.methods.base import Method
 from mixnn.methods.fine import FINE, alignment, main_directions
-from mixnn.passes import full_pass
-from mixnn.reading import read
-from mixnn.run import Evidence, RunDirectory
-from mixnn.train.evidence import collect_evidence
-from mixnn.train.loop import fit
+from mixnn.results.label_lists import judge, neighbor_agreement
+from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.environment import environment
+from mixnn.training.build import build_method, build_optimizer, with_defaults
+from mixnn.training.evidence import collect_evidence
+from mixnn.training.loop import fit
 
 CIFAR = ("symmetric:0.2", "symmetric:0.5", "asymmetric:0.4", "human:aggre_label", "human:worse_label")
 FOLDS = 5

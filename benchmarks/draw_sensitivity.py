@@ -1,6 +1,6 @@
 """The picture and the tables of `docs/studies/sensitivity.md`, against K and against α, from result files alone.
 
-mixnn bench run sensitivity --results benchmarks/results --data cifar10:DIR --data cifar10n:FILE
+python -m benchmarks.suite run sensitivity --results benchmarks/results --data cifar10:DIR --data cifar10n:FILE
 python benchmarks/draw_sensitivity.py benchmarks/results --out docs/studies/sensitivity.png > tables.md
 """
 
@@ -13,9 +13,9 @@ from statistics import mean, stdev
 
 from matplotlib.figure import Figure
 
-from mixnn.bench.results import Result, counts, read_results
-from mixnn.bench.suites import SENSITIVITY
-from mixnn.bench.table import Found, grouped
+from benchmarks.suite.results import Result, counts, read_results
+from benchmarks.suite.suites import SENSITIVITY
+from benchmarks.suite.table import Found, grouped
 
 FIGURES: dict[str, Callable[[Result], float]] = {
     "test accuracy, last epoch, %": lambda result: 100 * result["accuracy"]["last"],

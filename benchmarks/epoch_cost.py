@@ -13,12 +13,12 @@ import json
 import statistics
 from pathlib import Path
 
-from mixnn.assemble import build_method, build_optimizer, pick_device
 from mixnn.config import RunConfig, TrainOptions
+from mixnn.data.load import load
 from mixnn.data.readers import read_source
-from mixnn.environment import environment
-from mixnn.loading import load
-from mixnn.train.loop import fit
+from mixnn.runs.environment import environment
+from mixnn.training.build import build_method, build_optimizer, pick_device
+from mixnn.training.loop import fit
 
 WAYS = {
     "ce": ("ce", {}),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixnn.environment import environment
+from mixnn.runs.environment import environment
 
 
 def draw(path: Path, samples: int, width: int, classes: int) -> np.ndarray:

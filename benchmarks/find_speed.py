@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from mixnn.environment import environment
+from mixnn.runs.environment import environment
 
 CLASSES, PARTS, TWICE = 10, 6, 100
 CLEANLAB = """

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mixnn.config import DataOptions, RunConfig, TrainOptions
-from mixnn.run import RunDirectory
-from mixnn.training import train
+from mixnn.runs.directory import RunDirectory
+from mixnn.training.run import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the examples are no installed package
 

@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from mixnn.environment import environment
+from mixnn.runs.environment import environment
 
 PER_FOLDER = 10_000
 FEW = 4_000

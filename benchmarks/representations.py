@@ -22,18 +22,18 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from mixnn.assemble import build_method, build_optimizer, with_defaults
-from mixnn.bench.suites import SMALL
+from benchmarks.suite.suites import SMALL
 from mixnn.config import RunConfig, TrainOptions
-from mixnn.data.train_data import TrainData
-from mixnn.environment import environment
-from mixnn.functional import clean_probability, min_max, sample_losses
-from mixnn.loading import load
+from mixnn.data.batches import TrainData
+from mixnn.data.load import load
+from mixnn.data.read import read
+from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.methods.base import Method
-from mixnn.neighbors import nearest_neighbors
-from mixnn.passes import full_pass
-from mixnn.reading import read
-from mixnn.train.loop import fit
+from mixnn.methods.mixing import clean_probability, min_max, sample_losses
+from mixnn.runs.environment import environment
+from mixnn.training.build import build_method, build_optimizer, with_defaults
+from mixnn.training.loop import fit
 
 SHOWN = 2_000  # samples on a map
 NEIGHBORS = 10

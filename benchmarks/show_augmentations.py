@@ -10,9 +10,9 @@ import sys
 import torch
 from matplotlib import pyplot as plt
 
-from mixnn.data.augment import DRAWS, Augmentation, augment
-from mixnn.data.random import generator
+from mixnn.data.augment.policies import DRAWS, Augmentation, augment
 from mixnn.data.readers import read_source
+from mixnn.data.seeds import generator
 
 PHOTOS, SIZE = 8, 64
 ROWS: tuple[Augmentation, ...] = ("none", "crop-flip", "resized-crop", "colour", "strong", "strong")

@@ -29,20 +29,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from mixnn.assemble import build_optimizer
 from mixnn.config import DataOptions, TrainOptions
+from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Samples
-from mixnn.data.files import ImageFiles
-from mixnn.data.store import open_images
-from mixnn.data.train_data import TrainData
-from mixnn.environment import environment
-from mixnn.loading import train_data
-from mixnn.memory import keep_freed_memory
+from mixnn.data.images.cache import open_images
+from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.load import train_data
 from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.mixnn import MixNN
-from mixnn.networks import Classifier, build_network
-from mixnn.train.loop import fit
+from mixnn.models.classifier import Classifier, build_network
+from mixnn.runs.environment import environment
+from mixnn.training.build import build_optimizer
+from mixnn.training.loop import fit
+from mixnn.utils.memory import keep_freed_memory
 
 CLASSES = 10
 Decode = Callable[[str, int], NDArray[np.uint8]]

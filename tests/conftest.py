@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from mixnn.run import Evidence
+from mixnn.runs.directory import Evidence
 
 # A busy machine is no failure, and every run tries the same cases.
 settings.register_profile("mixnn", deadline=None, derandomize=True, max_examples=50)

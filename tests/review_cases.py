@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.dataset import Dataset
-from mixnn.data.prepare import prepare
-from mixnn.issues import write_labels
-from mixnn.reading import read
-from mixnn.run import Evidence, RunDirectory
+from mixnn.data.read import read
+from mixnn.data.split import prepare
+from mixnn.results.label_lists import write_labels
+from mixnn.runs.directory import Evidence, RunDirectory
 
 K = 3
 

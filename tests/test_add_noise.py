@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data.add_noise import add_noise, check_noise, noise_record
 from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.files import ImageFiles
-from mixnn.data.instance_noise import corrupt_by_image, flip_rates
-from mixnn.data.noise import corrupt, transition_matrix
-from mixnn.data.thumbnails import thumbnails
+from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.thumbnails import thumbnails
+from mixnn.data.noise.injection import add_noise, check_noise, noise_record
+from mixnn.data.noise.instance_dependent import corrupt_by_image, flip_rates
+from mixnn.data.noise.transition import corrupt, transition_matrix
 from mixnn.errors import InputError
 
 CLASSES = ["cat", "dog", "owl"]

@@ -54,7 +54,7 @@ def rows_of(file: Path) -> list[dict[str, object]]:
 def test_a_table_keeps_all_but_the_labels(
     tmp_path: Path, decided: Path, monkeypatch: pytest.MonkeyPatch, kind: str, in_place: bool
 ) -> None:
-    monkeypatch.setattr("mixnn.cleaned.table.BATCH", 5)
+    monkeypatch.setattr("mixnn.results.apply.table.BATCH", 5)
     file = table(kind, tmp_path / "data")
     before, content = rows_of(file), file.read_bytes()
     run = make_run(tmp_path / "run", file)

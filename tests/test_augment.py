@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from mixnn.data import crop
-from mixnn.data.augment import DRAWS, augment, augment_rows, resized_crop
-from mixnn.data.colour import colour
-from mixnn.data.crop import centre_crop, crop_flip
-from mixnn.data.strong import OPERATIONS, cutout, operate
+from mixnn.data.augment import crop
+from mixnn.data.augment.color_jitter import colour
+from mixnn.data.augment.crop import centre_crop, crop_flip
+from mixnn.data.augment.policies import DRAWS, augment, augment_rows, resized_crop
+from mixnn.data.augment.randaugment import OPERATIONS, cutout, operate
 from mixnn.errors import InputError
 
 POLICIES = list(DRAWS)

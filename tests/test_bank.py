@@ -5,10 +5,10 @@ import torch
 from contract.cases import CLASSES, make_data, make_network
 
 from mixnn import MixNN
-from mixnn import bank as module
-from mixnn.bank import Bank
 from mixnn.errors import InputError
-from mixnn.passes import full_pass
+from mixnn.evidence import feature_bank as module
+from mixnn.evidence.feature_bank import Bank
+from mixnn.evidence.forward_pass import full_pass
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mixnn.check import check
-from mixnn.check.findings import KINDS, Finding, bare, label_findings, repeat_findings
-from mixnn.check.table import aligned, printable, report_lines, summary_lines
+from mixnn.data.check import check
+from mixnn.data.check.findings import KINDS, Finding, bare, label_findings, repeat_findings
+from mixnn.data.check.table import aligned, printable, report_lines, summary_lines
 from mixnn.data.dataset import Dataset, Part, Samples, Source, build_dataset
-from mixnn.data.files import ImageBytes, ImageFiles
+from mixnn.data.images.encoded import ImageBytes, ImageFiles
 
 Rows = dict[str, list[tuple[str, str]]]  # part -> (file name, label) of each sample
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mixnn.commands.check import run
+from mixnn.cli.check import run
 from mixnn.errors import InputError
 
 ODD = os.fsdecode(b'\xff, "\xf0\x9f\x98\x80"\n.png')

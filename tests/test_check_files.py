@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.check.files import in_processes, look_at
-from mixnn.data.decode import BadImage, decode
+from mixnn.data.check.files import in_processes, look_at
+from mixnn.data.images.decoder import BadImage, decode
 from mixnn.errors import InputError
 
 

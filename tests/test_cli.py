@@ -34,9 +34,9 @@ from contract.command import (
 from PIL import Image
 
 from mixnn import METHODS
-from mixnn.assemble import load_model
-from mixnn.cli import COMMANDS
+from mixnn.cli.main import COMMANDS
 from mixnn.errors import LocalError
+from mixnn.training.build import load_model
 
 LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
 LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement", "review_reason"]
@@ -60,7 +60,9 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    look = "import sys; from mixnn.cli import main; code = main(['--help']); sys.exit(code or 'torch' in sys.modules)"
+    look = (
+        "import sys; from mixnn.cli.main import main; code = main(['--help']); sys.exit(code or 'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert all(command in done.stdout for command in COMMANDS)
@@ -286,5 +288,5 @@ def test_only_the_first_process_of_a_machine_complains(monkeypatch: pytest.Monke
     def gone(words: Sequence[str]) -> int:
         raise LocalError("image 7.jpg is gone")
 
-    monkeypatch.setattr("mixnn.commands.train.run", gone)  # what the others need not meet
+    monkeypatch.setattr("mixnn.cli.train.run", gone)  # what the others need not meet
     assert call("train") == (2, "", "mixnn: image 7.jpg is gone\n")

@@ -8,8 +8,8 @@ from contract.cases import CLASSES, make_data
 from contract.command import ENVIRONMENT, SMALL, start, write_folder
 
 from mixnn import fit
-from mixnn.assemble import build_method, build_optimizer
 from mixnn.config import RunConfig, TrainOptions
+from mixnn.training.build import build_method, build_optimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler is its own user
 CPU = torch.device("cpu")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixnn.corrections import Correction, check_corrections, read_corrections
+from mixnn.data.labels.corrections import Correction, check_corrections, read_corrections
 from mixnn.errors import InputError
 
 HEAD = "file_name,corrected_label,decision\n"

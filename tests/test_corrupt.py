@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.commands.corrupt import run
-from mixnn.data.add_noise import add_noise
+from mixnn.cli.corrupt import run
+from mixnn.data.images.thumbnails import thumbnails
+from mixnn.data.noise.injection import add_noise
 from mixnn.data.readers import read_source
-from mixnn.data.thumbnails import thumbnails
 from mixnn.errors import InputError
 
 PER_CLASS = 20

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mixnn.data.dataset import Part, Samples, Source, build_dataset, sort_words
-from mixnn.data.files import ImageFiles
+from mixnn.data.images.encoded import ImageFiles
 from mixnn.errors import InputError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data.decode import BadImage, decode, no_warnings, read_image
+from mixnn.data.images.decoder import BadImage, decode, no_warnings, read_image
 from mixnn.errors import InputError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

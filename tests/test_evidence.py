@@ -6,11 +6,11 @@ import torch
 from contract.cases import build, make_data, method_case
 
 from mixnn import METHODS, Classifier, TrainData
+from mixnn.evidence.forward_pass import full_pass
 from mixnn.evidence.knn import vote_k
-from mixnn.functional import min_max
-from mixnn.passes import full_pass
-from mixnn.train.evidence import collect_evidence
-from mixnn.train.record import count_predictions
+from mixnn.methods.mixing import min_max
+from mixnn.training.evidence import collect_evidence
+from mixnn.training.metrics import count_predictions
 
 CLASSES = 3
 

@@ -14,8 +14,8 @@ import scipy.sparse
 from contract.command import call, read_csv, succeed, write_folder
 from review_cases import K, make_run
 
-from mixnn.issues import write_labels
-from mixnn.run import RunDirectory
+from mixnn.results.label_lists import write_labels
+from mixnn.runs.directory import RunDirectory
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs/handover.md"
 TOOLS = ("cleanlab", "label-studio", "fiftyone", "hf", "numpy")

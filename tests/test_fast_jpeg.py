@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data import fast_jpeg
-from mixnn.data.decode import BadImage, decode, no_warnings
-from mixnn.data.fast_jpeg import decode_jpeg
+from mixnn.data.images import turbojpeg as fast_jpeg
+from mixnn.data.images.decoder import BadImage, decode, no_warnings
+from mixnn.data.images.turbojpeg import decode_jpeg
 
 with resources.files("mixnn.data").joinpath("clothing/photos_00.webp").open("rb") as sheet:
     PHOTO = Image.open(sheet).convert("RGB")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixnn.data.decode import BadImage, decode
-from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles, Names, Selection, pick
+from mixnn.data.images.decoder import BadImage, decode
+from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles, Names, Selection, pick
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from contract.command import COLOURS, Result, call, read_csv, succeed, write_fol
 from review_cases import labels_of, write_corrections
 from torch import nn
 
-from mixnn.run import RunDirectory
+from mixnn.runs.directory import RunDirectory
 
 CLASSES = ["ant", "bee", "cat"]
 N, WIDTH = 150, 8

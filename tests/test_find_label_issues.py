@@ -16,12 +16,12 @@ from torch.nn.functional import one_hot
 import mixnn.evidence
 import mixnn.label_quality
 from mixnn import InputError, LabelIssues, find_label_issues
-from mixnn.evidence.find import cross_fitted_targets
 from mixnn.evidence.knn import knn_indices
+from mixnn.evidence.label_issues import cross_fitted_targets
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
-from mixnn.label_quality.combine import Combination, Fit
+from mixnn.label_quality.combination import Combination, Fit
 from mixnn.label_quality.noise_matrix import NoiseModel, alike
-from mixnn.rows import SparseRows
+from mixnn.tables.topk_rows import SparseRows
 
 N, CLASSES = 240, 3
 NAMES = np.array(["owl", "cat", "dog"])  # not in order
@@ -201,7 +201,7 @@ def test_a_rare_class_is_not_held_to_be_wrong_wholesale():
 def test_a_large_table_holds_the_largest_of_a_row(monkeypatch):
     x, _, given = points(n=1200, classes=40, rate=0.2)
     whole = find_label_issues(given, x)
-    monkeypatch.setattr("mixnn.rows.LIMIT", 1000)
+    monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 1000)
     found = find_label_issues(given, x)
     assert isinstance(found.label_posterior, SparseRows)
     assert (found.is_label_issue == whole.is_label_issue).mean() >= 0.97

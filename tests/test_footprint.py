@@ -11,11 +11,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from mixnn import METHODS, Classifier, TrainData, fit
 from mixnn.evidence.knn import vote_k
-from mixnn.footprint import Footprint
-from mixnn.issues import judge
-from mixnn.run import RunDirectory
-from mixnn.search import searched_bytes
-from mixnn.train.evidence import collect_evidence
+from mixnn.evidence.neighbors.sharded import searched_bytes
+from mixnn.results.label_lists import judge
+from mixnn.runs.directory import RunDirectory
+from mixnn.training.evidence import collect_evidence
+from mixnn.training.memory_estimate import Footprint
 
 N, C, D = 8_000, 60, 8
 WIDE = 256  # features, of which a table is far larger than of the shares
@@ -43,29 +43,29 @@ def allocated(work):
 
 @pytest.mark.parametrize(("method", "bank", "packed", "width"), CASES)
 def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank, packed, width, tmp_path, monkeypatch):
-    for place in ("rows", "measured", "neighbors.points", "evidence.knn"):
+    for place in ("tables.topk_rows", "evidence.assessment", "evidence.neighbors.points", "evidence.knn"):
         monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
-    monkeypatch.setattr("mixnn.rows.LIMIT", 0 if packed else N * C)
-    monkeypatch.setattr("mixnn.rows.KEPT", 8)
-    monkeypatch.setattr("mixnn.rows.DIRECTIONS", WIDE)
-    monkeypatch.setattr("mixnn.rows.WIDE_VALUES", 0)
-    monkeypatch.setattr("mixnn.passes.LOOKED_AT", 500)
-    monkeypatch.setattr("mixnn.rows.VALUES", 0 if packed else N * width)
+    monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 0 if packed else N * C)
+    monkeypatch.setattr("mixnn.tables.topk_rows.KEPT", 8)
+    monkeypatch.setattr("mixnn.tables.topk_rows.DIRECTIONS", WIDE)
+    monkeypatch.setattr("mixnn.tables.topk_rows.WIDE_VALUES", 0)
+    monkeypatch.setattr("mixnn.evidence.forward_pass.LOOKED_AT", 500)
+    monkeypatch.setattr("mixnn.tables.topk_rows.VALUES", 0 if packed else N * width)
     for place in (
-        "train.evidence",
+        "training.evidence",
         "methods.posterior",
     ):  # the network's features are what takes memory, not its inputs
         monkeypatch.setattr(f"mixnn.{place}.is_embeddings", lambda data: False)
-    for place in ("evidence.find", "footprint"):  # what heads are fitted to does not grow with N
+    for place in ("evidence.label_issues", "training.memory_estimate"):  # what heads are fitted to does not grow with N
         monkeypatch.setattr(f"mixnn.{place}.HEAD_CELLS", 200 * C)
         monkeypatch.setattr(f"mixnn.{place}.HEAD_SAMPLES", 200)
         monkeypatch.setattr(f"mixnn.{place}.EACH", 0)
         monkeypatch.setattr(f"mixnn.{place}.FEW_EACH", 0)
-    monkeypatch.setattr("mixnn.label_quality.estimate.FEWEST", 200)
-    monkeypatch.setattr("mixnn.label_quality.estimate.CELLS", 200 * C)
+    monkeypatch.setattr("mixnn.label_quality.posterior.FEWEST", 200)
+    monkeypatch.setattr("mixnn.label_quality.posterior.CELLS", 200 * C)
     monkeypatch.setattr("mixnn.evidence.linear_probe.SAMPLED", 500)
     monkeypatch.setattr(  # nor do the scores of a search, which would be most of it here
-        "mixnn.search.nearest_neighbors",
+        "mixnn.evidence.neighbors.sharded.nearest_neighbors",
         lambda features, k, rows, **_: torch.randint(len(features), (len(features[rows]), k)),
     )
     run = RunDirectory(tmp_path)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn.errors import InputError
-from mixnn.functional import (
+from mixnn.methods.mixing import (
     calibration_error,
     clean_probability,
     confidence_bins,

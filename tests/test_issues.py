@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixnn.issues import (
+from mixnn.results.label_lists import (
     issue_lines,
     judge,
     label_rows,
@@ -17,7 +17,7 @@ from mixnn.issues import (
     summary_figures,
     write_labels,
 )
-from mixnn.run import Evidence, RunDirectory
+from mixnn.runs.directory import Evidence, RunDirectory
 
 
 def reasons(evidence: Evidence, classes: list[str]) -> list[str]:

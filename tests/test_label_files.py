@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixnn.data.label_files import read_label_file
+from mixnn.data.labels.files import read_label_file
 from mixnn.errors import InputError
 
 NAMES = ["train/00000", "b, c.png", "ü.png", "d.png"]

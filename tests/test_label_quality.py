@@ -9,15 +9,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from mixnn.label_quality import estimate
-from mixnn.label_quality.combine import Combination, Fit, combine, knn_vote
+from mixnn.label_quality import posterior as estimate
+from mixnn.label_quality.combination import Combination, Fit, combine, knn_vote
 from mixnn.label_quality.duplicates import reconcile
-from mixnn.label_quality.estimate import estimate_label_quality
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.noise_matrix import NoiseModel, alike, fit_noise_model, from_anchors, log_gamma
 from mixnn.label_quality.noise_rate import noise_rate_interval
+from mixnn.label_quality.posterior import estimate_label_quality
 from mixnn.label_quality.probabilities import normalized
-from mixnn.rows import SparseRows, empty_table
+from mixnn.tables.topk_rows import SparseRows, empty_table
 
 PLAIN = Combination(0, 10, (1.0, 1.0), 1.0)
 
@@ -200,10 +200,10 @@ def test_labels_all_of_one_class_are_believed():
 def test_large_tables_hold_the_largest_of_a_row_and_tell_the_same(monkeypatch):
     _, given, probs, near = evidence(n=1200, classes=40, matrix=symmetric(0.3, 40), distance=4.0)
     whole = [estimate_label_quality(given, range(40), *kinds) for kinds in ((probs, near), (None, near))]
-    monkeypatch.setattr("mixnn.rows.LIMIT", 1000)
-    monkeypatch.setattr("mixnn.rows.PART", 5000)  # and it is gone through some rows at a time
-    monkeypatch.setattr("mixnn.label_quality.estimate.CELLS", 800 * 40)  # and not all of it tells how it is combined
-    monkeypatch.setattr("mixnn.label_quality.estimate.FEWEST", 1)
+    monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 1000)
+    monkeypatch.setattr("mixnn.tables.topk_rows.PART", 5000)  # and it is gone through some rows at a time
+    monkeypatch.setattr("mixnn.label_quality.posterior.CELLS", 800 * 40)  # and not all of it tells how it is combined
+    monkeypatch.setattr("mixnn.label_quality.posterior.FEWEST", 1)
     table = empty_table(1200, 40)
     table[:] = probs
     for expected, kinds in zip(whole, ((table, near), (None, near)), strict=True):

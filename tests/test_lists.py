@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from contract.command import succeed
 
-from mixnn import lists
-from mixnn.issues import write_labels
-from mixnn.lists import list_file, read_list, write_list
-from mixnn.run import RunDirectory
+from mixnn.results.label_lists import write_labels
+from mixnn.runs import sample_lists as lists
+from mixnn.runs.directory import RunDirectory
+from mixnn.runs.sample_lists import list_file, read_list, write_list
 
 COLUMNS = {"file_name": str, "label_quality": float, "is_label_issue": bool}
 ROWS = [

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from mixnn.config import DataOptions, TrainOptions
+from mixnn.data.load import Loaded, load
+from mixnn.data.read import read
 from mixnn.errors import InputError
-from mixnn.loading import Loaded, load
-from mixnn.reading import read
 
 CLASSES, PER_CLASS, SIZE = ["blue", "green", "red"], 12, 16
 BAD = ("red/03.jpg", "blue/11.jpg")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mixnn import TrainData
-from mixnn.near_duplicates import correlation, find_near_duplicates
+from mixnn.evidence.near_duplicates import correlation, find_near_duplicates
 
 N = 30
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from mixnn.neighbors import choose, costs
-from mixnn.neighbors.costs import COSTS, REPEATABLE, WORTH, Choice, Task, predict, quickest
+from mixnn.evidence.neighbors import cost_model as costs
+from mixnn.evidence.neighbors.cost_model import COSTS, REPEATABLE, WORTH, Choice, Task, predict, quickest
+from mixnn.evidence.neighbors.search import choose
 
 CPU = torch.device("cpu")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from mixnn.bodies import BasicBlock, PreActBlock, Residual
 from mixnn.errors import InputError
-from mixnn.lookup import look_up
-from mixnn.networks import NETWORKS, Classifier, build_network, fused
+from mixnn.models.backbones import BasicBlock, PreActBlock, Residual
+from mixnn.models.classifier import NETWORKS, Classifier, build_network, fused
+from mixnn.utils.registry import look_up
 
 MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.2])
 
@@ -208,7 +208,7 @@ def test_a_seed_draws_the_same_weights_as_ever(name, drawn_last):
     [
         ("vgg", "network 'vgg' is unknown: use one of cnn, resnet18.*or package.module:factory"),
         ("no_such_package:net", "network 'no_such_package:net' cannot be imported"),
-        ("mixnn.networks:vgg", "has no attribute 'vgg'"),
+        ("mixnn.models.classifier:vgg", "has no attribute 'vgg'"),
         (":vgg", "cannot be imported"),
     ],
 )
@@ -219,11 +219,11 @@ def test_unknown_networks(name, message):
 
 def test_look_up():
     assert look_up("cnn", NETWORKS, "thing", "name") is NETWORKS["cnn"]
-    assert look_up("mixnn.networks:NETWORKS", {}, "thing", "name") is NETWORKS
+    assert look_up("mixnn.models.classifier:NETWORKS", {}, "thing", "name") is NETWORKS
     with pytest.raises(InputError, match=r"thing 'mixnn\.networks' is unknown: use one of cnn, .*package\.module:name"):
-        look_up("mixnn.networks", NETWORKS, "thing", "name")
+        look_up("mixnn.models.classifier", NETWORKS, "thing", "name")
     with pytest.raises(InputError, match=r"thing 'mixnn\.networks:NOTHING' cannot be imported"):
-        look_up("mixnn.networks:NOTHING", {}, "thing", "name")
+        look_up("mixnn.models.classifier:NOTHING", {}, "thing", "name")
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet18"])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixnn.data.noise import CIFAR100_SUPERCLASSES, corrupt, parse_noise, parse_rate, transition_matrix
+from mixnn.data.noise.transition import CIFAR100_SUPERCLASSES, corrupt, parse_noise, parse_rate, transition_matrix
 from mixnn.errors import InputError
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from mixnn.data.augment import DRAWS, augment
-from mixnn.data.decode import decode
-from mixnn.data.files import ImageFiles
-from mixnn.data.pixels import Pixels, StreamPixels, TensorPixels, Wanted
-from mixnn.data.stream import Stream
+from mixnn.data.augment.policies import DRAWS, augment
+from mixnn.data.images.decode_pool import Stream
+from mixnn.data.images.decoder import decode
+from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.pixels import Pixels, StreamPixels, TensorPixels, Wanted
 from mixnn.errors import LocalError
 
 COUNT, SIDE = 9, 16

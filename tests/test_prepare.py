@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.prepare import check_counts, draw_stratified, fingerprint, long_tail, prepare
+from mixnn.data.split import check_counts, draw_stratified, fingerprint, long_tail, prepare
 from mixnn.errors import InputError
 
 

@@ -8,10 +8,10 @@ import yaml
 from contract.cases import ROOT
 from contract.command import SHORT, SMALL, succeed, write_folder
 
+from benchmarks.suite.cells import merged
 from mixnn import TrainData
-from mixnn.assemble import build_method, build_optimizer
-from mixnn.bench.cells import merged
-from mixnn.commands.train import PRESETS, parse, preset_names, read_preset
+from mixnn.cli.train import PRESETS, parse, preset_names, read_preset
+from mixnn.training.build import build_method, build_optimizer
 
 BASELINES = [name for name in preset_names() if name.endswith(("-cifar10", "-cifar100"))]
 STARTS = ("warmup", "correct_from", "prune_from", "rampup")  # options that name an epoch

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixnn.data.random import derived_seed, generator
+from mixnn.data.seeds import derived_seed, generator
 
 
 def test_golden_seeds():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mixnn.bench.results import read_results
-from mixnn.bench.suites import SUITES
-from mixnn.bench.table import render
+from benchmarks.suite.results import read_results
+from benchmarks.suite.suites import SUITES
+from benchmarks.suite.table import render
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 PAGES = [README, *sorted((README.parent / "docs").rglob("*.md"))]

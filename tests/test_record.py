@@ -8,9 +8,9 @@ import torch
 from contract.cases import CASES, build, make_data, method_case
 
 from mixnn import fit
-from mixnn.measured import pca_2d
-from mixnn.run import RunDirectory
-from mixnn.train.record import BINS, Recorder
+from mixnn.evidence.assessment import pca_2d
+from mixnn.runs.directory import RunDirectory
+from mixnn.training.metrics import BINS, Recorder
 
 UNLABELLED = next(case for case in CASES if case.name == "mixnn-unlabelled")
 

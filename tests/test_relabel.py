@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from mixnn.config import TrainOptions
-from mixnn.data.add_noise import add_noise, noise_record
 from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.prepare import fingerprint, prepare
-from mixnn.data.relabel import with_corrections, with_label_file
+from mixnn.data.labels.override import with_corrections, with_label_file
+from mixnn.data.load import load
+from mixnn.data.noise.injection import add_noise, noise_record
+from mixnn.data.split import fingerprint, prepare
 from mixnn.errors import InputError
-from mixnn.loading import load
 
 N = 60
 

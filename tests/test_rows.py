@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from mixnn.evidence.knn import vote_k
-from mixnn.label_quality.combine import knn_vote
-from mixnn.neighbors import nearest_neighbors
-from mixnn.packing import as_rows, as_tensor, filled, pack, pack_features, packed, unpack, unpacked_parts
-from mixnn.rows import (
+from mixnn.evidence.neighbors.search import nearest_neighbors
+from mixnn.label_quality.combination import knn_vote
+from mixnn.tables.topk_rows import (
     DIRECTIONS,
     KEPT,
     LIMIT,
@@ -22,6 +21,7 @@ from mixnn.rows import (
     record,
     row_bytes,
 )
+from mixnn.tables.topk_tensors import as_rows, as_tensor, filled, pack, pack_features, packed, unpack, unpacked_parts
 
 
 def drawn(n: int, classes: int) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_features_of_no_direction_are_rounded_all_the_same():
 
 
 def test_parts_are_all_rows_once(monkeypatch):
-    monkeypatch.setattr("mixnn.rows.PART", 25)
+    monkeypatch.setattr("mixnn.tables.topk_rows.PART", 25)
     assert parts(11, 5) == [slice(0, 5), slice(5, 10), slice(10, 11)]
     assert parts(3, 1000) == [slice(0, 1), slice(1, 2), slice(2, 3)]  # one at least
 
@@ -145,7 +145,7 @@ def test_records_are_for_others_to_read():
 
 def test_a_whole_table_is_packed_part_by_part(monkeypatch):
     shares = drawn(20, 10)
-    monkeypatch.setattr("mixnn.rows.PART", 35)
+    monkeypatch.setattr("mixnn.tables.topk_rows.PART", 35)
     small = packed(shares, 10, 3)
     assert torch.equal(small, pack(shares, 3))
     assert packed(small, 10, 3) is small

@@ -10,9 +10,9 @@ import pytest
 from contract.spoil import short_of_room
 from filelock import FileLock
 
-from mixnn.environment import environment
 from mixnn.errors import InputError
-from mixnn.run import Evidence, RunDirectory, read_yaml, replacing
+from mixnn.runs.directory import Evidence, RunDirectory, read_yaml, replacing
+from mixnn.runs.environment import environment
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import torch
 from contract.spoil import short_of_room
 from PIL import Image
 
-from mixnn.data import stream as stream_module
-from mixnn.data.decode import decode
-from mixnn.data.files import ImageBytes, ImageFiles
-from mixnn.data.stream import Stream, watching_decoders
+from mixnn.data.images import decode_pool as stream_module
+from mixnn.data.images.decode_pool import Stream, watching_decoders
+from mixnn.data.images.decoder import decode
+from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.errors import InputError, LocalError
 
 SIZE = 8

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixnn.tables import SampleTable
+from mixnn.tables.sample_table import SampleTable
 
 N, C = 6, 2
 # What one epoch writes: any number of (rows, value), the same row as often as you like.

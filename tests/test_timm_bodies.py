@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import save_file
 
 from mixnn.errors import InputError
-from mixnn.networks import Classifier, build_network, network_factory
-from mixnn.timm_bodies import import_timm
+from mixnn.models.classifier import Classifier, build_network, network_factory
+from mixnn.models.timm_backbones import import_timm
 
 MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.2])
 

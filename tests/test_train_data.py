@@ -6,9 +6,9 @@ from contract.cases import images
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixnn.data import train_data
+from mixnn.data import batches as train_data
 from mixnn.data.batch import as_input
-from mixnn.data.train_data import TrainData
+from mixnn.data.batches import TrainData
 
 
 def numbered(n: int, **options: object) -> TrainData:

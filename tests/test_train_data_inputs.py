@@ -6,10 +6,10 @@ from contract.cases import images
 from PIL import Image
 
 from mixnn.data.batch import Batch, as_input
-from mixnn.data.files import ImageFiles
-from mixnn.data.pixels import StreamPixels, TensorPixels
-from mixnn.data.stream import Stream
-from mixnn.data.train_data import TrainData, channel_statistics
+from mixnn.data.batches import TrainData, channel_statistics
+from mixnn.data.images.decode_pool import Stream
+from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.pixels import StreamPixels, TensorPixels
 
 # Augmentation
 

@@ -15,16 +15,17 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
-from mixnn import InputError, MixNN, fit, training
-from mixnn.assemble import build_optimizer, load_model
-from mixnn.commands.train import parse
+from mixnn import InputError, MixNN, fit
+from mixnn.cli.train import parse
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.batch import Batch
-from mixnn.functional import clean_probability
 from mixnn.methods.ce import CrossEntropy
-from mixnn.run import Row, RunDirectory
-from mixnn.screen import TrainingScreen
-from mixnn.train.checkpoint import Checkpoint
+from mixnn.methods.mixing import clean_probability
+from mixnn.runs.directory import Row, RunDirectory
+from mixnn.training import run as training
+from mixnn.training.build import build_optimizer, load_model
+from mixnn.training.checkpoint import Checkpoint
+from mixnn.training.progress import TrainingScreen
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mixnn.bodies import cnn
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
-from mixnn.networks import Classifier, build_network
-from mixnn.training import train
-from mixnn.weights import load_pretrained
+from mixnn.models.backbones import cnn
+from mixnn.models.classifier import Classifier, build_network
+from mixnn.models.pretrained import load_pretrained
+from mixnn.training.run import train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the examples are no installed package
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mixnn.data.noise import corrupt, transition_matrix
-from mixnn.data.readers import read_source
 from real_errors import features
+
+from mixnn.data.noise.transition import corrupt, transition_matrix
+from mixnn.data.readers import read_source
 
 Labels = NDArray[np.int64]
 

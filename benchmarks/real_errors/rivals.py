@@ -23,12 +23,11 @@ import numpy as np
 import torch
 from cleanlab import count, filter, rank  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
+from real_errors import former_rule
 from sklearn.decomposition import PCA  # type: ignore[import-untyped,unused-ignore]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped,unused-ignore]
 from sklearn.model_selection import KFold, StratifiedKFold  # type: ignore[import-untyped,unused-ignore]
 from sklearn.preprocessing import StandardScaler, normalize  # type: ignore[import-untyped,unused-ignore]
-
-from real_errors import former_rule
 
 Labels = NDArray[np.int64]
 FOLDS, WIDTH, NEAR, FEW = 5, 256, 50, 10  # WIDTH: columns that PCA leaves; FEW: neighbours of "kNN disagreement"

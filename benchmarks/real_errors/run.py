@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from mixnn.environment import environment
 from real_errors.cells import CHOOSE, REPORT, Case, Cell
 from real_errors.rivals import RIVALS, Evidence, Labels, judge
 from real_errors.scores import Figures, figures, suspects
+
+from mixnn.runs.environment import environment
 
 SETS = {"report": REPORT, "choose": CHOOSE}
 LOOKED_AT = ("clothing as is", "banking77 as is")  # cells of which the first suspects are kept

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score  # type: ignore[import-untyped,unused-ignore]
-
 from real_errors.rivals import Found, Labels
+from sklearn.metrics import average_precision_score  # type: ignore[import-untyped,unused-ignore]
 
 Figures = dict[str, Any]
 BINS = 15  # of the expected calibration error, of equal counts

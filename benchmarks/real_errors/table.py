@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
-
 from real_errors.results import Column, read, row_names
 from real_errors.rules import CLEANLAB, OURS, SURE, best_rival, rules
 

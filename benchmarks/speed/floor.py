@@ -12,7 +12,7 @@ these rates, as if one hid the other wholly:
     neighbors   two operations a dimension for every pair of samples; features read
     train       `step.py`'s operations and bytes for every step; partners' images come to its images
 
-An index (see `mixnn.neighbors.costs`) does not look at every pair, so its phase may fall below that floor. Seconds
+An index (see `neighbors.cost_model`) does not look at every pair, so its phase may fall below that floor. Seconds
 are the median of the rounds, after an epoch that is not counted.
 """
 
@@ -26,16 +26,16 @@ import torch
 from measuring import SEED, Parser, Phases, count, ended_well, result_file, save, say, seconds_of
 from step import count_step
 
-from mixnn.assemble import build_method, build_optimizer, pick_device
 from mixnn.config import RunConfig, TrainOptions
+from mixnn.data.batches import TrainData
+from mixnn.data.load import load
 from mixnn.data.readers import read_source
-from mixnn.data.train_data import TrainData
-from mixnn.functional import Mixture
-from mixnn.loading import load
-from mixnn.memory import keep_freed_memory
+from mixnn.evidence.neighbors.search import choose, fast_bfloat16
+from mixnn.methods.mixing import Mixture
 from mixnn.methods.mixnn import MixNN
-from mixnn.neighbors import choose, fast_bfloat16
-from mixnn.train.loop import fit
+from mixnn.training.build import build_method, build_optimizer, pick_device
+from mixnn.training.loop import fit
+from mixnn.utils.memory import keep_freed_memory
 
 SIDE = {"cpu": 3072, "cuda": 8192}  # of the matrices
 COPIED = {"cpu": 2**29, "cuda": 2**31}  # bytes

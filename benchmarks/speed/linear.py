@@ -26,11 +26,11 @@ from matplotlib.figure import Figure
 from measuring import SEED, Parser, count, ended_well, result_file, save, say, seconds_of
 from torch import Tensor
 
-from mixnn.assemble import pick_device
-from mixnn.data.random import generator
+from mixnn.data.seeds import generator
 from mixnn.errors import InputError
-from mixnn.functional import clean_probability, ema, fit_mixture, min_max, mixing_weights
-from mixnn.tables import SampleTable
+from mixnn.methods.mixing import clean_probability, ema, fit_mixture, min_max, mixing_weights
+from mixnn.tables.sample_table import SampleTable
+from mixnn.training.build import pick_device
 
 BATCH = 128
 APART = "fit alone"

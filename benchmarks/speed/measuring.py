@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 import torch
 
-from mixnn.environment import environment
 from mixnn.errors import InputError
+from mixnn.runs.environment import environment
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "speed"
 SEED = 0

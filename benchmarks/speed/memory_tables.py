@@ -23,18 +23,18 @@ import torch
 from measuring import SEED, Parser, count, ended_well, in_own_process, result_file, save, say, seconds_of
 from torch import Tensor, nn
 
-from mixnn import search
-from mixnn.data.random import generator
-from mixnn.data.train_data import TrainData
+from mixnn.data.batches import TrainData
+from mixnn.data.seeds import generator
 from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
-from mixnn.footprint import Footprint
-from mixnn.issues import judge
-from mixnn.memory import peak_memory
+from mixnn.evidence.neighbors import sharded as search
 from mixnn.methods.posterior import Posterior
-from mixnn.networks import Classifier
-from mixnn.run import RunDirectory
-from mixnn.train.evidence import collect_evidence
+from mixnn.models.classifier import Classifier
+from mixnn.results.label_lists import judge
+from mixnn.runs.directory import RunDirectory
+from mixnn.training.evidence import collect_evidence
+from mixnn.training.memory_estimate import Footprint
+from mixnn.utils.memory import peak_memory
 
 FEW = 200, 10  # samples and classes of the trial before
 GIVEN = 64  # numbers of an embedding

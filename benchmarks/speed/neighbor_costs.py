@@ -1,4 +1,4 @@
-"""What does each search for neighbours cost, by samples, width and K? The factors of `mixnn.neighbors.costs`.
+"""What does each search for neighbours cost, by samples, width and K? The factors of `evidence.neighbors.cost_model`.
 
     python benchmarks/speed/neighbor_costs.py [--sizes 30000 100000] [--widths 64 256 512] [--ks 10 100] [--few 2000]
 
@@ -23,12 +23,12 @@ from neighbors import clustered
 from scipy.optimize import nnls
 from torch import Tensor
 
-from mixnn.assemble import pick_device
 from mixnn.errors import InputError
-from mixnn.neighbors import Backend, fast_bfloat16, machine, nearest_neighbors, require_backend
-from mixnn.neighbors.costs import Choice, Costs, Task, predict, terms
-from mixnn.neighbors.pairs import squared_distances
-from mixnn.neighbors.points import Points
+from mixnn.evidence.neighbors.brute_force import squared_distances
+from mixnn.evidence.neighbors.cost_model import Choice, Costs, Task, predict, terms
+from mixnn.evidence.neighbors.points import Points
+from mixnn.evidence.neighbors.search import Backend, fast_bfloat16, machine, nearest_neighbors, require_backend
+from mixnn.training.build import pick_device
 
 Search = dict[str, Any]
 

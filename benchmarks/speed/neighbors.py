@@ -17,11 +17,11 @@ import torch
 from measuring import SEED, Parser, count, ended_well, in_own_process, result_file, save, say, seconds_of, wait
 from torch import Tensor
 
-from mixnn.assemble import pick_device
-from mixnn.data.random import generator
+from mixnn.data.seeds import generator
 from mixnn.errors import InputError
-from mixnn.memory import peak_memory
-from mixnn.neighbors import Backend, choose, nearest_neighbors, require_backend
+from mixnn.evidence.neighbors.search import Backend, choose, nearest_neighbors, require_backend
+from mixnn.training.build import pick_device
+from mixnn.utils.memory import peak_memory
 
 CLUSTERS, INTRINSIC, NOISE = 100, 16, 0.1
 PART = 8192  # samples drawn at a time

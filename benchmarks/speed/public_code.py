@@ -26,10 +26,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
-from mixnn.functional import ema, min_max, soft_cross_entropy, soft_labels
+from mixnn.data.batches import TrainData
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
+from mixnn.methods.mixing import ema, min_max, soft_cross_entropy, soft_labels
+from mixnn.models.classifier import Classifier
 
 EM = {"max_iter": 10, "tol": 1e-2, "reg_covar": 5e-4}
 FOUND = 2  # neighbours asked for; an image is its own first

@@ -22,15 +22,15 @@ from measuring import SEED, Parser, Phases, ended_well, result_file, save, say, 
 from public_code import INDEX, PublicScheme
 from torch import Tensor, nn
 
-from mixnn.assemble import build_method, build_optimizer, pick_device
 from mixnn.config import RunConfig, TrainOptions
+from mixnn.data.batches import TrainData
+from mixnn.data.load import load
 from mixnn.data.readers import read_source
-from mixnn.data.train_data import TrainData
-from mixnn.loading import load
-from mixnn.memory import keep_freed_memory
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.train.loop import fit
+from mixnn.models.classifier import Classifier
+from mixnn.training.build import build_method, build_optimizer, pick_device
+from mixnn.training.loop import fit
+from mixnn.utils.memory import keep_freed_memory
 
 CORRECTION = {"correct_from": 1, "correct_every": 10, "alpha": 0.9}
 

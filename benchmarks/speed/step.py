@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from mixnn.errors import InputError
-from mixnn.networks import Classifier, build_network
+from mixnn.models.classifier import Classifier, build_network
 
 CPU = torch.device("cpu")
 PRECISIONS = ("float32", "bfloat16")

@@ -16,8 +16,8 @@ from ray.train import (  # type: ignore[import-not-found,unused-ignore]
 )
 from ray.train.torch import TorchConfig, TorchTrainer  # type: ignore[import-not-found,unused-ignore]
 
-from mixnn.cli import main
-from mixnn.distributed import PATIENCE
+from mixnn.cli.main import main
+from mixnn.distributed.ranks import PATIENCE
 
 RETRIES = 3  # times that Ray starts all workers again after one was lost
 

@@ -8,35 +8,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mixnn.data.batch import Batch as Batch
-    from mixnn.data.train_data import TrainData as TrainData
+    from mixnn.data.batches import TrainData as TrainData
     from mixnn.errors import InputError as InputError
-    from mixnn.evidence.find import find_label_issues as find_label_issues
+    from mixnn.evidence.label_issues import find_label_issues as find_label_issues
     from mixnn.label_quality.issues import LabelIssues as LabelIssues
     from mixnn.methods import METHODS as METHODS
     from mixnn.methods.base import Method as Method
     from mixnn.methods.ce import CrossEntropy as CrossEntropy
     from mixnn.methods.mixnn import MixNN as MixNN
-    from mixnn.networks import Classifier as Classifier
-    from mixnn.networks import build_network as build_network
-    from mixnn.tables import SampleTable as SampleTable
-    from mixnn.train.loop import fit as fit
-    from mixnn.train.loop import seed_epoch as seed_epoch
+    from mixnn.models.classifier import Classifier as Classifier
+    from mixnn.models.classifier import build_network as build_network
+    from mixnn.tables.sample_table import SampleTable as SampleTable
+    from mixnn.training.loop import fit as fit
+    from mixnn.training.loop import seed_epoch as seed_epoch
 
 _HOME = {
     "METHODS": "mixnn.methods",
     "Batch": "mixnn.data.batch",
-    "Classifier": "mixnn.networks",
+    "Classifier": "mixnn.models.classifier",
     "CrossEntropy": "mixnn.methods.ce",
     "InputError": "mixnn.errors",
     "LabelIssues": "mixnn.label_quality.issues",
     "Method": "mixnn.methods.base",
     "MixNN": "mixnn.methods.mixnn",
-    "SampleTable": "mixnn.tables",
-    "TrainData": "mixnn.data.train_data",
-    "build_network": "mixnn.networks",
-    "find_label_issues": "mixnn.evidence.find",
-    "fit": "mixnn.train.loop",
-    "seed_epoch": "mixnn.train.loop",
+    "SampleTable": "mixnn.tables.sample_table",
+    "TrainData": "mixnn.data.batches",
+    "build_network": "mixnn.models.classifier",
+    "find_label_issues": "mixnn.evidence.label_issues",
+    "fit": "mixnn.training.loop",
+    "seed_epoch": "mixnn.training.loop",
 }
 __all__ = sorted(_HOME)
 

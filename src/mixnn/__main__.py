@@ -1,5 +1,5 @@
 """`python -m mixnn`, which is what `torchrun -m mixnn` starts."""
 
-from mixnn.cli import entry
+from mixnn.cli.main import entry
 
 entry()

@@ -168,7 +168,7 @@ class FindOptions:
         self.reading().check()
 
     def reading(self) -> TrainOptions:
-        """The settings by which `mixnn.loading` reads; nothing is held out."""
+        """The settings by which `mixnn.data.load` reads; nothing is held out."""
         data = replace(self.data, holdout=0.0)
         return TrainOptions(noise=self.noise, limit=self.limit, seed=self.seed, device=self.device, data=data)
 

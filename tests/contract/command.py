@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mixnn.cli import main
+from mixnn.cli import main as mixnn
 
 torch.set_num_threads(1)  # the images here are too small to share out
+ROOT = Path(__file__).resolve().parents[2]
 # As many threads as this process has, so that both compute the same to the last bit.
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -59,8 +61,8 @@ class Result(NamedTuple):
     err: str
 
 
-def call(*words: object) -> Result:
-    """`mixnn` with these words, in this process."""
+def call(*words: object, main: Callable[[list[str]], int] = mixnn.main) -> Result:
+    """`mixnn`, or another program, with these words, in this process."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -70,16 +72,19 @@ def call(*words: object) -> Result:
     return Result(code, out.getvalue(), err.getvalue())
 
 
-def succeed(*words: object) -> Result:
-    result = call(*words)
+def succeed(*words: object, main: Callable[[list[str]], int] = mixnn.main) -> Result:
+    result = call(*words, main=main)
     assert result.code == 0, result.err
     return result
 
 
-def start(*words: object, module: str = "mixnn", launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    """`python -m mixnn` with these words, in a process of its own."""
+def start(
+    *words: object, module: str = "mixnn", launcher: tuple[str, ...] = (), folder: Path | None = None
+) -> subprocess.Popen[str]:
+    """`python -m mixnn`, or another module, with these words, in a process of its own, started in `folder`."""
     command = [sys.executable, *launcher, "-m", module, *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT, cwd=folder)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

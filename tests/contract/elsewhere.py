@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from contract import pretend
 from contract.cases import CASES, STOP, Case, build, make_optimizer
 
-from mixnn import TrainData, distributed, fit
-from mixnn.cli import main as mixnn
-from mixnn.train import loop
-from mixnn.train.evidence import collect_evidence
+from mixnn import TrainData, fit
+from mixnn.cli.main import main as mixnn
+from mixnn.distributed import ranks as distributed
+from mixnn.training import loop
+from mixnn.training.evidence import collect_evidence
 
 STEPS = (2, 4)  # an epoch
 EVIDENCE = ("probs", "targets", "loss", "clean_prob", "label_posterior")

@@ -10,9 +10,9 @@ import time
 
 from torch import Tensor
 
-from mixnn.cli import entry
+from mixnn.cli.main import entry
 from mixnn.errors import InputError
-from mixnn.train.record import Recorder
+from mixnn.training.metrics import Recorder
 
 HOW, EPOCH = os.environ["MIXNN_HARM"].split(":")
 LAST = int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1

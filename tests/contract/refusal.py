@@ -4,7 +4,7 @@ from pathlib import Path
 
 from contract.command import SMALL, Result, call
 
-from mixnn.run import RunDirectory
+from mixnn.runs.directory import RunDirectory
 
 FAST = [*SMALL, "--epochs", "1", "--mixnn.warmup", "0", "--mixnn.mixup-until", "0"]  # FAST[2:]: without image size
 PER_CLASS = 11  # one of them held out: enough for no class to be called small

@@ -9,8 +9,8 @@ from contract.cases import CASES, CLASSES, EPOCHS, Case, assert_same, build
 from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn import Method, TrainData, fit
-from mixnn.issues import judge
-from mixnn.train.evidence import collect_evidence
+from mixnn.results.label_lists import judge
+from mixnn.training.evidence import collect_evidence
 
 # How a method says what it chose, each bool (N,); others use every label as it is.
 CHOSEN: dict[str, Any] = {

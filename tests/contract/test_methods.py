@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from contract.cases import CLASSES, EPOCHS, Case, assert_same, build, make_data, variant
-from examples.own_loop import train
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from examples.own_loop import train
 from mixnn import METHODS, Batch, Method, MixNN, TrainData, fit
-from mixnn.functional import soft_cross_entropy
-from mixnn.train.evidence import collect_evidence
+from mixnn.methods.mixing import soft_cross_entropy
+from mixnn.training.evidence import collect_evidence
 
 
 def inputs(data: TrainData) -> Tensor:

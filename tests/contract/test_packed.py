@@ -13,14 +13,14 @@ from contract.test_ranks import PLAIN
 from contract.test_resume import interrupt
 from torch import Tensor, multiprocessing
 
-import mixnn.rows
+import mixnn.tables.topk_rows
 from mixnn import fit
-from mixnn.distributed import of_first
-from mixnn.packing import unpack
-from mixnn.passes import look
-from mixnn.rows import SparseRows
-from mixnn.run import Evidence, RunDirectory
-from mixnn.train.evidence import collect_evidence
+from mixnn.distributed.ranks import of_first
+from mixnn.evidence.forward_pass import look
+from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.tables.topk_rows import SparseRows
+from mixnn.tables.topk_tensors import unpack
+from mixnn.training.evidence import collect_evidence
 
 KINDS, PER_KIND, KEPT = 12, 30, 5
 TRAIN = [*SMALL[2:], "--network", "mlp", "--epochs", "4", "--posterior.correct-from", "1", "--noise", "symmetric:0.2"]
@@ -30,13 +30,15 @@ RANKS = 2
 
 def pack_all(kept: int) -> None:
     for name, value in (LIMITS | {"KEPT": kept}).items():
-        setattr(mixnn.rows, name, value)
+        setattr(mixnn.tables.topk_rows, name, value)
 
 
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("KEPT", *LIMITS):
-        monkeypatch.setattr(mixnn.rows, name, getattr(mixnn.rows, name))  # so that they are put back
+        monkeypatch.setattr(
+            mixnn.tables.topk_rows, name, getattr(mixnn.tables.topk_rows, name)
+        )  # so that they are put back
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
 
 def test_where_every_share_is_kept_the_targets_are_those_of_whole_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole, before = judged(None)
-    for place in ("mixnn.methods.posterior", "mixnn.train.evidence", "mixnn.rows"):
+    for place in ("mixnn.methods.posterior", "mixnn.training.evidence", "mixnn.tables.topk_rows"):
         monkeypatch.setattr(f"{place}.kept_of", lambda samples, classes: classes)
     _, packed, after = judged(None)
     torch.testing.assert_close(packed, whole, rtol=0, atol=2e-3)

@@ -15,8 +15,8 @@ from contract.cases import CASES, EPOCHS, STOP, Case, assert_same, build, make_d
 from torch import multiprocessing
 
 from mixnn import TrainData, fit
-from mixnn.train.checkpoint import Checkpoint
-from mixnn.train.record import accuracy
+from mixnn.training.checkpoint import Checkpoint
+from mixnn.training.metrics import accuracy
 
 RANKS = 3  # with two, a sum has one order only, and much goes unseen
 State = Mapping[str, Any]
@@ -76,7 +76,7 @@ def work(rank: int, folder: str) -> None:
         result[case.name, "even"] = attempt(partial(trained, case, even_data(case), **PLAIN))
     torch.save(result, Path(folder, f"rank{rank}.pt"))
     dist.barrier()
-    os._exit(0)  # as `mixnn.cli.entry` does: gloo's threads can abort a process that ends the usual way
+    os._exit(0)  # as `mixnn.cli.main.entry` does: gloo's threads can abort a process that ends the usual way
 
 
 Ended = Callable[[Case, str, int], State]

@@ -12,7 +12,7 @@ from contract.cases import EPOCHS, STOP, Case, assert_same, build, tables
 from contract.command import SHORT, SMALL, assert_same_outcome, call, figures, read_csv, start, succeed, write_folder
 
 from mixnn import fit
-from mixnn.train.checkpoint import Checkpoint
+from mixnn.training.checkpoint import Checkpoint
 
 LONG, KILL_AFTER = 20, 4  # epochs: enough of them left for the kill to come in time
 
@@ -136,7 +136,7 @@ def test_a_run_that_was_stopped_before_its_first_file(
 
     words = ["train", photos, "--out", tmp_path / "run", *SMALL, *SHORT]
     with monkeypatch.context() as patch:
-        patch.setattr("mixnn.training.RunDirectory.write_config", interrupted)
+        patch.setattr("mixnn.training.run.RunDirectory.write_config", interrupted)
         assert call(*words).code == 130
     succeed(*words, "--resume")
     assert_same_outcome(tmp_path / "run", whole)
@@ -223,7 +223,7 @@ def test_a_last_step_that_fails_leaves_the_rest(
 
     words = ["train", photos, "--out", tmp_path / "run", *SMALL, *SHORT]
     with monkeypatch.context() as patch:
-        patch.setattr("mixnn.results.draw_overview", fail)
+        patch.setattr("mixnn.training.outputs.draw_overview", fail)
         result = call(*words)
     assert result.code == 1
     assert "overview.png" in result.err

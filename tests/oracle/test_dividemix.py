@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mixnn import Batch, Classifier, InputError
-from mixnn.functional import clean_probability
+from mixnn.evidence.forward_pass import full_pass
 from mixnn.methods.dividemix import DivideMix, prior_penalty, sharpen
-from mixnn.passes import full_pass
+from mixnn.methods.mixing import clean_probability
 
 B, D, C, M = 3, 4, 5, 2  # samples of each kind, width of the embeddings, classes, views
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixnn import functional as ours
+from mixnn.methods import mixing as ours
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 6)

@@ -13,10 +13,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mixnn import neighbors
 from mixnn.errors import InputError
-from mixnn.neighbors import index, nearest_neighbors, pairs, points, sampled_recall
-from mixnn.neighbors.costs import Choice
+from mixnn.evidence.neighbors import brute_force as pairs
+from mixnn.evidence.neighbors import faiss_index as index
+from mixnn.evidence.neighbors import points
+from mixnn.evidence.neighbors import search as neighbors
+from mixnn.evidence.neighbors.cost_model import Choice
+from mixnn.evidence.neighbors.search import nearest_neighbors, sampled_recall
 
 metrics = pytest.mark.parametrize("metric", ["l2", "cosine"])
 indexes = pytest.mark.parametrize("backend", ["ivf", "hnsw"])
@@ -130,7 +133,7 @@ def test_rows_of_an_index(backend, rows):
 @pytest.mark.parametrize("fast", [True, False])
 def test_auto_takes_bfloat16_where_it_is_fast(fast, monkeypatch):
     monkeypatch.setattr(neighbors, "fast_bfloat16", lambda device: fast)
-    monkeypatch.setattr("mixnn.neighbors.costs.COSTS", {})  # which does not know when it is quicker
+    monkeypatch.setattr("mixnn.evidence.neighbors.cost_model.COSTS", {})  # which does not know when it is quicker
     points = clusters(0.02)  # so tight that the two differ
     found = {backend: nearest_neighbors(points, 5, backend=backend) for backend in ("auto", "exact", "bfloat16")}
     assert torch.equal(found["auto"], found["bfloat16" if fast else "exact"])

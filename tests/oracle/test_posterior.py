@@ -6,18 +6,18 @@ import torch
 from contract.cases import CLASSES, assert_same, make_data, make_network
 
 from mixnn import TrainData
-from mixnn.assemble import with_defaults
-from mixnn.commands.train import parse
+from mixnn.cli.train import parse
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.errors import InputError
-from mixnn.evidence.find import label_issues
+from mixnn.evidence.forward_pass import Look, full_pass
+from mixnn.evidence.held_out_labels import Unseen, clearly_fewer, held_back
+from mixnn.evidence.label_issues import label_issues
+from mixnn.evidence.neighbors.sharded import How
 from mixnn.evidence.targets import Targets
-from mixnn.evidence.unseen import Unseen, clearly_fewer, held_back
 from mixnn.methods import posterior as module
 from mixnn.methods.posterior import Posterior, rarity
-from mixnn.networks import Classifier
-from mixnn.passes import Look, full_pass
-from mixnn.search import How
+from mixnn.models.classifier import Classifier
+from mixnn.training.build import with_defaults
 
 COUNT = 60
 

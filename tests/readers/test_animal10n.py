@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mixnn.data.decode import decode
+from mixnn.data.images.decoder import decode
 from mixnn.data.readers import read_source
 from mixnn.errors import InputError
 

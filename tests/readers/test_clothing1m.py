@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data.decode import decode
+from mixnn.data.images.decoder import decode
 from mixnn.data.readers import read_source
 from mixnn.errors import InputError
 

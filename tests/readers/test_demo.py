@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mixnn.cli import main
+from mixnn.cli.main import main
 from mixnn.data.readers import read_source
 from mixnn.errors import InputError
-from mixnn.run import RunDirectory
+from mixnn.runs.directory import RunDirectory
 
 
 def test_the_photos():

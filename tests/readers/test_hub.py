@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mixnn.data.dataset import Dataset
-from mixnn.data.decode import BadImage, decode
+from mixnn.data.images.decoder import BadImage, decode
 from mixnn.data.readers import Columns, read_source
 from mixnn.errors import InputError
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from mixnn.data.dataset import Source
-from mixnn.data.decode import BadImage, decode
-from mixnn.data.files import ImageFiles
+from mixnn.data.images.decoder import BadImage, decode
+from mixnn.data.images.encoded import ImageFiles
 from mixnn.data.readers import Columns, read_source, table
 from mixnn.errors import InputError
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mixnn.data.dataset import Source
-from mixnn.data.decode import BadImage, decode
+from mixnn.data.images.decoder import BadImage, decode
 from mixnn.data.readers import Columns, read_source, table
 from mixnn.errors import InputError
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mixnn.issues import judge, write_labels
-from mixnn.report.pictures import packed
-from mixnn.report.shown import cards, pictured
-from mixnn.run import Evidence, RunDirectory
+from mixnn.results.label_lists import judge, write_labels
+from mixnn.results.report.pictures import packed
+from mixnn.results.report.selection import cards, pictured
+from mixnn.runs.directory import Evidence, RunDirectory
 
 HOSTILE_CLASSES = ["<script>alert(1)</script>", "</script><b>bold", 'say "hi" & bye', "🦊 fox 👩‍🔬", "שלום عربي"]
 HOSTILE_FILES = [

@@ -8,9 +8,9 @@ import pytest
 from report.browser import Page, browser, require_browser
 from report.cases import HOSTILE_CLASSES, HOSTILE_FILES, hostile_run, made_up, write_run
 
-from mixnn.issues import conflicting_duplicates, judge
-from mixnn.report.page import write_report
-from mixnn.run import RunDirectory
+from mixnn.results.label_lists import conflicting_duplicates, judge
+from mixnn.results.report.page import write_report
+from mixnn.runs.directory import RunDirectory
 
 CLASSES = ["apple", "pear", "plum"]
 

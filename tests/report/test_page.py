@@ -15,13 +15,14 @@ from contract.command import call
 from report.cases import HOSTILE_CLASSES, hostile_run, made_up, write_run
 
 from mixnn.errors import InputError
-from mixnn.issues import judge
-from mixnn.report import content, page, shown
-from mixnn.report.columns import column, file_names, name_html, places, script_json, share
-from mixnn.report.page import SCRIPTS, STYLES, TEMPLATE, TRAINING, build_page, write_report
-from mixnn.report.pictures import SIDE, packed, read_pictures, unpacked
-from mixnn.report.umap_plane import umap_plane
-from mixnn.run import RunDirectory
+from mixnn.results.label_lists import judge
+from mixnn.results.report import content, page
+from mixnn.results.report import selection as shown
+from mixnn.results.report.columns import column, file_names, name_html, places, script_json, share
+from mixnn.results.report.page import SCRIPTS, STYLES, TEMPLATE, TRAINING, build_page, write_report
+from mixnn.results.report.pictures import SIDE, packed, read_pictures, unpacked
+from mixnn.results.report.umap_plane import umap_plane
+from mixnn.runs.directory import RunDirectory
 
 CLASSES = ["apple", "pear", "plum"]
 TYPES = {"u1": np.uint8, "u2": np.uint16, "u4": np.uint32}

@@ -7,9 +7,9 @@ import pytest
 from photos import COUNT, SIZE, Counted
 from PIL import Image
 
-from mixnn.data import store as store_module
-from mixnn.data.files import EncodedImages
-from mixnn.data.store import Opened, open_images
+from mixnn.data.images import cache as store_module
+from mixnn.data.images.cache import Opened, open_images
+from mixnn.data.images.encoded import EncodedImages
 
 
 @pytest.fixture

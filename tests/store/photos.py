@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mixnn.data.files import ImageFiles
-from mixnn.data.store import Opened, checksums
-from mixnn.data.stream import Stream
+from mixnn.data.images.cache import Opened, checksums
+from mixnn.data.images.decode_pool import Stream
+from mixnn.data.images.encoded import ImageFiles
 
 SIZE = 8
 COUNT = 10

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from photos import BYTES, COUNT, SIZE, assert_same, seen
 
-from mixnn.data import store as store_module
-from mixnn.data.files import ImageFiles
-from mixnn.data.store import checksums, open_images
+from mixnn.data.images import cache as store_module
+from mixnn.data.images.cache import checksums, open_images
+from mixnn.data.images.encoded import ImageFiles
 from mixnn.errors import InputError
 
 

@@ -12,10 +12,10 @@ import pytest
 from photos import BYTES, COUNT, SIZE, Counted, assert_same, seen
 from PIL import Image
 
-from mixnn.data.decode import decode
-from mixnn.data.files import ImageBytes, ImageFiles
-from mixnn.data.store import choose_store, default_cache_dir, held_bytes, open_images
-from mixnn.data.stream import Stream
+from mixnn.data.images.cache import choose_store, default_cache_dir, held_bytes, open_images
+from mixnn.data.images.decode_pool import Stream
+from mixnn.data.images.decoder import decode
+from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.errors import InputError
 
 # Unreadable images

@@ -1,0 +1,1 @@
+"""From DATA to batches: read, noise, hold-out, decoded images, augmentation."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.data.files import EncodedImages, Rows, pick
+from mixnn.data.images.encoded import EncodedImages, Rows, pick
 from mixnn.errors import InputError
 
 HELDOUT = ("test", "val")  # parts that accuracy can be measured on, the better first

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mixnn.distributed import gather_rows
-from mixnn.search import How, search_share
+from mixnn.distributed.ranks import gather_rows
+from mixnn.evidence.neighbors.sharded import How, search_share
 
 MOST_VOTES, FEWEST_VOTES, LEAST_VOTES = 100, 20, 10  # neighbors that are looked up of each sample; of very many
 TABLE = 20_000_000  # of all samples together, at most, for the sake of memory

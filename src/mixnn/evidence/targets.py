@@ -10,20 +10,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows, of_first
-from mixnn.evidence.find import label_issues
-from mixnn.packing import as_tensor, filled, pack_features
-from mixnn.passes import own_rows
-from mixnn.rows import feature_bytes
-from mixnn.search import How
+from mixnn.data.batches import TrainData
+from mixnn.distributed.ranks import gather_rows, of_first
+from mixnn.evidence.forward_pass import own_rows
+from mixnn.evidence.label_issues import label_issues
+from mixnn.evidence.neighbors.sharded import How
+from mixnn.tables.topk_rows import feature_bytes
+from mixnn.tables.topk_tensors import as_tensor, filled, pack_features
 
 
 class Targets(NamedTuple):
     """P(true label) of N samples, the same on every rank.
 
     Attributes:
-        table: (N, C), see `mixnn.packing`, on the labels' device.
+        table: (N, C), see `tables.topk_tensors`, on the labels' device.
         noise_rate: share of wrong labels, 0–1.
         search: how neighbors were searched.
     """

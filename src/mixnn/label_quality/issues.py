@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError
 from mixnn.label_quality.probabilities import FloatArray, largest_two, probability_of
-from mixnn.rows import Table
+from mixnn.tables.topk_rows import Table
 
 
 @dataclass(frozen=True)

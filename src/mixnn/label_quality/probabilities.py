@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.rows import Table, parts
+from mixnn.tables.topk_rows import Table, parts
 
 FloatArray = NDArray[np.floating]
 TINY = float(np.finfo(np.float64).tiny)

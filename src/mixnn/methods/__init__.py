@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mixnn.errors import InputError
-from mixnn.lookup import look_up
 from mixnn.methods.base import Method
 from mixnn.methods.ce import CrossEntropy
 from mixnn.methods.colearning import CoLearning
@@ -18,6 +17,7 @@ from mixnn.methods.posterior import Posterior
 from mixnn.methods.sce import SCE
 from mixnn.methods.selc import SELC
 from mixnn.methods.ssr import SSR
+from mixnn.utils.registry import look_up
 
 METHODS: dict[str, type[Method]] = {
     "posterior": Posterior,

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
-from mixnn.distributed import average_buffers
-from mixnn.networks import Classifier
-from mixnn.tables import SampleTable
+from mixnn.data.batches import TrainData
+from mixnn.distributed.ranks import average_buffers
+from mixnn.models.classifier import Classifier
+from mixnn.tables.sample_table import SampleTable
 
 
 class Method(nn.Module):
@@ -103,7 +103,7 @@ class Method(nn.Module):
     def soft_targets(self) -> Tensor | None:
         """The method's own belief in each training label, (N, C) rows summing to one; None if it has none.
 
-        A table as in `mixnn.packing`: of very large N × C a method may hold it packed, and `unpack` makes it whole.
+        A table as in `tables.topk_tensors`: of very large N × C it may be packed, and `unpack` makes it whole.
         """
         return None
 

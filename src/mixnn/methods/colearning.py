@@ -13,10 +13,10 @@ from torch.distributions import Beta
 from torch.nn.functional import cross_entropy, normalize
 
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
+from mixnn.data.batches import TrainData
 from mixnn.errors import require_between
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
+from mixnn.models.classifier import Classifier
 
 
 class CoLearning(Method):

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
+from mixnn.data.batches import TrainData
 from mixnn.errors import InputError, require_between
+from mixnn.evidence.forward_pass import full_pass
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.passes import full_pass
+from mixnn.models.classifier import Classifier
 
 
 class CoTeaching(Method):

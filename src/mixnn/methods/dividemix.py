@@ -15,10 +15,12 @@ from torch.distributions import Beta
 from torch.nn.functional import cross_entropy, mse_loss
 
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
-from mixnn.distributed import shard
+from mixnn.data.batches import TrainData
+from mixnn.distributed.ranks import shard
 from mixnn.errors import InputError, require_between
-from mixnn.functional import (
+from mixnn.evidence.forward_pass import full_pass
+from mixnn.methods.base import Method
+from mixnn.methods.mixing import (
     clean_probability,
     min_max,
     mix,
@@ -27,10 +29,8 @@ from mixnn.functional import (
     soft_cross_entropy,
     soft_labels,
 )
-from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.passes import full_pass
-from mixnn.tables import SampleTable
+from mixnn.models.classifier import Classifier
+from mixnn.tables.sample_table import SampleTable
 
 
 class DivideMix(Method):

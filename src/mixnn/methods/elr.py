@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
 from mixnn.errors import require_between
-from mixnn.functional import ema
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.tables import SampleTable
+from mixnn.methods.mixing import ema
+from mixnn.models.classifier import Classifier
+from mixnn.tables.sample_table import SampleTable
 
 LOW = 1e-4  # the authors' code cuts p to LOW to 1 - LOW, so that log(1 - <p, t>) stays finite
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
+from mixnn.data.batches import TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.functional import gce_loss, sample_losses
+from mixnn.evidence.forward_pass import full_pass
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.passes import full_pass
+from mixnn.methods.mixing import gce_loss, sample_losses
+from mixnn.models.classifier import Classifier
 
 
 class GCE(Method):

@@ -14,12 +14,15 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
-from mixnn.bank import Bank, Origin
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows, shard
+from mixnn.data.batches import TrainData
+from mixnn.distributed.ranks import gather_rows, shard
 from mixnn.errors import require_between
-from mixnn.functional import (
+from mixnn.evidence.feature_bank import Bank, Origin
+from mixnn.evidence.neighbors.search import Backend, Metric, nearest_neighbors, require_backend
+from mixnn.evidence.neighbors.sharded import search_share
+from mixnn.methods.base import Method
+from mixnn.methods.mixing import (
     clean_probability,
     ema,
     linear_loss,
@@ -32,11 +35,8 @@ from mixnn.functional import (
     soft_cross_entropy,
     soft_labels,
 )
-from mixnn.methods.base import Method
-from mixnn.neighbors import Backend, Metric, nearest_neighbors, require_backend
-from mixnn.networks import Classifier
-from mixnn.search import search_share
-from mixnn.tables import SampleTable
+from mixnn.models.classifier import Classifier
+from mixnn.tables.sample_table import SampleTable
 
 
 class MixNN(Method):

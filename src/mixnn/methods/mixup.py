@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from mixnn.data.batch import Batch
 from mixnn.errors import require_between
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
+from mixnn.models.classifier import Classifier
 
 
 class Mixup(Method):

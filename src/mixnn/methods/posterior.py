@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixnn.data.augment import DRAWS, Augmentation
+from mixnn.data.augment.policies import DRAWS, Augmentation
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
+from mixnn.data.batches import TrainData
 from mixnn.errors import InputError, require_between
+from mixnn.evidence.forward_pass import look
+from mixnn.evidence.held_out_labels import Unseen
 from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
-from mixnn.evidence.unseen import Unseen
-from mixnn.functional import gce_loss, min_max, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.packing import filled, pack, unpack, unpacked_parts
-from mixnn.passes import look
-from mixnn.rows import kept_of, parts
+from mixnn.methods.mixing import gce_loss, min_max, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.models.classifier import Classifier
+from mixnn.tables.topk_rows import kept_of, parts
+from mixnn.tables.topk_tensors import filled, pack, unpack, unpacked_parts
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
 Q = 0.7  # of the robust loss with up to ten classes (GCE's paper)
@@ -53,7 +53,7 @@ class Posterior(Method):
         InputError: an option is out of its range.
     """
 
-    targets: Tensor  # t, a table (N, C), see `packing`: what each label probably is; before `correct_from` as given
+    targets: Tensor  # t, (N, C) as in `topk_tensors`: what each label probably is; before `correct_from` as given
     rarity: Tensor  # (C,), see below
     due: Tensor  # (), epoch of the next posterior; before the first epoch -1
     given_up: Tensor  # (), why the given labels are kept; 0 where they are corrected

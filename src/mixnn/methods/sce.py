@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mixnn.data.batch import Batch
 from mixnn.errors import InputError, require_between
-from mixnn.functional import sample_losses
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
+from mixnn.methods.mixing import sample_losses
+from mixnn.models.classifier import Classifier
 
 
 class SCE(Method):

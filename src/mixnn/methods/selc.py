@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from mixnn.data.batch import Batch
 from mixnn.errors import require_between
-from mixnn.functional import ema, soft_cross_entropy, soft_labels
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.tables import SampleTable
+from mixnn.methods.mixing import ema, soft_cross_entropy, soft_labels
+from mixnn.models.classifier import Classifier
+from mixnn.tables.sample_table import SampleTable
 
 
 class SELC(Method):

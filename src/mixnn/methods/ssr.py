@@ -14,14 +14,14 @@ from torch.distributions import Beta
 from torch.nn.functional import cosine_similarity
 
 from mixnn.data.batch import Batch
-from mixnn.data.train_data import TrainData
-from mixnn.distributed import gather_rows
+from mixnn.data.batches import TrainData
+from mixnn.distributed.ranks import gather_rows
 from mixnn.errors import require_between
-from mixnn.functional import mix, pair_weights, soft_cross_entropy, soft_labels
+from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.neighbors.sharded import search_share
 from mixnn.methods.base import Method
-from mixnn.networks import Classifier
-from mixnn.passes import full_pass
-from mixnn.search import search_share
+from mixnn.methods.mixing import mix, pair_weights, soft_cross_entropy, soft_labels
+from mixnn.models.classifier import Classifier
 
 HIDDEN, PROJECTED = 256, 128  # widths of the two heads (public code, CIFAR)
 

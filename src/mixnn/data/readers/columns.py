@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.files import ImageBytes, ImageFiles
+from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.errors import InputError
 

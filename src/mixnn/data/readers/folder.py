@@ -10,8 +10,8 @@ import os
 import numpy as np
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.decode import SUFFIXES
-from mixnn.data.files import ImageFiles
+from mixnn.data.images.decoder import SUFFIXES
+from mixnn.data.images.encoded import ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.data.readers.columns import SPLITS, Content, choose, is_utf8, take, to_source
 from mixnn.data.readers.table import read_content

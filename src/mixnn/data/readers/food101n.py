@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.files import ImageFiles
+from mixnn.data.images.encoded import ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.data.readers.lists import first_folder, numbered_lines
 from mixnn.errors import InputError

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.decode import BadImage
-from mixnn.data.files import EncodedImages, ImageBytes, ImageFiles
+from mixnn.data.images.decoder import BadImage
+from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.data.readers.columns import SPLITS
 from mixnn.errors import InputError

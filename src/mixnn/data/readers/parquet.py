@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, overload
 
-from mixnn.data.files import ImageBytes
+from mixnn.data.images.encoded import ImageBytes
 from mixnn.data.readers.columns import Choose, Content
 from mixnn.errors import InputError
 

@@ -1,0 +1,1 @@
+"""Scripts that measure, and the benchmark queue. Not installed: run from a checkout."""

@@ -1,0 +1,159 @@
+"""`mixnn apply`: reviewed labels back into the data, beside it or in place."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mixnn.cli.parsing import Parser
+from mixnn.config import DataOptions, RunConfig
+from mixnn.data.dataset import Dataset
+from mixnn.data.labels.corrections import Corrections, read_corrections
+from mixnn.data.read import columns_of, read
+from mixnn.data.readers import split_source
+from mixnn.errors import InputError, printable
+from mixnn.results.apply.arrays import clean_arrays
+from mixnn.results.apply.changes import Changes, check_reviewed, find_changes
+from mixnn.results.apply.folder import Mode, clean_folder, clean_folder_in_place
+from mixnn.results.apply.label_list import clean_label_list
+from mixnn.results.apply.table import clean_in_place, clean_table
+from mixnn.results.label_lists import given_words
+from mixnn.runs.directory import Evidence, RunDirectory, read_yaml
+from mixnn.utils.output_paths import check_place, file_in
+
+TABLES = ("csv", "tsv", "jsonl", "parquet")
+MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
+KEPT = ("image_column", "label_column", "split_column", "unlabelled", "heldout")  # of DataOptions, for the next run
+
+
+def run(words: Sequence[str]) -> int:
+    about = "Write the data of a run with the labels that a person has reviewed; the labels of before are kept beside."
+    parser = Parser(prog="mixnn apply", description=about)
+    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn find` or `mixnn train`")
+    parser.add_argument("corrections", metavar="CORRECTIONS", help="corrections.csv, from the page of `mixnn report`")
+    out = "what to write: a table, an .npz or a folder, as the data is; else a .csv for --data.labels"
+    parser.add_argument("--out", type=str | None, default=None, help=out)
+    parser.add_argument("--mode", choices=MODES, default="copy", help="images of a folder: copies, or links to them")
+    place = "change the data itself: a table (kept as .bak), or a folder, whose images are moved"
+    parser.add_argument("--in_place", action="store_true", help=place)
+    new = "take labels that no sample has yet"
+    parser.add_argument("--new_classes", action="store_true", help=new)
+    parser.add_argument("--source", type=str | None, default=None, help="where the data is now, if it was moved")
+    given = parser.parse_words(words)
+    if given.in_place == (given.out is not None):
+        raise InputError("give --out for a place to write to, or --in-place, and not both")
+    directory = RunDirectory.existing(given.run)
+    config = RunConfig.from_dict(read_yaml(directory.config))
+    command = "train" if directory.trained else "find"
+    source = config.source if given.source is None else given.source
+    corrections = read_corrections(given.corrections)
+    evidence, classes = directory.read_evidence(), directory.read_classes()
+    check_reviewed(corrections, given.corrections, evidence, classes, new_classes=given.new_classes)
+    if given.in_place:
+        check_in_place(config, source)
+    else:
+        check_place(Path(given.out), split_source(source)[1])
+    data, noise = config.options.data, config.options.noise is not None
+    dataset = read(source, replace(data, corrections=None))
+    earlier = {} if data.corrections is None else read_corrections(data.corrections)
+    changes = find_changes(evidence, classes, dataset, earlier, corrections, own=data.labels is None, noise=noise)
+    job = Job(source, data, dataset, changes, earlier | corrections)
+    line = summary(corrections, evidence, classes)
+    if given.in_place:
+        clean_here(job)
+        print(f"{line}; changed in place: {printable(source)}")
+    else:
+        print(f"{line}; to go on: {printable(shlex.join(write(job, Path(given.out), given.mode, command)))}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be cleaned.
+
+    Attributes:
+        source: DATA.
+        options: how it is read.
+        dataset: what it holds.
+        changes: of its labels.
+        decisions: all of them.
+    """
+
+    source: str
+    options: DataOptions
+    dataset: Dataset
+    changes: Changes
+    decisions: Corrections
+
+
+def check_in_place(config: RunConfig, source: str) -> None:
+    """Raise InputError where the data cannot be changed itself, or its own labels are not those that were reviewed."""
+    kind, path = split_source(source)
+    if kind not in (*TABLES, "folder"):
+        raise InputError(f"--in-place changes tables and folders, not {kind}: give --out")
+    other = {"--noise": config.options.noise, "--data.labels": config.options.data.labels}
+    for option, value in other.items():
+        if value is not None:
+            raise InputError(f"--in-place: the run had other labels than {path} ({option} {value}): give --out")
+
+
+def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
+    """Write the cleaned data; the words that go on with it, of `mixnn train` or `mixnn find`."""
+    kind, path = split_source(job.source)
+    columns = columns_of(job.options)
+    words = ["mixnn", command]
+    kept = {name: getattr(job.options, name) for name in KEPT}
+    if kind in TABLES:
+        target = file_in(out, path)
+        clean_table(path, kind, columns, job.changes, made_way(target))
+        words.append(str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}")
+        root = job.options.root or os.path.dirname(path) or "."
+        kept["root"] = None if target.parent.resolve() == Path(root).resolve() else root
+    elif kind == "folder":
+        clean_folder(path, columns, job.changes, job.decisions, out, mode)
+        words.append(str(out))
+    elif kind == "npz":
+        target = out if Path(path).is_dir() else file_in(out, path)
+        clean_arrays(path, columns, job.changes, made_way(target))
+        words.append(f"npz:{target}" if Path(path).is_dir() else str(target))
+    else:
+        target = file_in(out, "labels.csv")
+        clean_label_list(job.dataset, job.changes, made_way(target))
+        words += [job.source, "--data.labels", str(target)]
+    for name, value in kept.items():
+        if value is not None:
+            words += [f"--data.{name.replace('_', '-')}", value]
+    return [*words, "--out", "runs/cleaned"]
+
+
+def clean_here(job: Job) -> None:
+    """Change the data itself."""
+    kind, path = split_source(job.source)
+    if kind == "folder":
+        clean_folder_in_place(path, columns_of(job.options), job.changes, job.decisions)
+    else:
+        clean_in_place(path, kind, columns_of(job.options), job.changes)
+
+
+def made_way(target: Path) -> Path:
+    """`target`, whose folder is there now."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {target} cannot be written ({error.strerror}): choose another") from error
+    return target
+
+
+def summary(corrections: Corrections, evidence: Evidence, classes: list[str]) -> str:
+    """How many decisions there are of each kind, and how many of them change a label."""
+    words = given_words(evidence, classes)
+    given = {name: words[label] for name, label in zip(evidence.names.tolist(), evidence.given.tolist(), strict=True)}
+    kinds = Counter(correction.decision for correction in corrections.values())
+    changed = sum(label is not None and label != given[name] for name, (_, label) in corrections.items())
+    counts = ", ".join(f"{kind} {kinds[kind]:,}" for kind in ("accept", "other", "keep", "drop"))
+    labels = "label" if changed == 1 else "labels"
+    return f"{len(corrections):,} of {len(given):,} samples reviewed ({counts}): {changed:,} {labels} changed"

@@ -1,0 +1,52 @@
+"""`mixnn check`: what is wrong with a data set, before anything is trained on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mixnn.cli.parsing import Parser, data_options, readable_output
+from mixnn.data.readers import Columns, read_source
+from mixnn.errors import InputError
+from mixnn.training.progress import counter
+
+OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabelled", "heldout"}  # of DataOptions
+
+
+def run(words: Sequence[str]) -> int:
+    parser = Parser(
+        prog="mixnn check", description="Say what is wrong with a data set; exit code 1 where something is."
+    )
+    parser.add_argument("source", metavar="DATA", help="as for train; all of its parts are looked at")
+    parser.add_argument("--out", type=str | None, default=None, help="findings as FILE.csv, with FILE.png beside it")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read images")
+    parser.add_data_options(OPTIONS)
+    given = parser.parse_words(words)
+    if given.workers < 0:
+        raise InputError(f"--workers is {given.workers}: use 0 or more")
+
+    from mixnn.data.check import check
+    from mixnn.data.check.picture import draw_findings
+    from mixnn.data.check.table import check_free, report_lines, write_findings
+
+    out = None if given.out is None else Path(given.out)
+    if out is not None:
+        check_free(out)
+    data = data_options(given)
+    columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
+    dataset = read_source(given.source, columns=columns, unlabelled=data.unlabelled, heldout=data.heldout)
+    contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
+    with readable_output():
+        encoding = sys.stdout.encoding or "utf-8"
+        for line in report_lines(dataset, contents, findings):
+            print(line.encode(encoding, "backslashreplace").decode(encoding))
+    if out is not None:
+        try:
+            write_findings(findings, out)
+            draw_findings(dataset, findings, out.with_suffix(".png"))
+        except OSError as error:
+            raise InputError(f"--out {out} cannot be written ({error.strerror}): choose another") from error
+        print(f"all findings: {out}, picture: {out.with_suffix('.png')}", file=sys.stderr)
+    return int(any(finding.severity == "wrong" for finding in findings))

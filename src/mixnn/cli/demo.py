@@ -1,0 +1,86 @@
+"""`mixnn demo`: cross-entropy and the default method on the same wrong labels, side by side."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mixnn.cli.parsing import Parser
+from mixnn.config import DataOptions, RunConfig, TrainOptions
+from mixnn.data.dataset import Samples
+from mixnn.results.label_lists import issue_lines, judge, summary_figures
+from mixnn.runs.directory import RunDirectory
+
+METHODS = {"ce": "cross-entropy", "posterior": "posterior"}
+SHOWN = 10  # real suspects
+
+
+def run(words: Sequence[str]) -> int:
+    parser = Parser(prog="mixnn demo", description="Train on photos of clothes, 40 % of them given a random label.")
+    parser.add_argument("--out", default="mixnn-demo", help="directory to write both runs to")
+    parser.add_argument("--epochs", type=int, default=40, help="of each run")
+    parser.add_argument("--noise", default="symmetric:0.4", help="wrong labels to add to the training part")
+    parser.add_argument("--limit", type=int | None, default=None, help="take the first so many training photos")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order, hold-out and noise")
+    given = parser.parse_words(words)
+
+    from mixnn.data.readers import read_source
+    from mixnn.training.run import train
+
+    dataset = read_source("demo:")
+    runs = {}
+    for method, title in METHODS.items():
+        options = TrainOptions(
+            method=method,
+            epochs=given.epochs,
+            noise=given.noise,
+            limit=given.limit,
+            seed=given.seed,
+            data=DataOptions(holdout=0.25),
+        )
+        print(f"{title}, {given.epochs} epochs", file=sys.stderr)
+        # Resuming: a demo that was stopped goes on, one that is done is shown again.
+        runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True, dataset=dataset)
+    if os.environ.get("RANK", "0") == "0":
+        show(runs, RunDirectory(given.out), dataset.train)
+    return 0
+
+
+def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> None:
+    """Print the comparison and the real suspects; save them as comparison.csv and .png beside the runs."""
+    from mixnn.results.report.comparison import draw_comparison
+
+    rows = [{"method": METHODS[name], **summary_figures(run)} for name, run in runs.items()]
+    out.write_table(out.path / "comparison.csv", rows)
+    print(f"\n{'':<14}{'accuracy on held-out photos':^28}{'wrong labels found':^24}")
+    print(f"{'':<14}{'last epoch':>13}{'best epoch':>13}{'precision':>14}{'recall':>9}")
+    for row in rows:
+        cells = [f"{float(str(row[key])):.1%}" for key in ("last_accuracy", "best_accuracy", "precision", "recall")]
+        print(f"{row['method']:<14}{cells[0]:>13}{cells[1]:>13}{cells[2]:>14}{cells[3]:>9}")
+
+    run = runs["posterior"]
+    evidence, classes, suspects = run.read_evidence(), run.read_classes(), real_suspects(run)
+    print(f"\n{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
+    print("\n".join(issue_lines(evidence, judge(evidence), classes, suspects[:SHOWN])))
+    place = {name: i for i, name in enumerate(photos.names)}
+    draw_comparison(
+        {METHODS[name]: run for name, run in runs.items()},
+        out.path / "comparison.png",
+        f"the demo: photos of clothes, {int(run.read_arrays(run.noise)['flipped'].sum()):,} labels flipped",
+        f"suspects among the labels that were left as they came ({len(suspects)} in all), given → suggested",
+        suspects,
+        {i: np.asarray(photos.images)[place[str(evidence.names[i])]] for i in suspects},
+    )
+    print(f"\nrun directories: {', '.join(str(run.path) for run in runs.values())} (labels.csv, overview.png, …)")
+    print(f"side by side: {out.path / 'comparison.png'}, {out.path / 'comparison.csv'}")
+
+
+def real_suspects(run: RunDirectory) -> list[int]:
+    """Flagged labels that nobody flipped: mistakes the photos came with, or ours. The worst first."""
+    issues, flipped = judge(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
+    real: list[int] = issues.ranking[(issues.is_label_issue & ~flipped)[issues.ranking]].tolist()
+    return real

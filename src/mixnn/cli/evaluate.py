@@ -1,0 +1,80 @@
+"""`mixnn evaluate`: how good a trained run is on other data."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.cli.parsing import Parser, data_options, readable_output
+from mixnn.data.dataset import Dataset, Samples
+from mixnn.errors import InputError
+from mixnn.runs.directory import RunDirectory
+
+# How images are read is the run's to say, and none is held out.
+OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabelled", "workers")
+
+
+def run(words: Sequence[str]) -> int:
+    parser = Parser(prog="mixnn evaluate", description="Accuracy of a trained run: of each class, and in all.")
+    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
+    parser.add_argument("source", metavar="DATA", help="as for train; its test part where it has one, else all of it")
+    parser.add_argument("--device", default="auto", help="cpu, cuda …")
+    parser.add_data_options(OPTIONS)
+    given = parser.parse_words(words)
+    directory = RunDirectory.existing(given.run)
+    directory.check_trained()
+
+    from mixnn.data.read import read
+    from mixnn.data.split import without_dropped
+    from mixnn.training.build import load_model, pick_device
+    from mixnn.training.prediction import predict_samples
+
+    classes = directory.read_classes()
+    model = load_model(directory.model, pick_device(given.device))
+    dataset = without_dropped(read(given.source, data_options(given)))
+    name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
+    samples = samples[np.flatnonzero(samples.labels >= 0)]
+    if len(samples) == 0:
+        raise InputError(
+            f"{given.source} has no label to compare with: give other data, or leave --data.unlabelled away"
+        )
+    labels = translated(samples, dataset, classes)
+    probs, bad = predict_samples(model, samples, data_options(given))
+    for row, reason in bad.items():
+        print(f"mixnn: image {samples.names[row]} cannot be read ({reason}) and does not count", file=sys.stderr)
+    readable = np.setdiff1d(np.arange(len(samples)), list(bad))
+    if len(readable) == 0:
+        raise InputError(f"{given.source} has no image that can be read: give others")
+    with readable_output():
+        report(probs[readable].argmax(1), labels[readable], classes, f"{given.source}, {len(readable):,} {name}")
+    return 0
+
+
+def translated(samples: Samples, dataset: Dataset, classes: list[str]) -> NDArray[np.int64]:
+    """The labels as places in the run's list of classes.
+
+    Raises:
+        InputError: a label is outside that list.
+    """
+    used = [dataset.classes[i] for i in np.unique(samples.labels)]
+    for name in used:
+        if name not in classes:
+            raise InputError(f"label {name!r} is not among the run's classes ({', '.join(classes)}): correct the data")
+    place = np.array([classes.index(name) if name in classes else -1 for name in dataset.classes])
+    return place[samples.labels].astype(np.int64)
+
+
+def report(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: list[str], what: str) -> None:
+    """A CSV line a class, then the whole, on standard output."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["class", "images", "accuracy"])
+    for label, name in enumerate(classes):
+        own = labels == label
+        if own.any():
+            writer.writerow([name, int(own.sum()), f"{(predicted[own] == label).mean():.4f}"])
+    writer.writerow(["(all)", len(labels), f"{(predicted == labels).mean():.4f}"])
+    print(f"accuracy on {what}: {(predicted == labels).mean():.2%}", file=sys.stderr)

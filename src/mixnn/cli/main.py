@@ -1,0 +1,89 @@
+"""The command line: which command, and how errors look. Must not know: what commands do, torch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from mixnn.errors import InputError, LocalError, LostError, ToldError
+
+# name -> what it does; the code is mixnn.cli.<name>.run, imported when called
+COMMANDS = {
+    "find": "list the wrong labels of a data set, without training",
+    "train": "train on images with wrong labels; write the model, the suspects and a picture",
+    "report": "one HTML file to look through a run, and to decide on its suspects",
+    "evaluate": "accuracy of a trained run on other data",
+    "predict": "labels for images, as CSV",
+    "check": "what is wrong with the data itself: unreadable, double, in two parts at once",
+    "corrupt": "write wrong labels for experiments, and which they are",
+    "apply": "reviewed labels back into the data, as a copy",
+    "export": "what a run found out, for cleanlab, Label Studio, FiftyOne, Hugging Face or NumPy",
+    "methods": "the methods, their options and presets",
+    "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit code: 0; 2 for bad input; 1 for a run whose last step failed, or which lost one of its processes; 130
+        when interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"mixnn {version('mixnn')}")
+        return 0
+    command = words[0]
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # for --method package.module:Class, as with `python -m mixnn`
+    try:
+        if command not in COMMANDS:
+            raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
+        code: int = importlib.import_module(f"mixnn.cli.{command}").run(words[1:])
+        return code
+    except (ToldError, LostError) as error:
+        return 2 if isinstance(error, InputError) else 1
+    except InputError as error:
+        # One line a machine, however many processes.
+        if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
+            print(f"mixnn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together
+            print("\nmixnn: interrupted; repeat the command to go on, `mixnn train` with --resume", file=sys.stderr)
+        return 130
+
+
+def entry() -> NoReturn:
+    """Run a command and end the process."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    try:
+        code = main()
+    except SystemExit as end:  # --help, or a last step that failed
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:
+        if not several:
+            raise
+        sys.excepthook(*sys.exc_info())  # which is for whoever wrote the code; then end now, since the others wait
+        code = 1
+    if several:
+        # Threads that gloo leaves behind abort, now and then, a process that ends the usual way (torch 2.13).
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def overview() -> str:
+    lines = ["usage: mixnn COMMAND …", "", "Train on wrong labels without being fooled by them.", "", "commands:"]
+    lines += [f"  {name:<9} {what}" for name, what in COMMANDS.items()]
+    return "\n".join([*lines, "", "`mixnn COMMAND --help` tells the options of a command."])

@@ -1,0 +1,65 @@
+"""`mixnn predict`: labels for images."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixnn.cli.parsing import Parser, readable_output
+from mixnn.data.images.decoder import read_image
+from mixnn.errors import InputError
+from mixnn.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from mixnn.training.build import Predictor
+
+BATCH = 256
+
+
+def run(words: Sequence[str]) -> int:
+    parser = Parser(prog="mixnn predict", description="Write file_name,label,probability for images, as CSV.")
+    parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("--device", default="auto", help="cpu, cuda …")
+    given = parser.parse_words(words)
+    directory = RunDirectory.existing(given.run)
+    directory.check_trained()
+
+    from mixnn.training.build import load_model, pick_device
+
+    model = load_model(directory.model, pick_device(given.device))
+    if model.image_size is None:
+        raise InputError(f"{given.run} was trained on embeddings: `mixnn evaluate` takes these, predict takes images")
+    with readable_output():
+        return 2 if write_predictions(model, directory.read_classes(), given.images) else 0
+    return 0
+
+
+def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]) -> int:
+    """A CSV line for each image that can be read, on standard output; the number of those that cannot."""
+    import torch
+
+    from mixnn.training.prediction import probabilities
+
+    assert model.image_size is not None
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["file_name", "label", "probability"])
+    bad = 0
+    for start in range(0, len(paths), BATCH):
+        names, images = [], []
+        for name in paths[start : start + BATCH]:
+            try:
+                images.append(read_image(Path(name), model.image_size))
+                names.append(name)
+            except InputError as error:  # the good ones are predicted all the same
+                bad += 1
+                print(f"mixnn: {error}", file=sys.stderr)
+        if images:
+            for name, probs in zip(names, probabilities(model, torch.from_numpy(np.stack(images))), strict=True):
+                writer.writerow([name, classes[probs.argmax()], f"{probs.max():.4f}"])
+    return bad

@@ -1,0 +1,29 @@
+"""What a command says of the labels of a run when it is done. Must not know: torch, how the run was made."""
+
+from __future__ import annotations
+
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.results.label_lists import conflicting_duplicates, issue_lines, noise_rate_words
+from mixnn.runs.directory import Evidence, RunDirectory
+
+SHOWN = 5  # issues on the screen
+
+
+def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> list[str]:
+    """What is known of the labels, with the likeliest wrong ones, and what was set aside."""
+    flagged, samples = int(issues.is_label_issue.sum()), int((evidence.given >= 0).sum())
+    lines = [
+        f"label issues: {flagged:,} of {samples:,} ({flagged / samples:.1%}); {noise_rate_words(issues)}"
+        f"{', the likeliest:' if flagged else ''}"
+    ]
+    lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist())
+    twice = int((conflicting_duplicates(evidence) >= 0).sum())
+    if twice:
+        lines.append(f"the same picture under two labels: {twice:,} samples (review_reason in labels.csv)")
+    unlabelled = int((evidence.given < 0).sum())
+    if unlabelled:
+        lines.append(f"without a label: {unlabelled:,}, each with a suggestion in labels.csv")
+    if run.unreadable.exists():
+        bad = len(run.read_table(run.unreadable))
+        lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
+    return lines

@@ -1,0 +1,175 @@
+"""`mixnn train`: the main job."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import SUPPRESS
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from importlib import resources
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from mixnn.cli.parsing import Parser, underscored
+from mixnn.cli.summaries import label_lines
+from mixnn.config import RunConfig, TrainOptions, option_section
+from mixnn.errors import InputError
+from mixnn.results.label_lists import judge
+from mixnn.runs.directory import RunDirectory, read_yaml
+from mixnn.runs.sample_lists import list_file
+
+RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for field in fields(TrainOptions))}
+PRESETS = resources.files("mixnn") / "presets"
+
+
+def run(words: Sequence[str]) -> int:
+    config, out, resume = parse(words)
+
+    from mixnn.training.run import train
+
+    directory = train(config, out, resume=resume)
+    if os.environ.get("RANK", "0") == "0":  # the processes of this launch have parted by now
+        print(summary(directory))
+    return 0
+
+
+def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
+    """The words as a configuration, the run directory, and whether to resume.
+
+    Raises:
+        InputError: an option is unknown or of the wrong type, or DATA or --out is missing.
+    """
+    words = [underscored(word) for word in words]
+    settings = read_settings(words)
+    named = [value_of(words, "--method"), *(content.get("method") for content in reversed(settings))]
+    method = next((str(name) for name in named if name is not None), None)
+    if method is None:
+        method = method_of_options(words, settings) or TrainOptions.method
+        words = [*words, "--method", method]
+    given = build_parser(method).parse_words([*as_config_words(settings, method), *without_files(words)])
+    if given.out is None:
+        raise InputError("--out is missing: say where to write the run, as --out runs/first")
+    content = given.as_dict()
+    source = content.pop("data_argument", None) or content["source"]
+    if source is None:
+        raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR or demo:; docs/data.md has all")
+    return RunConfig.from_dict(content | {"source": source}), given.out, given.resume
+
+
+def method_of_options(words: Sequence[str], settings: Sequence[dict[str, Any]]) -> str | None:
+    """The method that an option such as --mixnn.neighbors, or else a section of a file, belongs to; None: no such."""
+    from mixnn.methods import METHODS
+
+    sections = [word[2:].partition(".")[0] for word in words if word.startswith("--") and "." in word]
+    sections += [key for content in reversed(settings) for key in content]
+    return next((section for section in sections if section in METHODS), None)
+
+
+def build_parser(method: str) -> Parser:
+    """The options of `mixnn train`, those of `method` among them."""
+    from mixnn.methods import method_class
+
+    parser = Parser(prog="mixnn train", description="Train on images with wrong labels.")
+    data = "photos/, csv:FILE, npz:FILE, hf:NAME, cifar10:DIR, demo: …, see docs/data.md"
+    parser.add_argument("data_argument", nargs="?", metavar="DATA", default=SUPPRESS, help=data)
+    parser.add_argument("--source", type=str | None, default=None, help="DATA, for files of settings")
+    parser.add_argument("--out", type=str | None, default=None, help="directory to write the run to (required)")
+    resume = "go on where --out stopped, with its settings; start it if there is nothing yet"
+    parser.add_argument("--resume", action="store_true", help=resume)
+    preset = "a published recipe, as paper or elr-cifar10; `mixnn methods` lists them"
+    parser.add_argument("--preset", type=str | None, default=None, help=preset)
+    parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
+    parser.add_class_arguments(TrainOptions, None)
+    section = option_section(method)
+    if section in RESERVED:
+        raise InputError(f"method {method!r}: the name {section} is taken by a setting: give the class another name")
+    skip = {"network", "networks", "labels", "num_classes"}
+    parser.add_class_arguments(method_class(method), section, skip=skip)
+    return parser
+
+
+def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
+    """What the files these words name hold, the weakest first: a preset, the run to resume, --config.
+
+    Raises:
+        InputError: no such preset, or a file cannot be read.
+    """
+    settings = [read_yaml(file) for file in values_of(words, "--config")]
+    if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
+        RunDirectory(out).check_trained()
+        settings.insert(0, read_yaml(RunDirectory(out).config))
+    presets = [content.pop("preset", None) for content in settings]
+    preset = next((name for name in [value_of(words, "--preset"), *reversed(presets)] if name is not None), None)
+    if preset is not None:
+        settings.insert(0, read_preset(preset))
+    return settings
+
+
+def as_config_words(settings: Sequence[dict[str, Any]], method: str) -> Iterator[str]:
+    """The settings for the parser, without the sections of methods other than the one asked for."""
+    from mixnn.methods import METHODS
+
+    for content in settings:
+        others = {*METHODS, option_section(content.get("method", method))} - {option_section(method)}
+        yield "--config"
+        yield json.dumps({key: value for key, value in content.items() if key not in others})
+
+
+def values_of(words: Sequence[str], option: str) -> list[str]:
+    """What stands behind `option`, each time it occurs."""
+    values = []
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        name, equals, attached = word.partition("=")
+        if name == option:
+            values.append(attached if equals else following)
+    return values
+
+
+def value_of(words: Sequence[str], option: str) -> str | None:
+    """What stands behind `option` the last time it occurs."""
+    values = values_of(words, option)
+    return values[-1] if values else None
+
+
+def without_files(words: Sequence[str]) -> list[str]:
+    """The words without --config, which `as_config_words` has replaced."""
+    kept, skip = [], False
+    for word in words:
+        if not skip and not word.startswith("--config"):
+            kept.append(word)
+        skip = word == "--config"
+    return kept
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset.
+
+    Raises:
+        InputError: no such preset.
+    """
+    if name not in preset_names():
+        raise InputError(f"--preset {name!r} is unknown: use one of {', '.join(preset_names())}")
+    return read_yaml(str(PRESETS / f"{name}.yaml"))
+
+
+def preset_names() -> list[str]:
+    return sorted(Path(entry.name).stem for entry in PRESETS.iterdir() if entry.name.endswith(".yaml"))
+
+
+def summary(run: RunDirectory) -> str:
+    """What came out, read from the run directory."""
+    metrics, evidence = run.read_table(run.metrics), run.read_evidence()
+    lines = []
+    accuracies = [float(row["accuracy"]) for row in metrics if row.get("accuracy")]
+    if accuracies:
+        best = max(accuracies)
+        lines.append(
+            f"accuracy on {metrics[-1]['heldout']}: last epoch {accuracies[-1]:.2%}, "
+            f"best epoch {best:.2%} (epoch {accuracies.index(best) + 1})"
+        )
+    lines += label_lines(run, evidence, judge(evidence))
+    names = f"report.html, {list_file(run.labels).name}, model.safetensors, metrics.csv"
+    lines.append(f"run directory: {run.path}  ({names})")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Images: encoded, decoded, and where they are kept."""

@@ -1,0 +1,158 @@
+"""One image, from whatever people call an image to an upright square of 8-bit colours.
+
+Must not know: labels, layouts, torch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from mixnn.data.images.turbojpeg import decode_jpeg
+from mixnn.errors import InputError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+ORIENTATION = 0x0112  # EXIF: how the camera was held
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow makes of damaged files.
+DAMAGE = (
+    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error),
+    *(EOFError, MemoryError, OverflowError, RuntimeError, Image.DecompressionBombError),
+)
+
+
+class BadImage(Exception):
+    """Why one image cannot be used, in a few words; never a reason to stop a run by itself."""
+
+
+def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
+    """An image as uint8 (size, size, 3): turned upright, short side resized, centre cut out.
+
+    Args:
+        source: a path, or the bytes of an image file.
+        size: pixels.
+
+    Raises:
+        BadImage: the file is missing, is no image, is too large (Pillow's guard against
+            decompression bombs, 179 million pixels), or ends too early.
+    """
+    try:
+        if isinstance(source, str):
+            refuse_pipe(source)
+        if (pixels := decode_jpeg(source, size)) is not None:
+            return square(pixels, size)
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return to_square(image, size)
+    except DAMAGE as error:
+        raise BadImage(reason(error, source)) from error
+
+
+def refuse_pipe(path: str) -> None:
+    """Raise one of `DAMAGE` where `path` is missing, or a pipe or device: reading these may wait forever."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError("is a pipe or a device, no file")
+
+
+def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """`decode`, of an image that has just been opened."""
+    if min(image.size) >= 4 * size:
+        image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a half, a quarter or an eighth of its size
+    return square(as_rgb(upright(image)), size)
+
+
+def no_warnings() -> warnings.catch_warnings[None]:
+    """For what decodes many images: odd EXIF, large pictures and the like decode all the same."""
+    return warnings.catch_warnings(action="ignore")
+
+
+def reason(error: Exception, source: str | bytes) -> str:
+    """Why an image is bad, of an error out of `DAMAGE`."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, UnidentifiedImageError):
+        return "is empty" if is_empty(source) else "is no image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return plain(error, source)
+
+
+def is_empty(source: str | bytes) -> bool:
+    return not source if isinstance(source, bytes) else os.path.getsize(source) == 0
+
+
+def plain(error: Exception, source: str | bytes) -> str:
+    """The message of `error` in one line, without the path, which Pillow repeats in some."""
+    text = str(error) if isinstance(source, bytes) else str(error).replace(f" {source!r}", "")
+    return " ".join(text.split()) or type(error).__name__
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF note says."""
+    if "exif" not in image.info and image.format in ("JPEG", "PNG", "GIF", "BMP", "PPM"):
+        return image  # looking for a note that cannot be there costs time
+    image.load()  # Pillow turns a TIFF by itself then, and takes the note away
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Colours of 8 bits: 16-bit grey scaled down, transparent parts on white.
+
+    Raises:
+        ValueError: the pixels are floating-point numbers, whose range nobody knows.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        return Image.fromarray((grey >> 8 if grey.max() > 255 else grey).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def square(image: Image.Image | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The middle of an RGB image, as large as its short side: uint8 (size, size, 3)."""
+    width, height = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    if side == size:
+        return np.asarray(image)[top : top + side, left : left + side]
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(image)
+    # `reducing_gap` shrinks by whole factors first, where the image is much larger.
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
+
+
+def read_image(path: Path, size: int) -> NDArray[np.uint8]:
+    """`decode`, for a single file that the user named.
+
+    Raises:
+        InputError: it is missing, is no image, or ends too early.
+    """
+    try:
+        with no_warnings():
+            return decode(str(path), size)
+    except BadImage as error:
+        raise InputError(f"image {path} cannot be read ({error}): repair it, or leave it away") from error

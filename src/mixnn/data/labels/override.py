@@ -1,0 +1,58 @@
+"""Other labels than the data's own for its training part: from a file, or from a person. Must not know: torch, runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mixnn.data.dataset import Dataset
+from mixnn.data.labels.corrections import check_corrections, read_corrections
+from mixnn.data.labels.files import read_label_file
+from mixnn.errors import InputError
+
+
+def with_label_file(dataset: Dataset, spec: str) -> Dataset:
+    """`dataset` with the labels of a file; a sample whose label is empty is left out (what `mixnn apply` drops).
+
+    Raises:
+        InputError: the file is not about these samples and classes, or a word of `unlabelled` does not occur in it.
+    """
+    words, classes = [*dataset.classes, *dataset.unlabelled], len(dataset.classes)
+    empty = [] if "" in words else [""]
+    labels = read_label_file(spec, dataset.train.names, [*words, *empty], "--data.labels")
+    dropped = np.flatnonzero(labels == len(words))
+    labels = np.where(labels < classes, labels, classes - 1 - labels)  # words[classes + i] is unlabelled[i]
+    labels[dropped] = dataset.train.labels[dropped]
+    for i, word in enumerate(dataset.unlabelled):
+        if not (labels == -1 - i).any():
+            raise InputError(f"--data.unlabelled: no label of {spec} is {word!r}: correct it")
+    return replace(dataset, train=replace(dataset.train, labels=labels), dropped=dropped)
+
+
+def with_corrections(dataset: Dataset, path: str) -> Dataset:
+    """`dataset` with what a person decided: labels that are certain, and samples to leave out.
+
+    What is kept without a label, as nobody knows one, is not certain.
+
+    Raises:
+        InputError: the file is none of corrections, or not about these samples and classes.
+    """
+    corrections = read_corrections(path)
+    words, train = [*dataset.classes, *dataset.unlabelled], dataset.train
+    check_corrections(corrections, path, train.names, words)
+    place = {word: i if i < len(dataset.classes) else len(dataset.classes) - 1 - i for i, word in enumerate(words)}
+    labels, certain = train.labels.copy(), np.zeros(len(train), dtype=bool)
+    dropped: list[int] = dataset.dropped.tolist()
+    for row, name in enumerate(train.names):
+        found = corrections.get(name)
+        if found is None:
+            continue
+        if found.label is None:
+            dropped.append(row)
+        else:
+            labels[row] = place[found.label]
+            certain[row] = labels[row] >= 0
+    return replace(
+        dataset, train=replace(train, labels=labels, certain=certain), dropped=np.unique(np.array(dropped, np.int64))
+    )

@@ -1,0 +1,257 @@
+"""From names and labels to what a run trains on: add noise, hold out, look at every image once.
+
+Must not know: methods, networks, the run directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from mixnn.config import DataOptions, TrainOptions
+from mixnn.data.batches import TrainData
+from mixnn.data.check.findings import label_findings
+from mixnn.data.check.table import summary_lines
+from mixnn.data.dataset import Dataset, Samples
+from mixnn.data.images.cache import Opened, Store, choose_store, held_bytes, open_images
+from mixnn.data.images.decode_pool import Stream
+from mixnn.data.images.pixels import Pixels, StreamPixels, TensorPixels
+from mixnn.data.images.thumbnails import thumbnails
+from mixnn.data.noise.injection import add_noise, noise_record
+from mixnn.data.split import check_counts, fingerprint, keep_train, prepare
+from mixnn.errors import InputError, printable
+from mixnn.runs.directory import Row
+from mixnn.training.progress import counter
+
+PHOTO_SIZE = 64  # px, for images of no particular size
+
+
+class Loaded(NamedTuple):
+    """What a run trains on.
+
+    Attributes:
+        dataset: names and labels, of the images that can be read.
+        train: the training samples.
+        heldout: those for the accuracy, in the same form; None where there are none.
+        image_size: pixels of an image; None for embeddings.
+        unreadable: a row for each image set aside: file_name, part, reason.
+        noise_record: see `mixnn.data.noise.injection.noise_record`; None without noise.
+        fingerprint: of the training samples.
+    """
+
+    dataset: Dataset
+    train: TrainData
+    heldout: TrainData | None
+    image_size: int | None
+    unreadable: list[Row]
+    noise_record: dict[str, Any] | None
+    fingerprint: str
+
+
+def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loaded:
+    """Check labels, add noise, hold out, decode or look at every image; set aside what cannot be read.
+
+    Raises:
+        InputError: an option does not fit the data, or too little can be read.
+    """
+    data, record = options.data, None
+    if first_process():
+        for line in summary_lines(label_findings(dataset)):
+            print(f"mixnn: {line}", file=sys.stderr)
+        if len(dataset.dropped):
+            count = len(dataset.dropped)
+            print(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed", file=sys.stderr)
+    if options.noise is not None:
+        dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
+        record = noise_record(dataset, options.noise, options.seed)
+    dataset = prepare(
+        dataset, holdout=data.holdout, imbalance=options.imbalance, limit=options.limit, seed=options.seed
+    )
+    size = image_size(dataset.train, data)
+    crop = crop_size(size, data)
+    parts = {"train": dataset.train}
+    if dataset.heldout is not None:
+        parts[dataset.heldout_name] = dataset.heldout
+    check_shapes(parts)
+    store = pick_store(parts.values(), size or 0, data)
+    opened = {name: open_part(name, samples, size or 0, store, data) for name, samples in parts.items()}
+    unreadable = [row for name, samples in parts.items() for row in unreadable_rows(name, samples, opened[name])]
+    if unreadable:
+        report(unreadable, sum(map(len, parts.values())), data)
+        dataset = readable(dataset, opened)
+    if dataset.heldout is not None and len(dataset.heldout) == 0:
+        if first_process():
+            print(f"mixnn: no accuracy: no image of part {dataset.heldout_name!r} is of use", file=sys.stderr)
+        dataset = replace(dataset, heldout=None, heldout_name="none")
+    train, heldout = opened["train"], opened.get(dataset.heldout_name)
+    return Loaded(
+        dataset,
+        train_data(dataset.train, train, crop, options, device),
+        train_data(dataset.heldout, heldout, crop, options, device) if dataset.heldout and heldout else None,
+        size,
+        unreadable,
+        record,
+        fingerprint(dataset.train, train.checksums, dataset.classes),
+    )
+
+
+def image_size(samples: Samples, data: DataOptions) -> int | None:
+    """Pixels of an image; None for embeddings.
+
+    Raises:
+        InputError: out of range, or the images have a size already.
+    """
+    if not isinstance(samples.images, np.ndarray):
+        size = PHOTO_SIZE if data.image_size is None else data.image_size
+        if not 8 <= size <= 1024:
+            raise InputError(f"--data.image-size is {size}: use 8 to 1024 pixels")
+        return size
+    if samples.images.ndim == 2:
+        if data.image_size is not None or data.crop_size is not None:
+            raise InputError("--data.image-size and --data.crop-size do not go with embeddings: leave them away")
+        return None
+    height, width = samples.images.shape[1:3]
+    if height != width:
+        raise InputError(f"the images are {width} × {height} pixels: cut or pad them to squares")
+    if data.image_size not in (None, width):
+        raise InputError(f"--data.image-size is {data.image_size}, but the images are {width} pixels: leave it away")
+    return int(width)
+
+
+def check_shapes(parts: Mapping[str, Samples]) -> None:
+    """Raise InputError where a part has inputs of another shape than the training part."""
+    shapes = {name: " × ".join(map(str, getattr(part.images, "shape", ())[1:])) for name, part in parts.items()}
+    for name, shape in shapes.items():
+        if shape != shapes["train"]:
+            raise InputError(
+                f"part {name!r} has inputs of shape {shape or 'any'}, 'train' of {shapes['train'] or 'any'}: "
+                "bring them to one size"
+            )
+
+
+def crop_size(size: int | None, data: DataOptions) -> int | None:
+    """Pixels of what the network sees.
+
+    Raises:
+        InputError: it is out of range.
+    """
+    if data.crop_size is None or size is None:
+        return size
+    if not 8 <= data.crop_size <= size:
+        raise InputError(f"--data.crop-size is {data.crop_size}: use 8 to {size}, which is --data.image-size")
+    return data.crop_size
+
+
+def pick_store(parts: Collection[Samples], size: int, data: DataOptions) -> Store:
+    """Where decoded images stay; says so where that is not simply the memory."""
+    if data.store != "auto":
+        return data.store
+    images = [samples.images for samples in parts if not isinstance(samples.images, np.ndarray)]
+    encoded = sum(map(len, images))
+    store = choose_store(encoded, size, cache_dir(data), lambda: held_bytes(images, size, cache_dir(data)))
+    if store != "memory" and first_process():
+        where = "in a cache file" if store == "cache" else "nowhere: they are decoded at each use"
+        gigabytes = encoded * size * size * 3 / 1e9
+        print(
+            f"mixnn: {encoded:,} images of {size} px, {gigabytes:,.1f} GB, are kept {where} (--data.store)",
+            file=sys.stderr,
+        )
+    return store
+
+
+def open_part(name: str, samples: Samples, size: int, store: Store, data: DataOptions) -> Opened:
+    """Every image of `samples` looked at."""
+    return open_images(
+        samples.images,
+        size,
+        store=store,
+        cache_dir=cache_dir(data),
+        workers=default_workers() if data.workers is None else data.workers,
+        progress=counter(f"reading {name} images") if first_process() else None,
+    )
+
+
+def readable(dataset: Dataset, opened: Mapping[str, Opened]) -> Dataset:
+    """`dataset` without the images that cannot be read; raises InputError where a class has none left."""
+    dataset = keep_train(dataset, opened["train"].kept)
+    if dataset.heldout is not None:
+        dataset = replace(dataset, heldout=dataset.heldout[opened[dataset.heldout_name].kept])
+    check_counts(dataset, " that can be read", least=1)
+    return dataset
+
+
+def unreadable_rows(name: str, samples: Samples, opened: Opened) -> Iterator[Row]:
+    """A row for each image that cannot be read."""
+    for row, reason in sorted(opened.bad.items()):
+        yield {"file_name": samples.names[row], "part": name, "reason": reason}
+
+
+def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
+    """Say what was set aside.
+
+    Raises:
+        InputError: that is not wanted, or nothing is left.
+    """
+    first = f"{unreadable[0]['file_name']} ({unreadable[0]['reason']})"
+    if len(unreadable) == images:
+        raise InputError(f"none of the {images:,} images can be read; the first: {first}: correct DATA or --data.root")
+    if data.on_bad_image == "fail":
+        more = f", and {len(unreadable) - 1:,} more" if len(unreadable) > 1 else ""
+        raise InputError(f"image {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
+    if first_process():
+        print(
+            f"mixnn: {len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: "
+            f"{printable(first)}. All are in unreadable.csv",
+            file=sys.stderr,
+        )
+
+
+def train_data(
+    samples: Samples, opened: Opened, size: int | None, options: TrainOptions, device: torch.device
+) -> TrainData:
+    """`samples` with their pixels, where training wants them."""
+    return TrainData(
+        pixels(opened, samples.names, size, device),
+        torch.from_numpy(samples.labels).to(device),
+        batch_size=options.batch_size,
+        seed=options.seed,
+        augment=options.augment,
+        balanced=options.balanced,
+        steps_per_epoch=options.steps_per_epoch,
+        certain=None if samples.certain is None else torch.from_numpy(samples.certain).to(device),
+    )
+
+
+def pixels(opened: Opened, names: list[str], size: int | None, device: torch.device) -> Pixels:
+    """Pixels by row; a small set lives on the device whole."""
+    rows = torch.from_numpy(opened.rows)
+    if isinstance(opened.pixels, Stream):
+        return StreamPixels(opened.pixels, device, size or opened.pixels.size, rows, names)
+    tensor = opened.pixels
+    if device.type == "cuda" and 4 * tensor.nbytes < torch.cuda.mem_get_info(device)[0]:
+        tensor = tensor[rows].to(device)
+        rows = torch.arange(len(tensor))
+    return TensorPixels(
+        tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor, device, size or tensor.shape[-1], rows
+    )
+
+
+def cache_dir(data: DataOptions) -> Path | None:
+    return None if data.cache_dir is None else Path(data.cache_dir)
+
+
+def default_workers() -> int:
+    """A process for each core this process may use, shared by the ranks of this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"

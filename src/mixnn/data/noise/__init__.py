@@ -1,0 +1,1 @@
+"""Wrong labels for experiments."""

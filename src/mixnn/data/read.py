@@ -1,0 +1,33 @@
+"""From DATA to names and labels, as the options say. Must not know: images, torch, methods."""
+
+from __future__ import annotations
+
+from mixnn.config import DataOptions
+from mixnn.data.dataset import Dataset
+from mixnn.data.labels.override import with_corrections, with_label_file
+from mixnn.data.readers import Columns, read_source
+
+
+def columns_of(data: DataOptions) -> Columns:
+    """What the options say of the columns of a table."""
+    return Columns(data.image_column, data.label_column, data.split_column, data.root)
+
+
+def read(source: str, data: DataOptions) -> Dataset:
+    """Names and labels, as the options say; what is to be left out is still there.
+
+    Raises:
+        InputError: the source or an option is wrong.
+    """
+    dataset = read_source(
+        source,
+        columns=columns_of(data),
+        unlabelled=data.unlabelled,
+        heldout=data.heldout,
+        relabelled=data.labels is not None,
+    )
+    if data.labels is not None:
+        dataset = with_label_file(dataset, data.labels)
+    if data.corrections is not None:
+        dataset = with_corrections(dataset, data.corrections)
+    return dataset

@@ -1,0 +1,1 @@
+"""Ranks of a launch: what they share, and how they end."""

@@ -1,0 +1,1 @@
+"""The nearest neighbors of every sample in feature space."""

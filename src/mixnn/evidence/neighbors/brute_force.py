@@ -1,0 +1,85 @@
+"""Search by comparing all pairs. Must not know: which search is chosen, methods, ranks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mixnn.evidence.neighbors.points import Points
+
+BLOCK = 64  # scores read at once by a maximum
+SPARE = 4  # candidates beyond k that 16 bits propose: recall 0.999 and more on CIFAR-10 features
+RANKED = 32  # candidates of 16 bits that float32 puts in order: farther ones differ by less than counts
+GATHERED, ON_CPU = 2**26, 2**20  # values of candidates that are held at a time; on a CPU, what stays near it
+
+
+def spare_candidates(n: int, k: int, *, reduced: bool) -> int:
+    """How many beyond `k` are proposed where float32 and the full width rank them afterwards."""
+    return min(SPARE + k if reduced else SPARE, n - 1 - k)
+
+
+def compare_pairs(
+    points: Points, own: Tensor, k: int, chunk: int, *, rounded: bool = False, seen: Points | None = None
+) -> Tensor:
+    """All distances, `chunk` rows at a time: int64 (n, k) of the rows `own` (n,).
+
+    With `rounded`, in bfloat16, or with `seen`, the same points with fewer dimensions, distances propose
+    candidates, and float32 in full width ranks them.
+    """
+    n, ranking = len(points), rounded or seen is not None
+    spare = spare_candidates(n, k, reduced=seen is not None) if ranking else 0
+    first = RANKED if seen is None else None  # fewer dimensions, unlike 16 bits, put far points before near ones
+    seen = seen or points
+    filled = n + -n % BLOCK  # up to whole blocks, with points that are never near
+    table = points.features.new_zeros(filled, seen.width, dtype=torch.bfloat16 if rounded else torch.float32)
+    offset = table.new_full((filled,), -torch.inf)
+    for part in points.parts():
+        x = seen[part]
+        table[part], offset[part] = x, -x.square().sum(1) / 2
+    nearest = own.new_empty(len(own), k)  # what is kept in a loop breaks up the memory that it frees
+    for into, rows in zip(nearest.split(chunk), own.split(chunk), strict=True):
+        # The nearest point has the greatest q·x - |x|²/2; the sample itself is left out by its index.
+        scores = torch.addmm(offset, table[rows], table.T)
+        scores[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
+        # Where a network diverged all scores are NaN, and what only fills up blocks may be among them.
+        candidates = _largest(scores, k + spare).clamp_(max=n - 1)
+        into.copy_(ranked(points, rows, candidates, k, first) if ranking else candidates)
+    return nearest
+
+
+def ranked(points: Points, rows: Tensor, candidates: Tensor, k: int, first: int | None = None) -> Tensor:
+    """The `k` of `candidates` (n, M) that are nearest to `rows` (n,) by float32, nearest first.
+
+    Args:
+        first: only so many are put in order, the others follow as they were proposed.
+    """
+    if first is None or first >= candidates.shape[1]:
+        distances = squared_distances(points, rows, candidates)
+        return candidates.gather(1, distances.topk(k, dim=1, largest=False).indices)
+    order = squared_distances(points, rows, candidates[:, :first]).argsort(1)
+    return torch.cat([candidates.gather(1, order), candidates[:, first:]], 1)[:, :k]
+
+
+def squared_distances(points: Points, rows: Tensor, candidates: Tensor) -> Tensor:
+    """Of each of `rows` (n,) to its `candidates` (n, M): float32 (n, M)."""
+    held = ON_CPU if rows.device.type == "cpu" else GATHERED
+    size = max(1, held // max(1, candidates.shape[1] * points.width))
+    parts = zip(rows.split(size), candidates.split(size), strict=True)
+    return torch.cat([(points[some] - points[own][:, None]).square().sum(2) for own, some in parts])
+
+
+def _largest(scores: Tensor, k: int) -> Tensor:
+    """Places of the k greatest in each row of (n, N), N a multiple of BLOCK, greatest first: int64 (n, k).
+
+    The k greatest lie in the k blocks with the greatest maxima, so most of a row is only read once,
+    by a maximum, which is several times faster than `topk`.
+    """
+    if k * BLOCK >= scores.shape[1]:
+        return scores.topk(k, dim=1).indices
+    blocks = scores.unflatten(1, (-1, BLOCK))
+    best = blocks.amax(2).topk(k, dim=1).indices  # (n, k) blocks
+    rows = torch.arange(len(blocks), device=blocks.device)[:, None] * blocks.shape[1]
+    values = scores.view(-1, BLOCK).index_select(0, (rows + best).flatten()).view(len(blocks), -1)
+    place = values.topk(k, dim=1).indices
+    places: Tensor = best.gather(1, place // BLOCK) * BLOCK + place % BLOCK
+    return places

@@ -1,0 +1,123 @@
+"""The rule: from labels and evidence that has not seen them to the probability of every true label. numpy alone.
+
+P(true label c | x, given label y) ∝ π_c L_x(c) T[c, y]: Bayes' rule with the evidence L of `combination` and the noise
+matrix T of `noise_matrix`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.label_quality.combination import LEAST, Combination, Comparison, Fit, combine, knn_vote
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.label_quality.noise_matrix import NoiseModel
+from mixnn.label_quality.noise_rate import noise_rate_interval
+from mixnn.label_quality.probabilities import FloatArray, normalized
+from mixnn.tables.topk_rows import Table, empty_table, parts
+
+CELLS = 4_000_000  # samples × classes by which combinations are compared
+# Evidence that is fitted to the given labels takes a part of the mistakes for hardness.
+LEAST_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
+WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
+FEW_WRONG_ODDS = 2.0  # the same where wrong labels are too few to tell which classes they mix
+FEWEST = 2_000  # samples, whatever the number of classes
+
+
+def estimate_label_quality(
+    labels: NDArray[np.int64],
+    classes: Sequence[Any],
+    pred_probs: Table | None,
+    neighbor_labels: NDArray[np.integer] | None,
+    *,
+    verified: NDArray[np.bool_] | None = None,
+    chosen: Fit | None = None,
+) -> LabelIssues:
+    """P(true label) of every sample, and what follows from it.
+
+    Args:
+        labels: (N,), 0 to C - 1; below 0 where there is none.
+        classes: C names.
+        pred_probs: (N, C), rows sum to one, of a classifier that has not seen the sample's own label.
+        neighbor_labels: (N, K), given labels of the nearest other samples, nearest first; below 0 where there is none.
+        verified: (N,), labels that a person has confirmed.
+        chosen: how the evidence is combined; chosen by the labels' likelihood where None.
+
+    Example:
+        >>> probs = np.array([[0.9, 0.1]] * 10 + [[0.1, 0.9]] * 10)
+        >>> labels = np.array([0] * 9 + [1] + [1] * 10)
+        >>> estimate_label_quality(labels, ["cat", "dog"], probs, None).label_quality.argmin().item()
+        9
+    """
+    samples, count = len(labels), len(classes)
+    verified = np.zeros(samples, np.bool_) if verified is None else verified
+    known = labels >= 0
+    if chosen is None and known.any():
+        rows = sampled_rows(labels, count)
+        tables = [] if pred_probs is None else [log_rows(pred_probs, rows)]
+        voters = None if neighbor_labels is None else neighbor_labels[rows]
+        comparison = Comparison(tables, voters, labels[rows], label_share(labels, count))
+        chosen = comparison.settled(comparison.search())
+    if chosen is None:  # no label at all: nothing is known of them
+        chosen = Fit(
+            Combination(0, 0 if neighbor_labels is None else neighbor_labels.shape[1], (1.0, 1.0), 1.0),
+            NoiseModel(np.full(count, 1 / count), None, 0.0, np.full(count, 1 / count)),
+            np.full(count, 1 / count),
+            np.zeros(1),
+        )
+    posterior = empty_table(samples, count)
+    model = chosen.model.with_odds(FEW_WRONG_ODDS if chosen.model.rows is None else WRONG_ODDS)
+    share, k = label_share(labels, count), chosen.combination.k
+    for part in parts(samples, count):
+        vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[part, :k], share))
+        probs = None if pred_probs is None else log_rows(pred_probs, part)
+        likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)
+        posterior[part] = label_posterior(likelihood, labels[part], model, verified[part])
+    quality = LabelIssues(posterior, labels, classes, chosen.model.matrix, 0.0, (0.0, 0.0), verified).label_quality
+    rate = float(1 - quality[known].mean()) if known.any() else 0.0
+    return LabelIssues(
+        posterior,
+        labels,
+        classes,
+        chosen.model.matrix,
+        rate,
+        noise_rate_interval(rate, int(known.sum())),
+        verified,
+        chosen.combination._asdict(),
+    )
+
+
+def label_posterior(
+    likelihood: FloatArray, labels: NDArray[np.int64], model: NoiseModel, verified: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """P(true label | x, given label), (n, C): π L where there is no label, the label alone where it is verified."""
+    posterior = likelihood * model.prior.astype(np.float32)
+    known = labels >= 0
+    posterior[known] *= model.columns(labels[known])
+    posterior = normalized(posterior.clip(np.finfo(np.float32).tiny)) + np.float32(LEAST_POSTERIOR)
+    if verified is not None and verified.any():
+        posterior[verified & known] = 0
+        posterior[verified & known, labels[verified & known]] = 1
+    return normalized(posterior).astype(np.float32)
+
+
+def label_share(labels: NDArray[np.int64], classes: int) -> FloatArray:
+    """(C,), of each label among those that are there."""
+    counts = np.bincount(labels[labels >= 0], minlength=classes)
+    share: FloatArray = counts / max(1, counts.sum())
+    return share
+
+
+def sampled_rows(labels: NDArray[np.int64], classes: int, cells: int = CELLS) -> NDArray[np.int64]:
+    """Rows that have a label, drawn by chance where there are too many to compare all combinations by; in order."""
+    known = np.flatnonzero(labels >= 0)
+    wanted = max(FEWEST, cells // classes)
+    return known if len(known) <= wanted else np.sort(np.random.default_rng(0).permutation(known)[:wanted])
+
+
+def log_rows(table: Table, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logarithms of some rows of a table of probabilities."""
+    return np.log(np.maximum(table[rows], LEAST), dtype=np.float32)

@@ -1,0 +1,155 @@
+"""Pretrained weights into the body of a network. Must not know: networks of ours, methods, data sets."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mixnn.errors import InputError
+from mixnn.models.timm_backbones import PREFIX, converted, fetch
+
+WRAPPERS = ("state_dict", "model", "model_state_dict")  # what a training script puts the table of weights under
+SHOWN = 3  # names in a message
+
+
+class Loaded(NamedTuple):
+    """What `load_pretrained` did.
+
+    Attributes:
+        taken: how many tensors the network got.
+        missing: tensors of the network that the file lacks: only counters, which nothing reads.
+        left_out: tensors of the file that the network has no place for, its head above all.
+        statistics: mean and std (C,) of the inputs that a network of ours was trained on; None for other files.
+    """
+
+    taken: int
+    missing: list[str]
+    left_out: list[str]
+    statistics: tuple[Tensor, Tensor] | None = None
+
+    def __str__(self) -> str:
+        left = f"; {len(self.left_out)} left out: {some(self.left_out)}" if self.left_out else ""
+        return f"{self.taken} pretrained tensors taken{left}"
+
+
+def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
+    """Fill `body` in place.
+
+    Args:
+        weights: "hub", or a file: .safetensors, or what `torch.save` wrote of a state dict. What stands before all
+            names ("module.", "0.features.") and around the table ({"state_dict": …}) does not matter. Of a run of
+            ours with several networks it is the first.
+        name: of the network, `timm:NAME` for "hub".
+
+    Raises:
+        InputError: the weights cannot be had, or do not fill the whole body.
+    """
+    if weights == "hub":
+        if not name.startswith(PREFIX):
+            raise InputError(
+                f"--weights hub is for networks {PREFIX}NAME, the network is {name!r}: give a file, "
+                "or --weights null for none"
+            )
+        weights = fetch(name)
+    tensors = read_weights(Path(weights))
+    own = body.state_dict()
+    prefix = common_prefix(tensors, own)
+    found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    if name.startswith(PREFIX) and not fits(found, own):
+        found = dict(converted(found, body))
+    check_fit(found, own, weights, name)
+    taken = {key: tensor for key, tensor in found.items() if key in own}
+    body.load_state_dict(taken, strict=False)  # what may lack was checked
+    used = {prefix + key for key in taken}
+    statistics = None
+    beside = prefix.removesuffix("features.")
+    if prefix != beside and {beside + "mean", beside + "std"} <= tensors.keys():  # a `Classifier` of ours
+        statistics = tensors[beside + "mean"], tensors[beside + "std"]
+        used |= {beside + "mean", beside + "std"}
+    missing, left_out = [key for key in own if key not in taken], [key for key in tensors if key not in used]
+    return Loaded(len(taken), missing, left_out, statistics)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    again = "save it with torch.save(model.state_dict(), FILE)"
+    try:
+        content = load_file(path) if path.suffix == ".safetensors" else load_pickled(path)
+    except OSError as error:
+        raise InputError(f"weights {path} cannot be read ({error.strerror or error}): give an existing file") from error
+    except pickle.UnpicklingError as error:
+        if "operand" in str(error) or "magic" in str(error):  # bytes that no pickle of a tensor has
+            raise InputError(f"weights {path} cannot be read (not a file of torch.save): {again}") from error
+        raise InputError(f"weights {path} hold a pickled object, which could run any code: {again}") from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"weights {path} cannot be read ({reason}): fetch or save the file again") from error
+    while isinstance(content, Mapping) and (inner := next((key for key in WRAPPERS if key in content), None)):
+        content = content[inner]
+    tensors = {}
+    if isinstance(content, Mapping):
+        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise InputError(f"weights {path} hold no table of tensors: {again}")
+    return tensors
+
+
+def load_pickled(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a plain pickle, which is read or refused all the same
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def common_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """What stands before most of the body's names in the file: of two networks the first, empty where nothing fits."""
+    counts: Counter[str] = Counter()
+    for key in tensors:
+        starts = [0, *(i + 1 for i, letter in enumerate(key) if letter == ".")]
+        counts.update(key[:start] for start in starts if key[start:] in own)
+    return min(counts, key=lambda prefix: (-counts[prefix], prefix), default="")
+
+
+def fits(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    return all(key in found and found[key].shape == tensor.shape for key, tensor in own.items() if not counter(key))
+
+
+def counter(key: str) -> bool:
+    """A batch norm's count of steps: old files lack it, and it matters only where momentum is None."""
+    return key.endswith("num_batches_tracked")
+
+
+def check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], weights: str | Path, name: str) -> None:
+    """Raise InputError unless each tensor of the body is in the file, in its shape."""
+    needed = [key for key in own if not counter(key)]
+    missing = [key for key in needed if key not in found]
+    if missing:
+        raise InputError(
+            f"weights {weights} lack {len(missing)} of the {len(needed)} tensors of network {name!r} ({some(missing)}; "
+            f"the file has {some(list(found))}): give the weights of this network"
+        )
+    other = [key for key in own if key in found and found[key].shape != own[key].shape]
+    if other:
+        key = other[0]
+        raise InputError(
+            f"weights {weights} have {len(other)} tensors in other shapes than network {name!r} (first {key}: "
+            f"{tuple(found[key].shape)} in the file, {tuple(own[key].shape)} in the network): "
+            "give the weights of this network at this image size"
+        )
+
+
+def some(keys: list[str]) -> str:
+    """The first few."""
+    return ", ".join(keys[:SHOWN]) + (", …" if len(keys) > SHOWN else "")

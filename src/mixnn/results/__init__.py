@@ -1,0 +1,1 @@
+"""What a person gets of a run: lists, report, exports, cleaned data. Must not know: torch, training."""

@@ -1,0 +1,195 @@
+"""A folder of images again, each in the folder of its reviewed class. Must not know: runs, the command line, torch."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from mixnn.data.labels.corrections import Corrections
+from mixnn.data.readers import Columns
+from mixnn.data.readers.folder import metadata_file, read_folder, split_folders
+from mixnn.errors import InputError
+from mixnn.results.apply.changes import ORIGINAL, Changes
+from mixnn.results.apply.table import check_backup, clean_in_place, clean_table
+from mixnn.runs.directory import TEXT, written
+from mixnn.utils.output_paths import written_folder
+
+Mode = Literal["copy", "hardlink", "symlink"]
+RECORD = "corrections_applied"
+HEADER = ("file_name", "label", ORIGINAL, "decision", "original_file_name")
+
+
+class Labelled(NamedTuple):
+    """One image.
+
+    Attributes:
+        name: relative to the data.
+        own: the label that the data gives it.
+        original: the label of before.
+        now: the label from now on; None where it goes.
+    """
+
+    name: str
+    own: str
+    original: str
+    now: str | None
+
+
+def clean_folder(path: str, columns: Columns, changes: Changes, decisions: Corrections, out: Path, mode: Mode) -> None:
+    """A new folder `out` with all images of `path`, those to train on in the folders of their classes of now.
+
+    Where tables say the labels, images stay where they are and the tables are written anew. What was decided stands in
+    `corrections_applied.csv`.
+
+    Args:
+        decisions: to be named in that file.
+        mode: images are copies, or links to those of `path`.
+
+    Raises:
+        InputError: a label cannot be the name of a folder, a link cannot be made, or `out` cannot be written.
+    """
+    images, tables = labelled_images(path, columns, changes), tables_in(path)
+    places = new_places(path, images)
+    with written_folder(out) as new:
+        for name, place in places.items():
+            source = os.path.realpath(os.path.join(path, name))
+            if os.path.isfile(source):  # a table may name what is not there
+                _put(source, new / place, mode)
+        for inside, table in tables:
+            target = new / inside / os.path.basename(table)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            clean_table(table, _kind(table), columns, changes, target, inside=inside, guess=True)
+        write_record(new / f"{RECORD}.csv", images, places, decisions)
+
+
+def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisions: Corrections) -> None:
+    """Move the images of `path` to the folders of their classes, and what was dropped to `path`-dropped.
+
+    Where tables say the labels, these are written anew, and kept as they were with `.bak` at the end.
+
+    Raises:
+        InputError: a label cannot be the name of a folder, or a file cannot be moved.
+    """
+    images, tables, top = labelled_images(path, columns, changes), tables_in(path), Path(path)
+    places = new_places(path, images)
+    for _, table in tables:
+        check_backup(table)
+    records = itertools.chain([RECORD], (f"{RECORD}-{i}" for i in itertools.count(2)))
+    record = next(file for name in records if not (file := top / f"{name}.csv").exists())
+    write_record(record, images, places, decisions)  # first: it says what was to be moved, whatever happens
+    dropped = Path(f"{top.resolve()}-dropped")
+    try:
+        for image in images:
+            if _in_table(image.name, tables) or places.get(image.name) == image.name:
+                continue
+            source = top / image.name
+            target = top / places[image.name] if image.name in places else dropped / image.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():  # of an earlier round
+                raise InputError(f"--in-place: {target} is there already: move it away")
+            shutil.move(source, target)
+            if not any(source.parent.iterdir()):
+                os.removedirs(source.parent)  # a class without images would be refused
+    except OSError as error:
+        fix = f"allow it; what was to be moved stands in {record}"
+        raise InputError(f"--in-place: {error.filename} cannot be moved ({error.strerror}): {fix}") from error
+    for inside, table in tables:
+        clean_in_place(table, _kind(table), columns, changes, inside=inside, guess=True)
+
+
+def labelled_images(path: str, columns: Columns, changes: Changes) -> list[Labelled]:
+    """The images of all parts; decisions are about those to train on.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    images = []
+    for part, content in read_folder(path, columns).parts.items():
+        for name, own in zip(content.names, map(str, content.labels), strict=True):
+            train = part == "train"
+            original, now = (changes.original(name, own), changes.now(name, own)) if train else (own, own)
+            images.append(Labelled(name, own, original, now))
+    return images
+
+
+def new_places(path: str, images: Sequence[Labelled]) -> dict[str, str]:
+    """Where each image goes, by name; those that go altogether, or lie outside the folder, are not in it.
+
+    No two get one place: `cat/1.jpg` that is a dog becomes `dog/1-cat.jpg` where there is a `dog/1.jpg`.
+
+    Raises:
+        InputError: a label cannot be the name of a folder.
+    """
+    tables, folder = tables_in(path), None if metadata_file(path) else split_folders(path).get("train")
+    inner = f"{folder}/" if folder else ""
+    here = [image for image in images if image.now is not None and _is_inside(image.name)]
+    places = {image.name: image.name for image in here if image.now == image.own or _in_table(image.name, tables)}
+    taken = set(places)
+    for image in here:
+        if image.name in places or image.now is None:
+            continue
+        _, _, rest = image.name.removeprefix(inner).partition("/")
+        stem, ending = os.path.splitext(f"{inner}{_folder_name(image.now)}/{rest}")
+        endings = itertools.chain(["", f"-{image.own}"], (f"-{image.own}-{i}" for i in itertools.count(2)))
+        place = next(place for more in endings if (place := f"{stem}{more}{ending}") not in taken)
+        taken.add(place)
+        places[image.name] = place
+    return places
+
+
+def tables_in(path: str) -> list[tuple[str, str]]:
+    """The tables that say labels, each with what stands before its file names, as `train/`."""
+    whole = metadata_file(path)
+    if whole is not None:
+        return [("", whole)]
+    found = ((f"{folder}/", metadata_file(os.path.join(path, folder))) for folder in split_folders(path).values())
+    return [(inside, table) for inside, table in found if table is not None]
+
+
+def write_record(out: Path, images: Iterable[Labelled], places: dict[str, str], decisions: Corrections) -> None:
+    """A row for each image that was decided about, or has another label than the data's own."""
+    with written(out) as temporary, open(temporary, "w", newline="", **TEXT) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        for name, own, original, now in images:
+            if name in decisions or now != own:
+                decision = decisions[name].decision if name in decisions else ""
+                writer.writerow([places.get(name, ""), now or "", original, decision, name])
+
+
+def _put(source: str, target: Path, mode: Mode) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if mode == "copy":
+            shutil.copy2(source, target)
+        else:
+            (os.link if mode == "hardlink" else os.symlink)(source, target)
+    except OSError as error:
+        fix = "choose another --out" if mode == "copy" else "use --mode copy"
+        raise InputError(f"--mode {mode}: {source} cannot be put there ({error.strerror}): {fix}") from error
+
+
+def _folder_name(label: str) -> str:
+    """Raises InputError where no class folder can be called so."""
+    if not label or label.startswith(".") or {"/", "\\", "\0"} & set(label):
+        raise InputError(
+            f"label {label!r} cannot be the name of a folder: choose a name without slashes or leading dots"
+        )
+    return label
+
+
+def _is_inside(name: str) -> bool:
+    return not os.path.isabs(name) and os.path.normpath(name).split(os.sep)[0] != os.pardir
+
+
+def _in_table(name: str, tables: Iterable[tuple[str, str]]) -> bool:
+    return any(name.startswith(inside) for inside, _ in tables)
+
+
+def _kind(table: str) -> str:
+    return os.path.splitext(table)[1].removeprefix(".")

@@ -1,0 +1,89 @@
+"""Why one label is doubted, in words and numbers, from a finished run. Must not know: torch, the data set."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.errors import InputError, printable
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.results.label_lists import given_words, judge
+from mixnn.runs.directory import Evidence, RunDirectory
+
+TOP = 3  # classes of a row of probabilities
+CLOSE = 3  # names that an unknown one may have meant
+
+
+def explain(run: RunDirectory, name: str) -> list[str]:
+    """Lines for a terminal about the sample called `name`, and each other one of that name.
+
+    Raises:
+        InputError: no sample of the run is called so, or the run is not complete.
+    """
+    evidence, classes = run.read_evidence(), run.read_classes()
+    rows = np.flatnonzero(evidence.names == name)
+    if len(rows) == 0:
+        names = [str(known) for known in evidence.names]
+        close = difflib.get_close_matches(name, names, CLOSE, 0.3) if len(names) <= 100_000 else []
+        close = list(dict.fromkeys([*[known for known in names if name in known][:CLOSE], *close]))[:CLOSE]
+        fix = f"did you mean {', '.join(close)}?" if close else f"labels.csv in {run.path} has all names"
+        raise InputError(f"--explain {name}: the run has no such sample: {fix}")
+    issues = judge(evidence)
+    return [line for row in rows.tolist() for line in about(evidence, issues, classes, row, trained=run.trained)]
+
+
+def about(evidence: Evidence, issues: LabelIssues, classes: list[str], row: int, *, trained: bool) -> Iterator[str]:
+    """One sample: its label, its neighbors, the classifier, the noise, and what follows from them."""
+    given, suggested = int(evidence.given[row]), int(issues.suggested[row])
+    words = given_words(evidence, classes)
+    yield f"{printable(str(evidence.names[row]))}"
+    if given < 0:
+        yield f"  given label       none ({words[given]!r}); suggested: {classes[suggested]}"
+    else:
+        state = "flagged as a label issue" if issues.is_label_issue[row] else "not flagged"
+        state = "confirmed by a person" if issues.verified[row] else state
+        yield f"  given label       {words[given]}: quality {issues.label_quality[row]:.3f}, {state}"
+    yield from neighbor_lines(evidence, words, row)
+    who = "trained network" if trained else "classifier"
+    unseen = "" if trained else " (has not seen this label)"
+    yield f"  {who:<17} {largest(evidence.probs[row], classes)}{unseen}"
+    if given >= 0 and suggested != given:
+        share = evidence.noise_matrix[suggested, given]
+        yield f"  noise matrix      of all {classes[suggested]}, {percent(share)} are labeled {classes[given]}"
+    elif given >= 0:
+        yield f"  noise matrix      of all {classes[given]}, {percent(evidence.noise_matrix[given, given])} keep it"
+    yield f"  all together      {largest(evidence.label_posterior[row], classes)}"
+    for other in duplicates(evidence, row):
+        label = words[evidence.given[other]]
+        yield f"  same picture      {printable(str(evidence.names[other]))}, labeled {label}"
+
+
+def neighbor_lines(evidence: Evidence, words: list[str], row: int) -> Iterator[str]:
+    """How many of the nearest carry which label, then each by name, nearest first."""
+    near = evidence.neighbors[row]
+    labels, counts = np.unique(evidence.given[near], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    said = ", ".join(f"{counts[i]} {words[labels[i]]}" for i in order)
+    yield f"  {f'{len(near)} nearest':<17} {said}"
+    for k, other in enumerate(near.tolist()):
+        far = "" if evidence.distances is None else f"  distance {evidence.distances[row, k]:.3f}"
+        yield f"    {words[evidence.given[other]]:<20} {printable(str(evidence.names[other]))}{far}"
+
+
+def duplicates(evidence: Evidence, row: int) -> list[int]:
+    """Rows that show the same picture."""
+    pairs = evidence.near_duplicates
+    return [*pairs[pairs[:, 0] == row, 1].tolist(), *pairs[pairs[:, 1] == row, 0].tolist()]
+
+
+def largest(probs: NDArray[np.floating], classes: list[str]) -> str:
+    """The likeliest classes with their probabilities."""
+    top = np.argsort(-probs, kind="stable")[:TOP]
+    return ", ".join(f"{classes[label]} {percent(probs[label])}" for label in top)
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

@@ -1,0 +1,42 @@
+"""What a run found out, as files that other tools read. Must not know: torch, the tools themselves."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from mixnn.errors import InputError
+from mixnn.results.export.findings import read_findings
+from mixnn.runs.directory import RunDirectory
+from mixnn.utils.output_paths import check_place, written_folder
+
+TOOLS = {  # name -> module with write(findings, folder, prefix), imported when asked for
+    "cleanlab": "cleanlab",
+    "label-studio": "label_studio",
+    "fiftyone": "fiftyone",
+    "hf": "hugging_face",
+    "numpy": "arrays",
+}
+PREFIXED = ("label-studio", "fiftyone")  # these open the images themselves
+
+
+def export(run: RunDirectory, tool: str, out: Path, prefix: str | None = None) -> list[str]:
+    """Fill the new folder `out`; the names of its files.
+
+    Args:
+        tool: one of `TOOLS`.
+        prefix: what stands before the file names, for tools that open the images.
+
+    Raises:
+        InputError: the run is not complete, `out` holds something already or cannot be written, or `prefix` does not
+            go with `tool`.
+    """
+    if prefix is not None and tool not in PREFIXED:
+        raise InputError(f"--prefix goes with --to {' and '.join(PREFIXED)}, not with {tool}: leave it away")
+    check_place(out, "")
+    findings = read_findings(run)
+    write = importlib.import_module(f"{__name__}.{TOOLS[tool]}").write
+    with written_folder(out) as folder:
+        write(findings, folder, prefix or "")
+        names = sorted(file.name for file in folder.iterdir())
+    return names

@@ -1,0 +1,41 @@
+"""For NumPy: all of it in one plain `.npz`. Must not know: torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.results.export.findings import Findings
+from mixnn.tables.topk_rows import stored
+
+
+def write(findings: Findings, folder: Path, prefix: str) -> None:
+    """`findings.npz`: arrays with a row for each training sample, and the names of the classes; nothing pickled.
+
+    Labels are places in `classes`; a given label below 0 says that nobody knows. Of very many samples times classes,
+    tables are records, see `tables.topk_rows`. `soft_targets` and `clean_prob` are there after a training only.
+    """
+    evidence = findings.evidence
+    arrays: dict[str, NDArray[Any]] = {
+        "file_name": evidence.names,
+        "classes": np.array(findings.classes, dtype=np.str_),
+        "given_label": evidence.given,
+        "pred_probs": stored(evidence.probs),
+        "label_posterior": stored(evidence.label_posterior),
+        "noise_matrix": evidence.noise_matrix,
+        "label_quality": findings.quality,
+        "is_label_issue": findings.issue,
+        "suggested_label": findings.suggested,
+        "suggested_confidence": np.array([float(row["suggested_confidence"]) for row in findings.rows]),
+        "neighbors": evidence.neighbors,
+    }
+    if evidence.targets is not None:
+        arrays["soft_targets"] = stored(evidence.targets)
+    if evidence.clean_prob is not None:
+        arrays["clean_prob"] = evidence.clean_prob
+    if evidence.distances is not None:
+        arrays["neighbor_distances"] = evidence.distances
+    np.savez(folder / "findings.npz", **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle

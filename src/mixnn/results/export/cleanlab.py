@@ -1,0 +1,66 @@
+"""For cleanlab: what `CleanLearning.fit(label_issues=…)` and `Datalab.find_issues(knn_graph=…)` take.
+
+Must not know: cleanlab, torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.results.export.findings import Findings
+from mixnn.runs.directory import TEXT, Evidence
+from mixnn.tables.topk_rows import parts
+
+
+def write(findings: Findings, folder: Path, prefix: str) -> None:
+    """`label_issues.csv`, `labels.npy`, `pred_probs.npy`, `classes.json`, `knn_graph.npz`; samples with a label only.
+
+    The graph has as many neighbours for each sample as all have, and is left away where that is none.
+    """
+    evidence = findings.evidence
+    kept, predicted = np.flatnonzero(evidence.given >= 0), evidence.probs.argmax(1)
+    with open(folder / "label_issues.csv", "w", newline="", **TEXT) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file_name", "is_label_issue", "label_quality", "given_label", "predicted_label"])
+        for row in kept.tolist():
+            about = findings.rows[row]
+            labels = int(evidence.given[row]), int(predicted[row])
+            writer.writerow([about["file_name"], bool(findings.issue[row]), about["label_quality"], *labels])
+    np.save(folder / "labels.npy", evidence.given[kept])
+    shape = len(kept), evidence.probs.shape[1]
+    probs = np.lib.format.open_memmap(folder / "pred_probs.npy", "w+", np.float32, shape)
+    for rows in parts(*shape):
+        probs[rows] = evidence.probs[kept[rows]]
+    (folder / "classes.json").write_text(json.dumps(findings.classes, ensure_ascii=False) + "\n", encoding="utf-8")
+    graph = knn_graph(evidence, kept)
+    if graph is not None:
+        np.savez(folder / "knn_graph.npz", **graph)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
+
+
+def knn_graph(evidence: Evidence, kept: NDArray[np.int64]) -> dict[str, NDArray[np.generic]] | None:
+    """The neighbours of the samples `kept` (n,) among themselves, as `scipy.sparse.load_npz` reads a CSR matrix (n, n).
+
+    Values are distances, near to far in each row. None where a sample has no such neighbour, or the run is of before
+    distances were kept.
+    """
+    if evidence.distances is None:
+        return None
+    place = np.full(len(evidence.given), -1)
+    place[kept] = np.arange(len(kept))
+    near, distances = place[evidence.neighbors[kept]], evidence.distances[kept]
+    k = int((near >= 0).sum(1).min())
+    if k == 0:
+        return None
+    first = np.argsort(near < 0, axis=1, kind="stable")[:, :k]  # those that are there, near to far as before
+    return {
+        "indices": np.take_along_axis(near, first, 1).ravel().astype(np.int32),
+        "indptr": np.arange(0, k * len(kept) + 1, k, dtype=np.int32),
+        "format": np.array(b"csr"),
+        "shape": np.array([len(kept), len(kept)]),
+        "data": np.take_along_axis(distances, first, 1).ravel().astype(np.float64),
+    }

@@ -1,0 +1,41 @@
+"""For FiftyOne: samples with the fields `ground_truth`, `predictions` and `mistakenness`. Must not know: torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from mixnn.results.export.findings import Findings
+
+
+def write(findings: Findings, folder: Path, prefix: str) -> None:
+    """`samples.json`: a list of samples in the form of FiftyOne's `Sample.to_dict`.
+
+    Args:
+        prefix: folder that the file names are relative to; paths become absolute, as FiftyOne wants them.
+    """
+    samples = [sample(findings, row, prefix) for row in range(len(findings.rows))]
+    (folder / "samples.json").write_text(json.dumps(samples, indent=1) + "\n", encoding="utf-8")
+
+
+def sample(findings: Findings, row: int, prefix: str) -> dict[str, object]:
+    """One image; what nobody labelled has neither `ground_truth` nor `mistakenness`."""
+    about, probs = findings.rows[row], findings.evidence.probs[row]
+    quality = about["label_quality"]
+    return {
+        "filepath": os.path.abspath(os.path.join(prefix, about["file_name"])),
+        "tags": ["label_issue"] if findings.issue[row] else [],
+        "ground_truth": {"_cls": "Classification", "label": about["given_label"]} if quality else None,
+        "predictions": {
+            "_cls": "Classification",
+            "label": about["predicted_label"],
+            "confidence": float(probs.max()),
+        },
+        "suggested": {
+            "_cls": "Classification",
+            "label": about["suggested_label"],
+            "confidence": float(about["suggested_confidence"]),
+        },
+        "mistakenness": 1 - float(quality) if quality else None,
+    }

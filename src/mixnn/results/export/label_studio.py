@@ -1,0 +1,62 @@
+"""For Label Studio: tasks to import, with the suggestion as a prediction, and the labelling configuration.
+
+Must not know: Label Studio, torch.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from mixnn.errors import printable
+from mixnn.results.export.findings import Findings
+
+
+def write(findings: Findings, folder: Path, prefix: str) -> None:
+    """`tasks.json`, worst label first, and `label_config.xml`.
+
+    Args:
+        prefix: of the images' addresses, as `/data/local-files/?d=photos/`.
+    """
+    tasks = [task(findings, row, prefix) for row in findings.worst_first]
+    (folder / "tasks.json").write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "label_config.xml").write_text(label_config(findings.classes), encoding="utf-8")
+
+
+def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
+    """One image as Label Studio imports it."""
+    about, label = findings.rows[row], findings.classes[findings.suggested[row]]
+    name = about["file_name"].encode("utf-8", "surrogateescape")
+    result = {"from_name": "label", "to_name": "image", "type": "choices", "value": {"choices": [label]}}
+    return {
+        "data": {
+            "image": prefix + quote(name),
+            "file_name": printable(about["file_name"]),
+            "given_label": about["given_label"],
+            "label_quality": float(about["label_quality"]) if about["label_quality"] else None,
+            "is_label_issue": bool(findings.issue[row]),
+        },
+        "predictions": [
+            {
+                "model_version": "mixnn",
+                "score": float(about["suggested_confidence"]),
+                "result": [{"id": "label", **result}],
+            }
+        ],
+    }
+
+
+def label_config(classes: list[str]) -> str:
+    """An image, its given label, and a choice of one class."""
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Header", value="given label: $given_label")
+    ElementTree.SubElement(view, "Image", name="image", value="$image")
+    choices = ElementTree.SubElement(
+        view, "Choices", name="label", toName="image", choice="single", required="true", showInline="true"
+    )
+    for name in classes:
+        ElementTree.SubElement(choices, "Choice", value=name)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode") + "\n"

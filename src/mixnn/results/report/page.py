@@ -1,0 +1,120 @@
+"""One HTML file that shows a run and takes decisions on its suspects. Must not know: torch, training."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from mixnn.errors import InputError
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.results.label_lists import judge
+from mixnn.results.report.columns import name_html, script_json
+from mixnn.results.report.content import collect
+from mixnn.results.report.sentences import (
+    apply_words,
+    class_rows,
+    command_html,
+    facts,
+    little_noise,
+    next_steps,
+    percent,
+    sentences,
+)
+from mixnn.results.report.umap_plane import umap_plane
+from mixnn.runs.directory import Evidence, RunDirectory, read_yaml, replacing
+
+TEMPLATE = resources.files("mixnn.results.report") / "template"
+STYLES = ("style.css", "cards.css", "print.css")
+PLANES = {"pca": "principal components", "umap": "UMAP, from the nearest neighbours of each"}
+SCRIPTS = ("base.js", "review.js", "matrix.js", "gallery.js", "keys.js", "map.js")
+TRAINING = ("training.html", "charts.js")  # of a run with learning curves and losses
+TRAINING_LINK = '<a href="#training">Training</a>'
+
+
+def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
+    """Write the page to `path`, from the files of the run directory; it needs no other file, and no network.
+
+    Args:
+        plane: how the map is made, one of `PLANES`.
+
+    Raises:
+        InputError: the run is not finished, or its files are damaged.
+        OSError: `path` cannot be written.
+    """
+    if missing := [path.name for path in (run.evidence, run.label_quality) if not path.is_file()]:
+        raise InputError(f"{run.path} is not finished (no {missing[0]}): {again(run)}")
+    try:
+        page = build_page(run, plane)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(f"{run.path} is damaged ({reason}): {again(run)}") from error
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def again(run: RunDirectory) -> str:
+    """How the files of a run are written again."""
+    command = "repeat `mixnn train … --resume`" if run.trained else "`mixnn find` again, with a new --out"
+    return f"{command} to write them"
+
+
+def build_page(run: RunDirectory, plane: str = "pca") -> str:
+    """The page as text."""
+    evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
+    if plane == "umap":
+        evidence = replace(evidence, coordinates=umap_plane(evidence))
+    issues, metrics = judge(evidence), run.read_table(run.metrics) if run.trained else []
+    few = little_noise(issues, int((evidence.given >= 0).sum()))
+    return Template(read("page.html")).substitute(
+        title=name_html(str(config["source"])).removeprefix("<bdi>").removesuffix("</bdi>"),
+        source=name_html(str(config["source"])),
+        about=name_html(about_run(config)),
+        style="\n".join(map(read, STYLES)),
+        facts="\n".join(fact_html(*fact) for fact in facts(evidence, issues, metrics)),
+        summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, issues, classes, metrics)),
+        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, config, few)),
+        class_rows=class_table(evidence, issues, classes),
+        plane=PLANES[plane],
+        training=read(TRAINING[0]) if run.trained else "",
+        training_link=TRAINING_LINK if run.trained else "",
+        apply=command_html(apply_words(run)),
+        data=script_json(collect(run, evidence, issues)),
+        script="\n".join(map(read, (*SCRIPTS, *TRAINING[1:]) if run.trained else SCRIPTS)),
+    )
+
+
+def about_run(config: Mapping[str, Any]) -> str:
+    """How the run was made, in one line."""
+    added = f", noise {config['noise']} added" if config.get("noise") else ""
+    if config.get("command") == "find":
+        return f"found without training, seed {config['seed']}{added}"
+    return f"{config['method']}, {config['epochs']} epochs, seed {config['seed']}{added}"
+
+
+def read(name: str) -> str:
+    return (TEMPLATE / name).read_text(encoding="utf-8")
+
+
+def fact_html(figure: str, what: str) -> str:
+    return f"<div><dt>{what}</dt><dd>{figure}</dd></div>"
+
+
+def step_html(text: str, command: list[str]) -> str:
+    return f"<li>{text}{command_html(command) if command else ''}</li>"
+
+
+def class_table(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> str:
+    """The rows of the table of classes."""
+    return "\n".join(
+        f'<tr><th scope="row">{name}</th><td>{count:,}</td><td>{wrong:,}</td>'
+        f'<td class="bar" style="--share:{wrong / max(1, count):.4f}">{percent(wrong / max(1, count))}</td>'
+        f"<td>{largest}</td><td>{right}</td></tr>"
+        for name, count, wrong, largest, right in class_rows(evidence, issues, classes)
+    )

@@ -1,0 +1,69 @@
+"""Which samples a report shows, and which of them with a picture. Must not know: torch, training, HTML."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixnn.label_quality.issues import LabelIssues
+from mixnn.runs.directory import Evidence
+
+SUSPECTS = 50_000  # cards at most, the worst first
+DOUBTFUL = 200  # labels that are not flagged, but next in the order
+WITHOUT_LABEL = 10_000
+POINTS = 20_000  # on the map
+PICTURED, PICTURED_WITHOUT_LABEL = 600, 100
+WITH_NEIGHBORS = 150  # cards whose neighbours have pictures as well
+NEIGHBORS = 8  # shown as evidence
+
+Rows = NDArray[np.int64]
+
+
+class Cards(NamedTuple):
+    """Rows of the training set, in the order a person should look at them.
+
+    Attributes:
+        suspects: labels flagged as issues.
+        doubtful: labels that come next.
+        unlabelled: samples without a label, the surest suggestion first.
+    """
+
+    suspects: Rows
+    doubtful: Rows
+    unlabelled: Rows
+
+
+def cards(evidence: Evidence, issues: LabelIssues) -> Cards:
+    """What there is to decide on."""
+    flagged = int(issues.is_label_issue.sum())
+    labelled = issues.ranking[evidence.given[issues.ranking] >= 0]
+    unlabelled = np.flatnonzero(evidence.given < 0)
+    surest = unlabelled[np.argsort(-issues.suggested_confidence[unlabelled], kind="stable")]
+    doubtful = labelled[flagged : max(flagged, min(flagged + DOUBTFUL, len(labelled)))]
+    return Cards(labelled[: min(flagged, SUSPECTS)], doubtful, surest[:WITHOUT_LABEL])
+
+
+def pictured(evidence: Evidence, shown: Cards) -> Rows:
+    """Samples that a report needs pictures of: those to be looked at first, and neighbours of the first of these."""
+    first = np.concatenate([shown.suspects, shown.doubtful])[:PICTURED]
+    near = evidence.neighbors[first[:WITH_NEIGHBORS], :NEIGHBORS].ravel()
+    return once(np.concatenate([first, shown.unlabelled[:PICTURED_WITHOUT_LABEL], near]))
+
+
+def mapped(evidence: Evidence, shown: Cards) -> Rows:
+    """Points of the map: suspects first, but where there are very many, half of the room is left for the others."""
+    if evidence.coordinates is None:
+        return np.zeros(0, dtype=np.int64)
+    first = shown.suspects[: POINTS // 2]
+    rest = np.setdiff1d(np.arange(len(evidence.given)), first)
+    room = min(POINTS - len(first), len(rest))
+    chosen = np.random.default_rng(0).choice(rest, room, replace=False)  # the same points every time
+    return np.concatenate([first, np.sort(chosen)])
+
+
+def once(rows: Rows) -> Rows:
+    """Each row where it comes first."""
+    _, places = np.unique(rows, return_index=True)
+    return rows[np.sort(places)]

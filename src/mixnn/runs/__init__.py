@@ -1,0 +1,1 @@
+"""The files of a run directory. Must not know: torch."""

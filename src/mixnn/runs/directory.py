@@ -1,0 +1,287 @@
+"""The run directory: the only door from training to lists, pictures and exports.
+
+Must not know: torch, methods, data sets. Every file is written under another name first and then
+renamed, so that none is ever half there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from mixnn.errors import InputError
+from mixnn.tables.topk_rows import SparseRows, Table, stored
+
+Row = Mapping[str, object]
+TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when all went well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """`replacing`, for what a command makes: raises InputError where the disk does not take it."""
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): make room, and try again") from error
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of every sample of a run, and the label quality made of it.
+
+    Tables are `SparseRows` where N × C is very large (see `tables.topk_rows`): read like an array, some rows at a time.
+
+    Attributes:
+        names: (N,) file names, relative to the data.
+        given: (N,) int64 given labels; -1 - i where the label is the i-th of `unlabelled`.
+        probs: (N, C) float32 predicted probabilities: of the trained network, without augmentation; of `mixnn find`,
+            by a classifier that has not seen the sample's label.
+        label_posterior: (N, C), rows sum to one: P(true label | evidence, given label).
+        noise_matrix: (C, C), rows sum to one: P(given label | true label).
+        noise_rate: 0-d float64, share of wrong labels, 0–1.
+        noise_rate_interval: (2,) float64, low and high around it.
+        neighbors: (N, K) int64 nearest samples in feature space, nearest first.
+        unlabelled: words that mean "don't know".
+        verified: int64 (R,), rows whose label a person has confirmed.
+        near_duplicates: int64 (M, 2), pairs of rows that show the same picture.
+        distances: (N, K) float32 in 0–2, of the neighbors, one minus cosine; None where they were not kept.
+        coordinates: (N, 2) float32, the features on a plane; None where they were not kept.
+
+    Only a training has these; None of `mixnn find`:
+        targets: (N, C) float32 soft targets; the probabilities for a method that has none.
+        loss: (N,) float32 in 0–1, normalised loss against the given label; NaN where there is none.
+        clean_prob: (N,) float32 in 0–1, posterior of the lower component; NaN where there is no label.
+        mixture: (3, 2) float64: means, variances, weights, lower mean first; NaN where none was fitted.
+        heldout: (C, C) int64, how many held-out samples of each label the network takes for each class.
+    """
+
+    names: NDArray[np.str_]
+    given: NDArray[np.int64]
+    probs: Table
+    label_posterior: Table
+    noise_matrix: NDArray[np.floating]
+    noise_rate: NDArray[np.floating]
+    noise_rate_interval: NDArray[np.floating]
+    neighbors: NDArray[np.int64]
+    unlabelled: NDArray[np.str_]
+    verified: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    near_duplicates: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    distances: NDArray[np.float32] | None = None
+    coordinates: NDArray[np.float32] | None = None
+    targets: Table | None = None
+    loss: NDArray[np.float32] | None = None
+    clean_prob: NDArray[np.float32] | None = None
+    mixture: NDArray[np.float64] | None = None
+    heldout: NDArray[np.int64] | None = None
+
+
+QUALITY = ("label_posterior", "noise_matrix", "noise_rate", "noise_rate_interval")  # what label_quality.npz holds
+
+
+class RunDirectory:
+    """The files of one run, by what they hold."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.environment = self.path / "environment.json"
+        self.metrics = self.path / "metrics.csv"
+        self.labels = self.path / "labels.csv"
+        self.label_issues = self.path / "label_issues.csv"
+        self.label_noise = self.path / "label_noise.json"
+        self.targets = self.path / "soft_targets.npy"
+        self.classes = self.path / "classes.json"
+        self.model = self.path / "model.safetensors"
+        self.checkpoint = self.path / "checkpoints" / "last.pt"
+        self.overview = self.path / "overview.png"
+        self.evidence = self.path / "evidence.npz"
+        self.label_quality = self.path / "label_quality.npz"
+        self.thumbnails = self.path / "thumbnails.npz"
+        self.losses = self.path / "losses.npz"
+        self.report = self.path / "report.html"
+        self.noise = self.path / "noise.npz"
+        self.noise_record = self.path / "noise.json"
+        self.unreadable = self.path / "unreadable.csv"
+        self.lock = self.path / ".lock"
+
+    @classmethod
+    def existing(cls, path: str | Path) -> RunDirectory:
+        """Raises InputError unless `path` holds a run."""
+        run = cls(path)
+        if not run.config.is_file():
+            raise InputError(
+                f"{path} is not a run directory (no config.yaml): give the --out of a `mixnn find` or `mixnn train`"
+            )
+        return run
+
+    @property
+    def trained(self) -> bool:
+        """Whether a network belongs to it; none does to a run of `mixnn find`."""
+        return not (self.config.is_file() and read_yaml(self.config).get("command") == "find")
+
+    def check_trained(self) -> None:
+        """Raises InputError where no network was trained."""
+        if not self.trained:
+            raise InputError(
+                f"{self.path} is a run of `mixnn find`, which trains no network: give the --out of a `mixnn train`"
+            )
+
+    def check_free(self, *, resumable: bool = True) -> None:
+        """Raises InputError if `path` holds something already; `resumable`: the command has a --resume."""
+        # A run killed before its configuration was there leaves folders and unfinished files, which nobody misses.
+        files = (p for p in self.path.rglob("*") if p.is_file() and ".tmp" not in p.suffixes and p != self.lock)
+        if self.path.is_file() or any(files):
+            held = "another run" if self.config.exists() else "other files"
+            resumable = resumable and self.config.exists() and self.trained
+            fix = "choose a new directory" + (", or add --resume to go on with it" if resumable else "")
+            raise InputError(f"--out {self.path} already holds {held}: {fix}")
+
+    @contextmanager
+    def at_work(self, *, training: bool = True) -> Iterator[None]:
+        """Make the directories, keep other processes out, and clear away what a killed run left unfinished.
+
+        Raises InputError if another one is at work here, or if writing is not allowed.
+        """
+        lock = FileLock(self.lock, timeout=0)
+        try:
+            (self.checkpoint.parent if training else self.path).mkdir(parents=True, exist_ok=True)
+            with suppress(NotImplementedError):  # the file system knows no locks: then without
+                lock.acquire()
+            for unfinished in (*self.path.glob(".*.tmp*"), *self.checkpoint.parent.glob(".*.tmp*")):
+                unfinished.unlink()
+        except Timeout:
+            raise InputError(f"--out {self.path}: another mixnn command is at work there: wait or stop it") from None
+        except OSError as error:
+            raise InputError(f"--out {self.path} cannot be written ({error.strerror}): choose another") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        with written(self.config) as path:
+            path.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def discard(self) -> None:
+        """Remove what a run writes before its first epoch."""
+        begun = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
+        for path in (*begun, self.lock):
+            path.unlink(missing_ok=True)
+        for folder in (self.checkpoint.parent, self.path):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def write_json(self, path: Path, content: object) -> None:
+        with written(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def read_json(self, path: Path) -> Any:
+        """Raises InputError if the file is missing or damaged."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read ({error}): repeat `mixnn train` with --resume, or `mixnn find`"
+            ) from error
+
+    def read_classes(self) -> list[str]:
+        """Class names, in the order of the network's outputs."""
+        return list(self.read_json(self.classes))
+
+    def write_table(self, path: Path, rows: Iterable[Row], columns: Sequence[str] | None = None) -> None:
+        """Rows as CSV; the columns are the keys of all rows in order of appearance, where none are given."""
+        if columns is None:
+            rows = list(rows)
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+        with written(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({key: as_text(value) for key, value in row.items()} for row in rows)
+
+    def read_table(self, path: Path) -> list[dict[str, str]]:
+        try:
+            with open(path, newline="", **TEXT) as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            raise InputError(f"{path} is missing: the run is not complete; train again with another --out") from None
+
+    def write_evidence(self, evidence: Evidence) -> None:
+        fields = {name: stored(value) for name, value in vars(evidence).items() if value is not None}
+        if "targets" in fields:
+            with written(self.targets) as path:
+                np.save(path, fields.pop("targets"))
+        self.write_arrays(self.label_quality, {name: fields.pop(name) for name in QUALITY})
+        self.write_arrays(self.evidence, fields)
+
+    def read_evidence(self) -> Evidence:
+        """Raises InputError where a file of it is missing."""
+        for path in (self.evidence, self.label_quality):
+            if not path.is_file():
+                raise InputError(
+                    f"{path} is missing: repeat `mixnn train … --resume`, or `mixnn find` with a new --out"
+                )
+        arrays: dict[str, Any] = self.read_arrays(self.evidence) | self.read_arrays(self.label_quality)
+        if self.targets.is_file():
+            arrays["targets"] = np.load(self.targets)
+        sparse = {name: array for name, array in arrays.items() if array.dtype.names is not None}
+        classes = len(arrays["noise_matrix"])
+        return Evidence(**arrays | {name: SparseRows(rows, classes) for name, rows in sparse.items()})
+
+    def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+        with written(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
+
+    def read_arrays(self, path: Path) -> dict[str, NDArray[Any]]:
+        with np.load(path) as content:
+            return dict(content)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The settings in a YAML file.
+
+    Raises:
+        InputError: there is no such file, or it holds no settings.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"configuration {path} is no YAML ({' '.join(str(error).split())}): correct the file"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"configuration {path} is no YAML of the form `key: value`: correct the file")
+    return content
+
+
+def as_text(value: object) -> object:
+    """Numbers short enough to read, and the same on every write; nothing for one that is none."""
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else f"{value:.6g}"
+    return value

@@ -1,0 +1,84 @@
+"""One file from which a killed run goes on as if nothing had happened. Must not know: methods by name, pictures."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from mixnn.distributed.ranks import rank
+from mixnn.errors import InputError
+from mixnn.methods.base import Method
+from mixnn.runs.directory import replacing
+
+
+class Checkpoint:
+    """State of method, optimizer and schedule at the end of an epoch; an observer of `fit`.
+
+    Args:
+        path: the file.
+        data: fingerprint of the training data.
+    """
+
+    def __init__(self, path: Path, method: Method, optimizer: Optimizer, scheduler: LRScheduler, data: str) -> None:
+        self.path, self.method, self.optimizer, self.scheduler, self.data = path, method, optimizer, scheduler, data
+
+    def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
+        pass
+
+    def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
+        if rank() == 0:
+            self.save(epoch + 1)
+
+    def save(self, epochs_done: int) -> None:
+        state = {
+            "epochs_done": epochs_done,
+            "data": self.data,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+        try:
+            with replacing(self.path) as temporary:
+                torch.save(state, temporary)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError where a disk is full
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"checkpoint {self.path} cannot be written ({reason}): make room, then --resume"
+            ) from error
+
+    def load(self) -> int:
+        """Take up what was saved; the number of epochs done, 0 where nothing was saved yet.
+
+        Raises:
+            InputError: the file is damaged, or was made with other data.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with zipfile.ZipFile(self.path) as content:  # torch itself looks at no checksum
+                if content.testzip() is not None:
+                    raise zipfile.BadZipFile("checksum")
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            made_with = state["data"]
+        except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+            raise InputError(f"checkpoint {self.path} is damaged: remove it to start again") from error
+        if made_with != self.data:
+            raise InputError(
+                f"checkpoint {self.path} was made with other data (images, labels, names or classes differ): "
+                "give the same DATA, or a new --out"
+            )
+        try:
+            self.method.load_state_dict(state["method"])
+        except RuntimeError as error:
+            raise InputError(
+                f"checkpoint {self.path} does not fit the network or method: these have changed"
+            ) from error
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        return int(state["epochs_done"])

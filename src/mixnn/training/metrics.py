@@ -1,0 +1,137 @@
+"""A row of figures for each epoch. Must not know: methods by name, the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mixnn.data.batches import TrainData
+from mixnn.distributed.ranks import rank, shard, total, world_size
+from mixnn.methods.base import Method
+from mixnn.methods.mixing import calibration_error, confidence_bins
+from mixnn.runs.directory import Row, RunDirectory
+from mixnn.tables.topk_tensors import unpacked_parts
+
+BINS = 50  # of the losses, which lie in 0–1
+MIXTURE = ("mixture_low", "mixture_high", "mixture_separation")
+FIGURES = ("clean_share", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
+
+
+def predictions(method: Method, data: TrainData) -> Iterator[tuple[Tensor, Tensor]]:
+    """Probabilities (B, C) and labels (B,) of this rank's part of `data`, without augmentation."""
+    method.eval()
+    labels, done = data.labels[shard(len(data))], 0
+    for x in data.full_batches():
+        yield method.predict(x), labels[done : done + len(x)]
+        done += len(x)
+
+
+@torch.no_grad()
+def count_predictions(method: Method, data: TrainData) -> NDArray[np.int64]:
+    """How many samples of each label are taken for each class, (C, C), the same on every rank."""
+    classes = method.num_classes
+    counts = torch.zeros(classes * classes, dtype=torch.long, device=data.labels.device)
+    for probs, labels in predictions(method, data):
+        pairs = (labels * classes + probs.argmax(1))[labels >= 0]
+        counts += pairs.bincount(minlength=classes * classes)
+    counted: NDArray[np.int64] = total(counts).view(classes, classes).cpu().numpy()
+    return counted
+
+
+@torch.no_grad()
+def accuracy(method: Method, data: TrainData) -> tuple[float, float]:
+    """Share of `data` whose likeliest class is its label, and how far confidence is from it (ECE), both in 0–1.
+
+    Each rank looks at its part.
+    """
+    bins = torch.zeros(3, 15, dtype=torch.float64, device=data.labels.device)
+    for probs, labels in predictions(method, data):
+        bins += confidence_bins(probs, labels)
+    bins = total(bins)
+    return bins[1].sum().item() / len(data), calibration_error(bins)
+
+
+class Recorder:
+    """Writes `metrics.csv`, and the losses as a histogram into `losses.npz`; an observer of `fit`.
+
+    Args:
+        run: where to.
+        method: whose figures.
+        heldout: samples for the accuracy, or None.
+        heldout_name: what they are called.
+        true_labels: int64 (N,), where noise was added and so the truth is known.
+        rows: those of the epochs already done, on resuming.
+    """
+
+    history: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # epoch, from 1 -> counts (BINS,), mixture (3, 2)
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        method: Method,
+        heldout: TrainData | None,
+        heldout_name: str,
+        true_labels: Tensor | None = None,
+        rows: Sequence[Row] = (),
+    ) -> None:
+        self.run, self.method, self.heldout, self.heldout_name = run, method, heldout, heldout_name
+        self.true_labels = true_labels
+        self.rows: list[Row] = list(rows)
+        self.samples = 0
+        self.history = read_history(run, len(self.rows))
+
+    def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
+        self.samples += samples
+
+    def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
+        row: dict[str, object] = {"epoch": epoch + 1, "train_loss": loss}
+        start = time.perf_counter()
+        if self.heldout is not None:
+            share, error = accuracy(self.method, self.heldout)
+            row |= {"heldout": self.heldout_name, "accuracy": share, "calibration_error": error}
+        seconds = seconds | {"evaluate": time.perf_counter() - start}
+        figures = dict.fromkeys(FIGURES, "") | self.method.figures  # the same columns in every row
+        targets = self.method.soft_targets()
+        if self.true_labels is not None and targets is not None:
+            known = self.true_labels >= 0
+            every = unpacked_parts(targets, self.method.num_classes)
+            likeliest = torch.cat([t.argmax(1) for _, t in every])
+            figures["right_targets"] = (likeliest == self.true_labels)[known].float().mean().item()
+        phases = dict.fromkeys(("full_pass", "mixture", "neighbors", "evidence"), 0.0) | seconds
+        phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
+        row |= figures | {f"seconds_{name}": value for name, value in phases.items()}
+        row["images_per_second"] = self.samples * world_size() / seconds["train"]
+        self.samples = 0
+        self.rows.append(row)
+        if rank() == 0:
+            self.run.write_table(self.run.metrics, self.rows)
+            self._keep_losses(epoch)
+
+    def _keep_losses(self, epoch: int) -> None:
+        """Add this epoch's losses to the file, where there was a full pass."""
+        losses, mixture = self.method.losses, self.method.mixture
+        if losses is None:
+            return
+        counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
+        fitted = np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
+        self.history[epoch + 1] = counts, fitted
+        every = {
+            "epochs": np.array(list(self.history)),
+            "counts": np.stack([counts for counts, _ in self.history.values()]),
+            "mixtures": np.stack([mixture for _, mixture in self.history.values()]),
+        }
+        self.run.write_arrays(self.run.losses, every)
+
+
+def read_history(run: RunDirectory, done: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """What `losses.npz` holds of the first `done` epochs; those after them are run again."""
+    if done == 0 or not run.losses.exists():
+        return {}
+    kept = run.read_arrays(run.losses)
+    rows = zip(kept["epochs"].tolist(), kept["counts"], kept["mixtures"], strict=True)
+    return {epoch: (counts, mixture) for epoch, counts, mixture in rows if epoch <= done}

@@ -1,0 +1,1 @@
+"""What any room may use, and what knows none of them."""
