@@ -46,7 +46,7 @@ from mixnn.errors import InputError
 from mixnn.evidence.forward_pass import full_pass
 from mixnn.methods.base import Method
 from mixnn.methods.fine import FINE, alignment, main_directions
-from mixnn.results.label_lists import judge, neighbor_agreement
+from mixnn.results.issues import judge, neighbor_agreement
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.build import build_method, build_optimizer, with_defaults

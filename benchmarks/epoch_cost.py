@@ -17,8 +17,9 @@ from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.load import load
 from mixnn.data.readers import read_source
 from mixnn.runs.environment import environment
-from mixnn.training.build import build_method, build_optimizer, pick_device
+from mixnn.training.build import build_method, build_optimizer
 from mixnn.training.loop import fit
+from mixnn.utils.devices import pick_device
 
 WAYS = {
     "ce": ("ce", {}),

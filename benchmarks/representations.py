@@ -28,9 +28,10 @@ from mixnn.data.batches import TrainData
 from mixnn.data.load import load
 from mixnn.data.read import read
 from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.loss_mixture import clean_probability, min_max
 from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import clean_probability, min_max, sample_losses
+from mixnn.methods.losses import sample_losses
 from mixnn.runs.environment import environment
 from mixnn.training.build import build_method, build_optimizer, with_defaults
 from mixnn.training.loop import fit

@@ -36,7 +36,7 @@ from PIL import Image
 from mixnn import METHODS
 from mixnn.cli.main import COMMANDS
 from mixnn.errors import LocalError
-from mixnn.training.build import load_model
+from mixnn.models.saved import load_model
 
 LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
 LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement", "review_reason"]

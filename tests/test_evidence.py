@@ -8,7 +8,7 @@ from contract.cases import build, make_data, method_case
 from mixnn import METHODS, Classifier, TrainData
 from mixnn.evidence.forward_pass import full_pass
 from mixnn.evidence.knn import vote_k
-from mixnn.methods.mixing import min_max
+from mixnn.evidence.loss_mixture import min_max
 from mixnn.training.evidence import collect_evidence
 from mixnn.training.metrics import count_predictions
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data.images import turbojpeg as fast_jpeg
+from mixnn.data.images import turbojpeg
 from mixnn.data.images.decoder import BadImage, decode, no_warnings
 from mixnn.data.images.turbojpeg import decode_jpeg
 
@@ -46,7 +46,7 @@ def agree(monkeypatch):
     def compare(source: str | bytes, size: int = 48) -> bool:
         fast, taken = outcome(source, size), decode_jpeg(source, size) is not None
         with monkeypatch.context() as without:
-            without.setattr(fast_jpeg, "simplejpeg", None)
+            without.setattr(turbojpeg, "simplejpeg", None)
             assert decode_jpeg(source, size) is None
             assert outcome(source, size) == fast
         return taken
@@ -67,7 +67,7 @@ def test_ordinary_ones(agree, size, mode):
 def test_of_files(agree, tmp_path):
     large = PHOTO.resize((700, 600))
     large.save(tmp_path / "large.jpg", quality=100)
-    assert (tmp_path / "large.jpg").stat().st_size > 2 * fast_jpeg.HEAD
+    assert (tmp_path / "large.jpg").stat().st_size > 2 * turbojpeg.HEAD
     assert agree(str(tmp_path / "large.jpg"), 224)
     (tmp_path / "folder.jpg").mkdir()
     for name in ("gone.jpg", "folder.jpg", "a\0b.jpg"):

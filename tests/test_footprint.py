@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from mixnn import METHODS, Classifier, TrainData, fit
 from mixnn.evidence.knn import vote_k
 from mixnn.evidence.neighbors.sharded import searched_bytes
-from mixnn.results.label_lists import judge
+from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.evidence import collect_evidence
 from mixnn.training.memory_estimate import Footprint
@@ -43,7 +43,7 @@ def allocated(work):
 
 @pytest.mark.parametrize(("method", "bank", "packed", "width"), CASES)
 def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank, packed, width, tmp_path, monkeypatch):
-    for place in ("tables.topk_rows", "evidence.assessment", "evidence.neighbors.points", "evidence.knn"):
+    for place in ("tables.topk_rows", "evidence.pca", "evidence.neighbors.points", "evidence.knn"):
         monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
     monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 0 if packed else N * C)
     monkeypatch.setattr("mixnn.tables.topk_rows.KEPT", 8)
@@ -56,13 +56,9 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
         "methods.posterior",
     ):  # the network's features are what takes memory, not its inputs
         monkeypatch.setattr(f"mixnn.{place}.is_embeddings", lambda data: False)
-    for place in ("evidence.label_issues", "training.memory_estimate"):  # what heads are fitted to does not grow with N
-        monkeypatch.setattr(f"mixnn.{place}.HEAD_CELLS", 200 * C)
-        monkeypatch.setattr(f"mixnn.{place}.HEAD_SAMPLES", 200)
-        monkeypatch.setattr(f"mixnn.{place}.EACH", 0)
-        monkeypatch.setattr(f"mixnn.{place}.FEW_EACH", 0)
-    monkeypatch.setattr("mixnn.label_quality.posterior.FEWEST", 200)
-    monkeypatch.setattr("mixnn.label_quality.posterior.CELLS", 200 * C)
+    limits = {"HEAD_CELLS": 200 * C, "HEAD_SAMPLES": 200, "EACH": 0, "FEW_EACH": 0, "FEWEST": 200, "CELLS": 200 * C}
+    for name, limit in limits.items():  # what heads are fitted to does not grow with N
+        monkeypatch.setattr(f"mixnn.label_quality.sampling.{name}", limit)
     monkeypatch.setattr("mixnn.evidence.linear_probe.SAMPLED", 500)
     monkeypatch.setattr(  # nor do the scores of a search, which would be most of it here
         "mixnn.evidence.neighbors.sharded.nearest_neighbors",

@@ -7,20 +7,10 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn.errors import InputError
-from mixnn.methods.mixing import (
-    calibration_error,
-    clean_probability,
-    confidence_bins,
-    ema,
-    linear_loss,
-    min_max,
-    mix,
-    mixing_weights,
-    neighbor_agreement,
-    sample_losses,
-    soft_cross_entropy,
-    soft_labels,
-)
+from mixnn.evidence.loss_mixture import clean_probability, min_max
+from mixnn.methods.losses import linear_loss, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement
+from mixnn.training.calibration import calibration_error, confidence_bins
 
 # Losses as a training gives them, with ties now and then.
 loss = st.one_of(st.floats(0, 20, width=32), st.sampled_from([0.0, 0.5, 2.0, 8.0]))

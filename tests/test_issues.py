@@ -5,18 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixnn.results.label_lists import (
-    issue_lines,
-    judge,
-    label_rows,
-    neighbor_agreement,
-    noise_rate_words,
-    rate_words,
-    review,
-    review_reason,
-    summary_figures,
-    write_labels,
-)
+from mixnn.results.issues import judge, neighbor_agreement, noise_rate_words, rate_words, review, review_reason
+from mixnn.results.label_lists import issue_lines, label_rows, summary_figures, write_labels
 from mixnn.runs.directory import Evidence, RunDirectory
 
 

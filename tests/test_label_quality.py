@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from mixnn.label_quality import posterior as estimate
+from mixnn.label_quality import posterior
 from mixnn.label_quality.combination import Combination, Fit, combine, knn_vote
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.label_quality.issues import LabelIssues
@@ -129,7 +129,7 @@ def test_log_gamma_is_that_of_the_standard_library():
 
 
 def test_bayes_rule_by_hand(monkeypatch):
-    monkeypatch.setattr(estimate, "WRONG_ODDS", 1.0)
+    monkeypatch.setattr(posterior, "WRONG_ODDS", 1.0)
     """π L T[:, label]; the third has no label, the fourth is verified."""
     even = np.array([0.5, 0.5])
     model = NoiseModel(even, np.array([[0.9, 0.1], [0.2, 0.8]]), 0.15, even)
@@ -202,8 +202,8 @@ def test_large_tables_hold_the_largest_of_a_row_and_tell_the_same(monkeypatch):
     whole = [estimate_label_quality(given, range(40), *kinds) for kinds in ((probs, near), (None, near))]
     monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 1000)
     monkeypatch.setattr("mixnn.tables.topk_rows.PART", 5000)  # and it is gone through some rows at a time
-    monkeypatch.setattr("mixnn.label_quality.posterior.CELLS", 800 * 40)  # and not all of it tells how it is combined
-    monkeypatch.setattr("mixnn.label_quality.posterior.FEWEST", 1)
+    monkeypatch.setattr("mixnn.label_quality.sampling.CELLS", 800 * 40)  # and not all of it tells how it is combined
+    monkeypatch.setattr("mixnn.label_quality.sampling.FEWEST", 1)
     table = empty_table(1200, 40)
     table[:] = probs
     for expected, kinds in zip(whole, ((table, near), (None, near)), strict=True):

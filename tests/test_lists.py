@@ -5,7 +5,7 @@ import pytest
 from contract.command import succeed
 
 from mixnn.results.label_lists import write_labels
-from mixnn.runs import sample_lists as lists
+from mixnn.runs import sample_lists
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file, read_list, write_list
 
@@ -20,8 +20,8 @@ ROWS = [
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
-    monkeypatch.setattr(lists, "LONG", 2)
-    monkeypatch.setattr(lists, "PART", 2)  # so that there is a second part
+    monkeypatch.setattr(sample_lists, "LONG", 2)
+    monkeypatch.setattr(sample_lists, "PART", 2)  # so that there is a second part
     return RunDirectory(tmp_path)
 
 
@@ -34,12 +34,12 @@ def test_a_long_list_holds_what_a_short_one_would(run, monkeypatch):
     long = read_list(run, run.labels)
     assert list_file(run.labels).name == "labels.parquet"
     assert not run.labels.exists()
-    monkeypatch.setattr(lists, "LONG", 3)
+    monkeypatch.setattr(sample_lists, "LONG", 3)
     write(run, ROWS)
     assert read_list(run, run.labels) == long
     assert long[1] == {"file_name": 'c "d".png', "label_quality": "", "is_label_issue": "True"}
     assert [path.name for path in run.path.iterdir()] == ["labels.csv"]  # not both
-    monkeypatch.setattr(lists, "LONG", 2)
+    monkeypatch.setattr(sample_lists, "LONG", 2)
     write(run, ROWS)
     assert [path.name for path in run.path.iterdir()] == ["labels.parquet"]
 

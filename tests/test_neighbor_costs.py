@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mixnn.evidence.neighbors import cost_model as costs
+from mixnn.evidence.neighbors import cost_model
 from mixnn.evidence.neighbors.cost_model import COSTS, REPEATABLE, WORTH, Choice, Task, predict, quickest
 from mixnn.evidence.neighbors.search import choose
 
@@ -71,6 +71,6 @@ def test_a_prediction_is_the_sum_of_its_parts() -> None:
 
 
 def test_what_was_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "REPEATABLE", 0)
+    monkeypatch.setattr(cost_model, "REPEATABLE", 0)
     assert choose("hnsw", CPU, 10, 4, 1, 10) == Choice("hnsw")
     assert [Choice("exact").misses, Choice("bfloat16").misses, Choice("exact", 3).misses] == [False, True, True]

@@ -10,7 +10,8 @@ from contract.command import SHORT, SMALL, succeed, write_folder
 
 from benchmarks.suite.cells import merged
 from mixnn import TrainData
-from mixnn.cli.train import PRESETS, parse, preset_names, read_preset
+from mixnn.cli.train import parse
+from mixnn.presets import PRESETS, preset_names, read_preset
 from mixnn.training.build import build_method, build_optimizer
 
 BASELINES = [name for name in preset_names() if name.endswith(("-cifar10", "-cifar100"))]

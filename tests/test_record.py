@@ -8,7 +8,7 @@ import torch
 from contract.cases import CASES, build, make_data, method_case
 
 from mixnn import fit
-from mixnn.evidence.assessment import pca_2d
+from mixnn.evidence.pca import pca_2d
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.metrics import BINS, Recorder
 

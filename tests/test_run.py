@@ -11,8 +11,9 @@ from contract.spoil import short_of_room
 from filelock import FileLock
 
 from mixnn.errors import InputError
-from mixnn.runs.directory import Evidence, RunDirectory, read_yaml, replacing
+from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
+from mixnn.utils.files import read_yaml, replacing
 
 
 @pytest.fixture

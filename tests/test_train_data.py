@@ -6,9 +6,8 @@ from contract.cases import images
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixnn.data import batches as train_data
-from mixnn.data.batch import as_input
-from mixnn.data.batches import TrainData
+from mixnn.data import batches
+from mixnn.data.batches import TrainData, as_input
 
 
 def numbered(n: int, **options: object) -> TrainData:
@@ -64,10 +63,10 @@ def test_partners_travel_with_their_sample(k):
 def test_ranks_share_every_batch(monkeypatch, ranks):
     data = numbered(22, batch_size=8)  # batches of 8, 7, 7
     whole = [batch.index.tolist() for batch in data.train_batches(0)]
-    monkeypatch.setattr(train_data, "world_size", lambda: ranks)
+    monkeypatch.setattr(batches, "world_size", lambda: ranks)
     shares = []
     for rank in range(ranks):
-        monkeypatch.setattr(train_data, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(batches, "rank", lambda rank=rank: rank)
         shares.append([batch.index.tolist() for batch in data.train_batches(0)])
     assert min(len(batch) for share in shares for batch in share) == data.smallest_batch
     for place, batch in enumerate(whole):
@@ -217,10 +216,10 @@ def test_ranks_share_every_group(monkeypatch, ranks, views):
         return found
 
     whole = drawn()
-    monkeypatch.setattr(train_data, "world_size", lambda: ranks)
+    monkeypatch.setattr(batches, "world_size", lambda: ranks)
     shares = []
     for rank in range(ranks):
-        monkeypatch.setattr(train_data, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(batches, "rank", lambda rank=rank: rank)
         shares.append(drawn())
     missing = -8 % ranks  # so many of a group's first samples are used twice
     for step, batch in enumerate(whole):

@@ -5,8 +5,7 @@ import torch
 from contract.cases import images
 from PIL import Image
 
-from mixnn.data.batch import Batch, as_input
-from mixnn.data.batches import TrainData, channel_statistics
+from mixnn.data.batches import Batch, TrainData, as_input, channel_statistics
 from mixnn.data.images.decode_pool import Stream
 from mixnn.data.images.encoded import ImageFiles
 from mixnn.data.images.pixels import StreamPixels, TensorPixels

@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from mixnn import InputError, MixNN, fit
 from mixnn.cli.train import parse
 from mixnn.config import DataOptions, RunConfig, TrainOptions
-from mixnn.data.batch import Batch
+from mixnn.data.batches import Batch
+from mixnn.evidence.loss_mixture import clean_probability
 from mixnn.methods.ce import CrossEntropy
-from mixnn.methods.mixing import clean_probability
-from mixnn.runs.directory import Row, RunDirectory
+from mixnn.models.saved import load_model
+from mixnn.runs.directory import RunDirectory
 from mixnn.training import run as training
-from mixnn.training.build import build_optimizer, load_model
+from mixnn.training.build import build_optimizer
 from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.progress import TrainingScreen
+from mixnn.utils.files import Row
 
 
 @pytest.fixture(scope="module")

@@ -30,11 +30,12 @@ from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.load import load
 from mixnn.data.readers import read_source
+from mixnn.evidence.loss_mixture import Mixture
 from mixnn.evidence.neighbors.search import choose, fast_bfloat16
-from mixnn.methods.mixing import Mixture
 from mixnn.methods.mixnn import MixNN
-from mixnn.training.build import build_method, build_optimizer, pick_device
+from mixnn.training.build import build_method, build_optimizer
 from mixnn.training.loop import fit
+from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import keep_freed_memory
 
 SIDE = {"cpu": 3072, "cuda": 8192}  # of the matrices

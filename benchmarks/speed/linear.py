@@ -28,9 +28,10 @@ from torch import Tensor
 
 from mixnn.data.seeds import generator
 from mixnn.errors import InputError
-from mixnn.methods.mixing import clean_probability, ema, fit_mixture, min_max, mixing_weights
+from mixnn.evidence.loss_mixture import clean_probability, fit_mixture, min_max
+from mixnn.methods.mixing import ema, mixing_weights
 from mixnn.tables.sample_table import SampleTable
-from mixnn.training.build import pick_device
+from mixnn.utils.devices import pick_device
 
 BATCH = 128
 APART = "fit alone"

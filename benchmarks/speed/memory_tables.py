@@ -27,10 +27,10 @@ from mixnn.data.batches import TrainData
 from mixnn.data.seeds import generator
 from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
-from mixnn.evidence.neighbors import sharded as search
+from mixnn.evidence.neighbors import sharded
 from mixnn.methods.posterior import Posterior
 from mixnn.models.classifier import Classifier
-from mixnn.results.label_lists import judge
+from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.evidence import collect_evidence
 from mixnn.training.memory_estimate import Footprint
@@ -66,7 +66,7 @@ def tables(data: TrainData, classes: int, width: int, run: RunDirectory) -> None
 def measure(n: int, classes: int, width: int, searched: bool) -> dict[str, Any]:
     """One size, in a process of its own."""
     if not searched:
-        search.nearest_neighbors = random_neighbors
+        sharded.nearest_neighbors = random_neighbors
     with TemporaryDirectory() as folder:
         run = RunDirectory(folder)
         tables(drawn(*FEW), FEW[1], width, run)
@@ -76,7 +76,7 @@ def measure(n: int, classes: int, width: int, searched: bool) -> dict[str, Any]:
             raise InputError("this system does not say how much memory a process took: use Linux or macOS")
         seconds = seconds_of(lambda: tables(data, classes, width, run), CPU)
     neighbors = vote_k(n, classes)
-    footprint = Footprint("posterior", n, classes, width, False, neighbors, search.searched_bytes(n, width, neighbors))
+    footprint = Footprint("posterior", n, classes, width, False, neighbors, sharded.searched_bytes(n, width, neighbors))
     return {
         "samples": n,
         "classes": classes,

@@ -28,7 +28,7 @@ from mixnn.evidence.neighbors.brute_force import squared_distances
 from mixnn.evidence.neighbors.cost_model import Choice, Costs, Task, predict, terms
 from mixnn.evidence.neighbors.points import Points
 from mixnn.evidence.neighbors.search import Backend, fast_bfloat16, machine, nearest_neighbors, require_backend
-from mixnn.training.build import pick_device
+from mixnn.utils.devices import pick_device
 
 Search = dict[str, Any]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from mixnn.data.seeds import generator
 from mixnn.errors import InputError
 from mixnn.evidence.neighbors.search import Backend, choose, nearest_neighbors, require_backend
-from mixnn.training.build import pick_device
+from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import peak_memory
 
 CLUSTERS, INTRINSIC, NOISE = 100, 16, 0.1

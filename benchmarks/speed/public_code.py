@@ -25,10 +25,11 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
+from mixnn.evidence.loss_mixture import min_max
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import ema, min_max, soft_cross_entropy, soft_labels
+from mixnn.methods.losses import soft_cross_entropy, soft_labels
+from mixnn.methods.mixing import ema
 from mixnn.models.classifier import Classifier
 
 EM = {"max_iter": 10, "tol": 1e-2, "reg_covar": 5e-4}

@@ -28,8 +28,9 @@ from mixnn.data.load import load
 from mixnn.data.readers import read_source
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
-from mixnn.training.build import build_method, build_optimizer, pick_device
+from mixnn.training.build import build_method, build_optimizer
 from mixnn.training.loop import fit
+from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import keep_freed_memory
 
 CORRECTION = {"correct_from": 1, "correct_every": 10, "alpha": 0.9}

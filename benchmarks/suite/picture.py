@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from benchmarks.suite.cells import Suite
 from benchmarks.suite.results import Result, counts
 from benchmarks.suite.table import cost, grouped, headings, last, present
-from mixnn.results.report.overview import INK, save, tidy
+from mixnn.utils.plotting import INK, save, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

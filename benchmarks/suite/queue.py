@@ -19,8 +19,9 @@ from filelock import FileLock, Timeout
 from benchmarks.suite.cells import Cell
 from benchmarks.suite.results import Result, collect, counts, read_results, write_result
 from mixnn.errors import InputError
-from mixnn.runs.directory import RunDirectory, read_yaml
+from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
+from mixnn.utils.files import read_yaml
 
 LEAST = 15.0  # seconds: with less left, starting a process is not worth it
 PATIENCE = 20.0  # seconds a run has to end when it is told to

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from benchmarks.suite.cells import Cell, Suite
 from mixnn.errors import InputError
-from mixnn.results.label_lists import judge
-from mixnn.runs.directory import RunDirectory, read_yaml, written
+from mixnn.results.issues import judge
+from mixnn.runs.directory import RunDirectory
+from mixnn.utils.files import read_yaml, written
 
 PHASES = ("begin", "full_pass", "mixture", "neighbors", "train", "evaluate")
 KEYS = {"row", "column", "seed", "settings", "accuracy", "seconds", "labels", "environment"}

@@ -10,7 +10,7 @@ from statistics import mean, median, stdev
 from benchmarks.suite.cells import Suite
 from benchmarks.suite.results import Result, counts
 from mixnn.errors import InputError
-from mixnn.runs.directory import written
+from mixnn.utils.files import written
 
 BASELINE = "ce"  # the row that costs are told in
 

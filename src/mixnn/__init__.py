@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mixnn.data.batch import Batch as Batch
+    from mixnn.data.batches import Batch as Batch
     from mixnn.data.batches import TrainData as TrainData
     from mixnn.errors import InputError as InputError
     from mixnn.evidence.label_issues import find_label_issues as find_label_issues
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "METHODS": "mixnn.methods",
-    "Batch": "mixnn.data.batch",
+    "Batch": "mixnn.data.batches",
     "Classifier": "mixnn.models.classifier",
     "CrossEntropy": "mixnn.methods.ce",
     "InputError": "mixnn.errors",

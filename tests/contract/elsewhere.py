@@ -20,7 +20,7 @@ from contract.cases import CASES, STOP, Case, build, make_optimizer
 
 from mixnn import TrainData, fit
 from mixnn.cli.main import main as mixnn
-from mixnn.distributed import ranks as distributed
+from mixnn.distributed import ranks
 from mixnn.training import loop
 from mixnn.training.evidence import collect_evidence
 
@@ -37,7 +37,7 @@ def differing(case: Case) -> list[str]:
     """What a whole run on the device, in a group of one process, ends with that differs from the same on the CPU."""
     here = trained(case, "cpu")
     alone = mock.patch.object(loop, "DistributedDataParallel", lambda method, **_: method)
-    with mock.patch.object(distributed, "dist", Group), alone:
+    with mock.patch.object(ranks, "dist", Group), alone:
         there = trained(case, pretend.NAME)
     return [key for key in here if not torch.allclose(here[key], there[key], rtol=1e-4, atol=1e-5, equal_nan=True)]
 

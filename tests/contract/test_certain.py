@@ -9,7 +9,7 @@ from contract.cases import CASES, CLASSES, EPOCHS, Case, assert_same, build
 from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn import Method, TrainData, fit
-from mixnn.results.label_lists import judge
+from mixnn.results.issues import judge
 from mixnn.training.evidence import collect_evidence
 
 # How a method says what it chose, each bool (N,); others use every label as it is.

@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 
 from examples.own_loop import train
 from mixnn import METHODS, Batch, Method, MixNN, TrainData, fit
-from mixnn.methods.mixing import soft_cross_entropy
+from mixnn.methods.losses import soft_cross_entropy
 from mixnn.training.evidence import collect_evidence
 
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from mixnn import Batch, Classifier, InputError
 from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.loss_mixture import clean_probability
 from mixnn.methods.dividemix import DivideMix, prior_penalty, sharpen
-from mixnn.methods.mixing import clean_probability
 
 B, D, C, M = 3, 4, 5, 2  # samples of each kind, width of the embeddings, classes, views
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixnn.methods import mixing as ours
+from mixnn.evidence.loss_mixture import min_max
+from mixnn.methods import losses, mixing
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 6)
@@ -32,21 +33,21 @@ def test_loss_of_a_sample_is_minus_log_p_of_its_label(seed, n, c):
     random = np.random.RandomState(seed)
     p, labels = probabilities(random, n, c), random.randint(c, size=n)
     expected = [-math.log(p[i][labels[i]]) for i in range(n)]
-    close(ours.sample_losses(torch.tensor(p).log(), torch.tensor(labels)), expected)
+    close(losses.sample_losses(torch.tensor(p).log(), torch.tensor(labels)), expected)
 
 
 @given(seeds, st.integers(2, 9))
 def test_min_max(seed, n):
     loss = np.random.RandomState(seed).exponential(size=n)
     expected = [(value - min(loss)) / (max(loss) - min(loss)) for value in loss]
-    close(ours.min_max(torch.tensor(loss)), expected)
+    close(min_max(torch.tensor(loss)), expected)
 
 
 @given(seeds, st.integers(2, 6), st.integers(0, 4))
 def test_mixing_weights_are_the_normalised_clean_probabilities(seed, n, k):
     random = np.random.RandomState(seed)
     w, near = random.uniform(0.01, 1, size=n), random.randint(n, size=(n, k))
-    a = ours.mixing_weights(torch.tensor(w), torch.tensor(near))
+    a = mixing.mixing_weights(torch.tensor(w), torch.tensor(near))
     for i in range(n):
         members = [w[i], *(w[j] for j in near[i])]
         # Ours adds 1e-10 to each, against 0/0: that shows in the ninth digit.
@@ -60,7 +61,7 @@ def test_synthetic_images_and_targets(seed, b, k):
     a = probabilities(random, b, 1 + k)
     for shape in [(3, 4, 2), (5,)]:
         own, others = random.normal(size=(b, *shape)), random.normal(size=(b, k, *shape))
-        mixed = ours.mix(torch.tensor(own), torch.tensor(others), torch.tensor(a))
+        mixed = mixing.mix(torch.tensor(own), torch.tensor(others), torch.tensor(a))
         assert mixed.shape == own.shape
         for i in range(b):
             members = [own[i], *others[i]]
@@ -75,8 +76,8 @@ def test_soft_cross_entropy_and_linear_loss(seed, b, c):
     p = [softmax(z) for z in logits]
     cross = sum(-t[i][j] * math.log(p[i][j]) for i in range(b) for j in range(c)) / b
     linear = sum(-t[i][j] * p[i][j] for i in range(b) for j in range(c)) / b
-    close(ours.soft_cross_entropy(torch.tensor(logits), torch.tensor(t)), cross)
-    close(ours.linear_loss(torch.tensor(logits), torch.tensor(t)), linear)
+    close(losses.soft_cross_entropy(torch.tensor(logits), torch.tensor(t)), cross)
+    close(losses.linear_loss(torch.tensor(logits), torch.tensor(t)), linear)
 
 
 @given(seeds, sizes, st.integers(2, 5), st.floats(0, 1))
@@ -85,7 +86,7 @@ def test_label_correction(seed, n, c, alpha):
     random = np.random.RandomState(seed)
     t, p = probabilities(random, n, c), probabilities(random, n, c)
     expected = [[alpha * t[i][j] + (1 - alpha) * p[i][j] for j in range(c)] for i in range(n)]
-    close(ours.ema(torch.tensor(t), torch.tensor(p), alpha), expected)
+    close(mixing.ema(torch.tensor(t), torch.tensor(p), alpha), expected)
 
 
 @given(seeds, st.integers(2, 8), st.integers(1, 4))
@@ -93,5 +94,5 @@ def test_neighbor_agreement(seed, n, k):
     random = np.random.RandomState(seed)
     labels, near = random.randint(3, size=n), random.randint(n, size=(n, k))
     expected = [sum(labels[j] == labels[i] for j in near[i]) / k for i in range(n)]
-    agreement = ours.neighbor_agreement(torch.tensor(labels), torch.tensor(near))
+    agreement = mixing.neighbor_agreement(torch.tensor(labels), torch.tensor(near))
     np.testing.assert_allclose(agreement, expected, rtol=1e-6)  # ours counts in float32

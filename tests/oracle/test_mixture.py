@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from mixnn.methods.mixing import Mixture, clean_probability, fit_mixture, min_max, two_means
+from mixnn.evidence.loss_mixture import Mixture, clean_probability, fit_mixture, min_max, two_means
 
 random = np.random.RandomState(0)
 DATA = {

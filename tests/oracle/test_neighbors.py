@@ -14,10 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixnn.errors import InputError
-from mixnn.evidence.neighbors import brute_force as pairs
-from mixnn.evidence.neighbors import faiss_index as index
-from mixnn.evidence.neighbors import points
-from mixnn.evidence.neighbors import search as neighbors
+from mixnn.evidence.neighbors import faiss_index, points
 from mixnn.evidence.neighbors.cost_model import Choice
 from mixnn.evidence.neighbors.search import nearest_neighbors, sampled_recall
 
@@ -132,7 +129,7 @@ def test_rows_of_an_index(backend, rows):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_auto_takes_bfloat16_where_it_is_fast(fast, monkeypatch):
-    monkeypatch.setattr(neighbors, "fast_bfloat16", lambda device: fast)
+    monkeypatch.setattr("mixnn.evidence.neighbors.search.fast_bfloat16", lambda device: fast)
     monkeypatch.setattr("mixnn.evidence.neighbors.cost_model.COSTS", {})  # which does not know when it is quicker
     points = clusters(0.02)  # so tight that the two differ
     found = {backend: nearest_neighbors(points, 5, backend=backend) for backend in ("auto", "exact", "bfloat16")}
@@ -164,9 +161,9 @@ def test_lists_are_searched_until_enough_is_found(monkeypatch):
     """Independent normal numbers lie in no clusters: the lists at first are too few."""
     points = normal(4000, 16)
     widened = recall(nearest_neighbors(points, 10, backend="ivf"), brute_force(points, 10))
-    monkeypatch.setattr(index.Index, "widen", lambda self: None)
+    monkeypatch.setattr(faiss_index.Index, "widen", lambda self: None)
     assert recall(nearest_neighbors(points, 10, backend="ivf"), brute_force(points, 10)) < 0.9
-    assert widened > index.ENOUGH - 0.02
+    assert widened > faiss_index.ENOUGH - 0.02
 
 
 @indexes
@@ -205,7 +202,7 @@ def test_impossible_components(reduce):
 def test_auto_does_what_is_chosen(monkeypatch):
     """By lists or components, and by all pairs up to a size at which a run can be repeated to the bit."""
     points = normal(300, 16)
-    monkeypatch.setattr(neighbors, "quickest", lambda *_, **__: Choice("exact", 2))
+    monkeypatch.setattr("mixnn.evidence.neighbors.search.quickest", lambda *_, **__: Choice("exact", 2))
     assert torch.equal(nearest_neighbors(points, 3), nearest_neighbors(points, 3, backend="exact", reduce=2))
     assert torch.equal(nearest_neighbors(points, 3, reduce=5), nearest_neighbors(points, 3, backend="exact", reduce=5))
 
@@ -267,7 +264,7 @@ def test_memory_is_one_table_and_the_scores_of_a_chunk(arithmetic, reduce, monke
     """So 1 000 000 × 512, beside 2.0 GB of features: 2.0 GB of table and 0.5 GB of scores, or half of each."""
     n, width, chunk, each = 6400, 32, 16, 4 if arithmetic == "float32" else 2
     monkeypatch.setattr(points, "PART", 1000 * width)
-    monkeypatch.setattr(pairs, "ON_CPU", 2**12)
+    monkeypatch.setattr("mixnn.evidence.neighbors.brute_force.ON_CPU", 2**12)
     features = normal(n, width)
     with allocations() as sizes:
         search(features, 3, arithmetic, chunk=chunk, rows=slice(0, 100), reduce=reduce)
@@ -282,7 +279,9 @@ def test_memory_is_one_table_and_the_scores_of_a_chunk(arithmetic, reduce, monke
 def test_a_search_of_a_million_keeps_few_scores(monkeypatch):
     """The chunk, which nobody gives, is so small that scores stay below 2^27, half a GB."""
     asked: list[int] = []
-    monkeypatch.setattr(neighbors, "compare_pairs", lambda points, own, k, chunk, **_: asked.append(chunk))
+    monkeypatch.setattr(
+        "mixnn.evidence.neighbors.search.compare_pairs", lambda points, own, k, chunk, **_: asked.append(chunk)
+    )
     for n in (50_000, 131_072, 1_000_000, 2_000_000):
         nearest_neighbors(torch.zeros(n, 1), 1, backend="exact")
     assert asked == [1024, 1024, 134, 67]
@@ -305,13 +304,13 @@ def test_a_table_made_in_parts_is_the_same(metric, arithmetic, monkeypatch):
     features = normal(300, 16) + 1
     whole = search(features, 5, arithmetic, metric=metric)
     monkeypatch.setattr(points, "PART", 16 * 7)
-    monkeypatch.setattr(pairs, "ON_CPU", 16 * 9 * 4)
+    monkeypatch.setattr("mixnn.evidence.neighbors.brute_force.ON_CPU", 16 * 9 * 4)
     assert torch.equal(search(features, 5, arithmetic, metric=metric), whole)
     for backend in ("ivf", "hnsw"):
         assert recall(nearest_neighbors(features, 5, metric=metric, backend=backend), whole) >= 0.99
 
 
-@pytest.mark.parametrize(("backend", "enough"), [("ivf", index.ENOUGH), ("hnsw", 0.99)])
+@pytest.mark.parametrize(("backend", "enough"), [("ivf", faiss_index.ENOUGH), ("hnsw", 0.99)])
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_an_index_of_features_that_float16_cannot_hold(backend, enough, scale):
     points = normal(1000, 16)

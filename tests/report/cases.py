@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mixnn.results.label_lists import judge, write_labels
+from mixnn.results.issues import judge
+from mixnn.results.label_lists import write_labels
 from mixnn.results.report.pictures import packed
 from mixnn.results.report.selection import cards, pictured
 from mixnn.runs.directory import Evidence, RunDirectory

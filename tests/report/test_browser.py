@@ -8,7 +8,7 @@ import pytest
 from report.browser import Page, browser, require_browser
 from report.cases import HOSTILE_CLASSES, HOSTILE_FILES, hostile_run, made_up, write_run
 
-from mixnn.results.label_lists import conflicting_duplicates, judge
+from mixnn.results.issues import conflicting_duplicates, judge
 from mixnn.results.report.page import write_report
 from mixnn.runs.directory import RunDirectory
 

@@ -15,9 +15,8 @@ from contract.command import call
 from report.cases import HOSTILE_CLASSES, hostile_run, made_up, write_run
 
 from mixnn.errors import InputError
-from mixnn.results.label_lists import judge
-from mixnn.results.report import content, page
-from mixnn.results.report import selection as shown
+from mixnn.results.issues import judge
+from mixnn.results.report import content, page, selection
 from mixnn.results.report.columns import column, file_names, name_html, places, script_json, share
 from mixnn.results.report.page import SCRIPTS, STYLES, TEMPLATE, TRAINING, build_page, write_report
 from mixnn.results.report.pictures import SIDE, packed, read_pictures, unpacked
@@ -224,19 +223,19 @@ def test_pictures_come_back_small(tmp_path: Path) -> None:
 
 
 def test_points_on_the_map_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shown, "POINTS", 60)
+    monkeypatch.setattr(selection, "POINTS", 60)
     evidence = made_up(500, 3, noise=0.2)
     issues = judge(evidence)
-    points = shown.mapped(evidence, shown.cards(evidence, issues))
+    points = selection.mapped(evidence, selection.cards(evidence, issues))
     assert len(points) == len(set(points.tolist())) == 60
     assert points[:30].tolist() == issues.ranking[:30].tolist()
-    assert points.tolist() == shown.mapped(evidence, shown.cards(evidence, issues)).tolist()
+    assert points.tolist() == selection.mapped(evidence, selection.cards(evidence, issues)).tolist()
 
 
 def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of them, all limits being a tenth as well, and pictures of noise, which no encoder makes small."""
     for limit in ("SUSPECTS", "WITHOUT_LABEL", "POINTS"):
-        monkeypatch.setattr(shown, limit, getattr(shown, limit) // 10)
+        monkeypatch.setattr(selection, limit, getattr(selection, limit) // 10)
     evidence = made_up(10_000, 10, noise=0.6, names=[f"photos/{i:036x}.jpg" for i in range(10_000)])
     run = write_run(tmp_path / "run", evidence, [f"class {i}" for i in range(10)], side=SIDE)
     data = content.collect(run, evidence, judge(evidence))

@@ -21,8 +21,9 @@ from mixnn.results.apply.changes import Changes, check_reviewed, find_changes
 from mixnn.results.apply.folder import Mode, clean_folder, clean_folder_in_place
 from mixnn.results.apply.label_list import clean_label_list
 from mixnn.results.apply.table import clean_in_place, clean_table
-from mixnn.results.label_lists import given_words
-from mixnn.runs.directory import Evidence, RunDirectory, read_yaml
+from mixnn.results.issues import given_words
+from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 
 TABLES = ("csv", "tsv", "jsonl", "parquet")

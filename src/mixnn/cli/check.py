@@ -10,7 +10,7 @@ from pathlib import Path
 from mixnn.cli.parsing import Parser, data_options, readable_output
 from mixnn.data.readers import Columns, read_source
 from mixnn.errors import InputError
-from mixnn.training.progress import counter
+from mixnn.utils.console import counter
 
 OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabelled", "heldout"}  # of DataOptions
 

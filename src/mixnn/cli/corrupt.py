@@ -18,8 +18,8 @@ from mixnn.data.noise.injection import add_noise, check_noise, noise_record, pri
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
 from mixnn.errors import InputError
-from mixnn.runs.directory import TEXT, replacing
-from mixnn.training.progress import counter
+from mixnn.utils.console import counter
+from mixnn.utils.files import TEXT, replacing
 
 OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabelled"}  # of DataOptions
 LARGEST = 3  # confusions on the screen
@@ -96,7 +96,7 @@ def draw_counts(record: dict[str, Any], path: Path) -> None:
     """A picture of what each class is labelled, as shares of it."""
     from matplotlib.figure import Figure
 
-    from mixnn.results.report.overview import INK, save, shortened
+    from mixnn.utils.plotting import INK, save, shortened
 
     counts, names = np.array(record["transition_counts"]), [shortened(name) for name in record["classes"]]
     figure = Figure(figsize=(7, 6), dpi=110, facecolor="white", layout="constrained")

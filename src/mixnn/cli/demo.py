@@ -12,7 +12,8 @@ import numpy as np
 from mixnn.cli.parsing import Parser
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.dataset import Samples
-from mixnn.results.label_lists import issue_lines, judge, summary_figures
+from mixnn.results.issues import judge
+from mixnn.results.label_lists import issue_lines, summary_figures
 from mixnn.runs.directory import RunDirectory
 
 METHODS = {"ce": "cross-entropy", "posterior": "posterior"}

@@ -30,8 +30,9 @@ def run(words: Sequence[str]) -> int:
 
     from mixnn.data.read import read
     from mixnn.data.split import without_dropped
-    from mixnn.training.build import load_model, pick_device
+    from mixnn.models.saved import load_model
     from mixnn.training.prediction import predict_samples
+    from mixnn.utils.devices import pick_device
 
     classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device))

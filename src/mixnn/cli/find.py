@@ -12,7 +12,7 @@ from mixnn.cli.summaries import label_lines
 from mixnn.config import UNUSED, DataOptions, FindConfig, FindOptions
 from mixnn.errors import InputError, printable
 from mixnn.results.explanation import explain
-from mixnn.results.label_lists import judge
+from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
 

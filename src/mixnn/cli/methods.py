@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 
 from mixnn.cli.parsing import Parser, readable_output
-from mixnn.cli.train import preset_names, read_preset
+from mixnn.presets import preset_names, read_preset
 
 
 def run(words: Sequence[str]) -> int:

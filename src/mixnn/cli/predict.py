@@ -16,7 +16,7 @@ from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from mixnn.training.build import Predictor
+    from mixnn.models.saved import Predictor
 
 BATCH = 256
 
@@ -30,7 +30,8 @@ def run(words: Sequence[str]) -> int:
     directory = RunDirectory.existing(given.run)
     directory.check_trained()
 
-    from mixnn.training.build import load_model, pick_device
+    from mixnn.models.saved import load_model
+    from mixnn.utils.devices import pick_device
 
     model = load_model(directory.model, pick_device(given.device))
     if model.image_size is None:

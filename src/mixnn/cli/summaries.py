@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.label_lists import conflicting_duplicates, issue_lines, noise_rate_words
+from mixnn.results.issues import conflicting_duplicates, noise_rate_words
+from mixnn.results.label_lists import issue_lines
 from mixnn.runs.directory import Evidence, RunDirectory
 
 SHOWN = 5  # issues on the screen

@@ -7,21 +7,20 @@ import os
 from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from importlib import resources
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from mixnn.cli.parsing import Parser, underscored
 from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
-from mixnn.results.label_lists import judge
-from mixnn.runs.directory import RunDirectory, read_yaml
+from mixnn.presets import read_preset
+from mixnn.results.issues import judge
+from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
+from mixnn.utils.files import read_yaml
 
 RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for field in fields(TrainOptions))}
-PRESETS = resources.files("mixnn") / "presets"
 
 
 def run(words: Sequence[str]) -> int:
@@ -141,21 +140,6 @@ def without_files(words: Sequence[str]) -> list[str]:
             kept.append(word)
         skip = word == "--config"
     return kept
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """The settings of a preset.
-
-    Raises:
-        InputError: no such preset.
-    """
-    if name not in preset_names():
-        raise InputError(f"--preset {name!r} is unknown: use one of {', '.join(preset_names())}")
-    return read_yaml(str(PRESETS / f"{name}.yaml"))
-
-
-def preset_names() -> list[str]:
-    return sorted(Path(entry.name).stem for entry in PRESETS.iterdir() if entry.name.endswith(".yaml"))
 
 
 def summary(run: RunDirectory) -> str:

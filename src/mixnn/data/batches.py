@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from mixnn.data.augment.policies import DRAWS, Augmentation
-from mixnn.data.batch import Batch, as_input
 from mixnn.data.images.pixels import Pixels, TensorPixels, Wanted, at_once
 from mixnn.data.seeds import generator
 from mixnn.distributed.ranks import rank, shard, world_size
@@ -16,6 +17,34 @@ from mixnn.distributed.ranks import rank, shard, world_size
 SHUFFLE, AUGMENT, AUGMENT_PARTNERS = range(3)  # purposes of a derived seed
 GROUPS = 4
 LOOKED_AT = 10_000  # samples that channel statistics are made of
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples with their indices.
+
+    Attributes:
+        index: int64 (B,), rows of the training set.
+        inputs: uint8 pixels (B, 3, H, W), augmented, or float32 embeddings (B, D): what networks take.
+        y: int64 (B,), given labels; below 0 where nobody knows.
+        partners: the samples that came along with each of these: the same fields with shapes
+            (B, K), (B, K, …), (B, K); None where none were asked for.
+    """
+
+    index: Tensor
+    inputs: Tensor
+    y: Tensor
+    partners: Batch | None = None
+
+    @cached_property
+    def x(self) -> Tensor:
+        """The inputs as float32 (B, …), pixels in 0–1: for arithmetic, such as mixing."""
+        return as_input(self.inputs)
+
+
+def as_input(inputs: Tensor) -> Tensor:
+    """uint8 pixels as float32 in 0–1; floats as they are."""
+    return inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs
 
 
 class TrainData:

@@ -5,7 +5,6 @@ Must not know: methods, networks, the run directory.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -27,8 +26,9 @@ from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, noise_record
 from mixnn.data.split import check_counts, fingerprint, keep_train, prepare
 from mixnn.errors import InputError, printable
-from mixnn.runs.directory import Row
-from mixnn.training.progress import counter
+from mixnn.utils.console import counter
+from mixnn.utils.files import Row
+from mixnn.utils.processes import default_workers, first_process
 
 PHOTO_SIZE = 64  # px, for images of no particular size
 
@@ -245,13 +245,3 @@ def pixels(opened: Opened, names: list[str], size: int | None, device: torch.dev
 
 def cache_dir(data: DataOptions) -> Path | None:
     return None if data.cache_dir is None else Path(data.cache_dir)
-
-
-def default_workers() -> int:
-    """A process for each core this process may use, shared by the ranks of this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def first_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"

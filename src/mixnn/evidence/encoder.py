@@ -11,12 +11,11 @@ from torch.nn.functional import interpolate
 from mixnn.config import FindOptions
 from mixnn.data.batches import TrainData, channel_statistics
 from mixnn.errors import InputError
-from mixnn.models.classifier import NETWORKS, Classifier, build_network, network_factory
+from mixnn.models.classifier import NETWORKS, Classifier, build_network, network_factory, probe
 from mixnn.models.efficientnet_lite import efficientnet_lite0, input_size
 from mixnn.models.timm_backbones import PREFIX
 from mixnn.tables.topk_rows import feature_bytes
 from mixnn.tables.topk_tensors import filled, pack_features
-from mixnn.training.build import probe
 
 BATCH = 64  # images at a time on a CPU
 Progress = Callable[[int, int], None]  # (done, in all)

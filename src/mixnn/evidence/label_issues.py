@@ -23,12 +23,11 @@ from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.evidence.neighbors.sharded import How
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.label_quality.posterior import estimate_label_quality, label_posterior, label_share, sampled_rows
+from mixnn.label_quality.posterior import estimate_label_quality, label_posterior, label_share
+from mixnn.label_quality.sampling import head_samples, sampled_rows
 from mixnn.tables.topk_rows import Table, empty_table, parts
 
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
-HEAD_SAMPLES, EACH = 25_000, 400  # samples that a head is fitted to, or so many of each class
-HEAD_CELLS, FEW_EACH = 40_000_000, 20  # samples × classes at most, but so many samples of each class
 ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside mostly right labels
 COSTLY = 40_000_000  # samples × classes from which on one head, fitted once, has to do
 NEIGHBORS = 10  # that are kept, and shown
@@ -130,11 +129,6 @@ def probe(
     for rows in parts(len(given), classes):
         table[rows] = head.log_probs(x[rows], fold[rows]).exp().numpy()
     return table, fit
-
-
-def head_samples(classes: int) -> int:
-    """How many samples a head is fitted to, at most."""
-    return max(min(max(HEAD_SAMPLES, EACH * classes), HEAD_CELLS // classes), FEW_EACH * classes)
 
 
 def cross_fitted_targets(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from mixnn.data.batch import as_input
+from mixnn.data.batches import as_input
 
 NEAR = 0.4  # of the median distance of a nearest neighbour: no farther apart they may be duplicates
 ALIKE = 0.97  # correlation at 8 × 8 pixels: all 12 such pairs among 10 000 CIFAR-10 images looked the same

@@ -17,14 +17,13 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.noise_matrix import NoiseModel
 from mixnn.label_quality.noise_rate import noise_rate_interval
 from mixnn.label_quality.probabilities import FloatArray, normalized
+from mixnn.label_quality.sampling import sampled_rows
 from mixnn.tables.topk_rows import Table, empty_table, parts
 
-CELLS = 4_000_000  # samples × classes by which combinations are compared
 # Evidence that is fitted to the given labels takes a part of the mistakes for hardness.
 LEAST_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
 WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
 FEW_WRONG_ODDS = 2.0  # the same where wrong labels are too few to tell which classes they mix
-FEWEST = 2_000  # samples, whatever the number of classes
 
 
 def estimate_label_quality(
@@ -109,13 +108,6 @@ def label_share(labels: NDArray[np.int64], classes: int) -> FloatArray:
     counts = np.bincount(labels[labels >= 0], minlength=classes)
     share: FloatArray = counts / max(1, counts.sum())
     return share
-
-
-def sampled_rows(labels: NDArray[np.int64], classes: int, cells: int = CELLS) -> NDArray[np.int64]:
-    """Rows that have a label, drawn by chance where there are too many to compare all combinations by; in order."""
-    known = np.flatnonzero(labels >= 0)
-    wanted = max(FEWEST, cells // classes)
-    return known if len(known) <= wanted else np.sort(np.random.default_rng(0).permutation(known)[:wanted])
 
 
 def log_rows(table: Table, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:

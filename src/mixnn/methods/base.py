@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import average_buffers
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mixnn.data.batch import Batch
+from mixnn.data.batches import Batch
 from mixnn.methods.base import Method
 
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Beta
 from torch.nn.functional import cross_entropy, normalize
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import require_between
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier

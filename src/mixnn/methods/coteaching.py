@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import full_pass
 from mixnn.methods.base import Method

@@ -14,21 +14,14 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn.functional import cross_entropy, mse_loss
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import shard
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.loss_mixture import clean_probability, min_max
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import (
-    clean_probability,
-    min_max,
-    mix,
-    pair_weights,
-    sample_losses,
-    soft_cross_entropy,
-    soft_labels,
-)
+from mixnn.methods.losses import sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.mixing import mix, pair_weights
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
 

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.loss_mixture import clean_probability
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import clean_probability
 from mixnn.models.classifier import Classifier
 
 FEWEST = 2  # samples that are left of a class, or it stays whole

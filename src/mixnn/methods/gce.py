@@ -9,12 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import full_pass
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import gce_loss, sample_losses
+from mixnn.methods.losses import gce_loss, sample_losses
 from mixnn.models.classifier import Classifier
 
 

@@ -14,27 +14,16 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import gather_rows, shard
 from mixnn.errors import require_between
 from mixnn.evidence.feature_bank import Bank, Origin
+from mixnn.evidence.loss_mixture import clean_probability, min_max
 from mixnn.evidence.neighbors.search import Backend, Metric, nearest_neighbors, require_backend
 from mixnn.evidence.neighbors.sharded import search_share
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import (
-    clean_probability,
-    ema,
-    linear_loss,
-    min_max,
-    mix,
-    mixing_weights,
-    neighbor_agreement,
-    pair_weights,
-    sample_losses,
-    soft_cross_entropy,
-    soft_labels,
-)
+from mixnn.methods.losses import linear_loss, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement, pair_weights
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
-from mixnn.data.batch import Batch
+from mixnn.data.batches import Batch
 from mixnn.errors import require_between
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from mixnn.data.augment.policies import DRAWS, Augmentation
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import look
 from mixnn.evidence.held_out_labels import Unseen
+from mixnn.evidence.loss_mixture import min_max
 from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import gce_loss, min_max, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.losses import gce_loss, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.models.classifier import Classifier
 from mixnn.tables.topk_rows import kept_of, parts
 from mixnn.tables.topk_tensors import filled, pack, unpack, unpacked_parts

@@ -9,10 +9,10 @@ import math
 
 from torch import Tensor
 
-from mixnn.data.batch import Batch
+from mixnn.data.batches import Batch
 from mixnn.errors import InputError, require_between
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import sample_losses
+from mixnn.methods.losses import sample_losses
 from mixnn.models.classifier import Classifier
 
 

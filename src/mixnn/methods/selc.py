@@ -8,10 +8,11 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mixnn.data.batch import Batch
+from mixnn.data.batches import Batch
 from mixnn.errors import require_between
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import ema, soft_cross_entropy, soft_labels
+from mixnn.methods.losses import soft_cross_entropy, soft_labels
+from mixnn.methods.mixing import ema
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
 

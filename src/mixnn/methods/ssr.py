@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.distributions import Beta
 from torch.nn.functional import cosine_similarity
 
-from mixnn.data.batch import Batch
-from mixnn.data.batches import TrainData
+from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import gather_rows
 from mixnn.errors import require_between
 from mixnn.evidence.forward_pass import full_pass
 from mixnn.evidence.neighbors.sharded import search_share
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import mix, pair_weights, soft_cross_entropy, soft_labels
+from mixnn.methods.losses import soft_cross_entropy, soft_labels
+from mixnn.methods.mixing import mix, pair_weights
 from mixnn.models.classifier import Classifier
 
 HIDDEN, PROJECTED = 256, 128  # widths of the two heads (public code, CIFAR)

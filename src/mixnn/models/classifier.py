@@ -170,3 +170,31 @@ def own_statistics(body: nn.Module, attribute: str, data: Tensor) -> Tensor:
     if statistics.shape != (3,) or statistics.min() < lowest or statistics.max() > 1:
         raise InputError(f"the network's {attribute} is {own}: give three numbers of {lowest} to 1, one for a colour")
     return statistics
+
+
+@torch.no_grad()
+def probe(network: Classifier, x: Tensor, name: str) -> None:
+    """Raise InputError unless `network` takes such inputs (2, …)."""
+    try:
+        network.to(x.device).eval()(x)
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        shape = tuple(x.shape[1:])
+        raise InputError(
+            f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"
+            + (", such as --network mlp" if len(shape) == 1 else "")
+        ) from error
+
+
+@torch.no_grad()
+def compile_body(network: Classifier, x: Tensor, name: str) -> None:
+    """Compile the body in place, which leaves its state as it is; a copy of the network is not compiled.
+
+    Raises InputError unless that can be done here, tried with inputs (2, …).
+    """
+    network.features.compile()
+    try:
+        network(x)
+    except Exception as error:  # of the compiler: anything from a missing program to code of the network it cannot read
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"--compile: network {name!r} cannot be compiled here ({reason}): leave it away") from error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError, printable
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.label_lists import given_words, judge
+from mixnn.results.issues import given_words, judge
 from mixnn.runs.directory import Evidence, RunDirectory
 
 TOP = 3  # classes of a row of probabilities

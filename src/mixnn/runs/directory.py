@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,32 +21,7 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError
 from mixnn.tables.topk_rows import SparseRows, Table, stored
-
-Row = Mapping[str, object]
-TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when all went well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """`replacing`, for what a command makes: raises InputError where the disk does not take it."""
-    try:
-        with replacing(path) as temporary:
-            yield temporary
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): make room, and try again") from error
+from mixnn.utils.files import TEXT, Row, as_text, read_yaml, written
 
 
 @dataclass(frozen=True)
@@ -259,29 +233,3 @@ class RunDirectory:
     def read_arrays(self, path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path) as content:
             return dict(content)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The settings in a YAML file.
-
-    Raises:
-        InputError: there is no such file, or it holds no settings.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"configuration {path} is no YAML ({' '.join(str(error).split())}): correct the file"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"configuration {path} is no YAML of the form `key: value`: correct the file")
-    return content
-
-
-def as_text(value: object) -> object:
-    """Numbers short enough to read, and the same on every write; nothing for one that is none."""
-    if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value:.6g}"
-    return value

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mixnn.runs.directory import Row, RunDirectory, as_text, written
+from mixnn.runs.directory import RunDirectory
+from mixnn.utils.files import Row, as_text, written
 
 LONG = 1_000_000  # rows; with more of them text is slow to read, and few programs open it
 PART = 100_000  # rows made ready at a time

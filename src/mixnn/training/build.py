@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, LambdaLR, LRScheduler, MultiStepLR
 
@@ -22,30 +17,9 @@ from mixnn.errors import InputError
 from mixnn.evidence.neighbors.search import fast_bfloat16
 from mixnn.methods import method_class
 from mixnn.methods.base import Method
-from mixnn.models.classifier import Classifier, build_network
-from mixnn.runs.directory import replacing
+from mixnn.models.classifier import build_network, compile_body, probe
 
 WEIGHTS = 3  # purpose of a derived seed
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is a GPU, or the CPU. "cuda" is this process's own of several GPUs.
-
-    Raises:
-        InputError: there is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # what nccl and new tensors use
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name!r} cannot be used here: use cpu, or auto") from error
-    return device
 
 
 def pick_bf16(precision: str, device: torch.device) -> bool:
@@ -96,34 +70,6 @@ def build_method(config: RunConfig, data: TrainData, num_classes: int, device: t
     return method.to(device)
 
 
-@torch.no_grad()
-def probe(network: Classifier, x: Tensor, name: str) -> None:
-    """Raise InputError unless `network` takes such inputs (2, …)."""
-    try:
-        network.to(x.device).eval()(x)
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        shape = tuple(x.shape[1:])
-        raise InputError(
-            f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"
-            + (", such as --network mlp" if len(shape) == 1 else "")
-        ) from error
-
-
-@torch.no_grad()
-def compile_body(network: Classifier, x: Tensor, name: str) -> None:
-    """Compile the body in place, which leaves its state as it is; a copy of the network is not compiled.
-
-    Raises InputError unless that can be done here, tried with inputs (2, …).
-    """
-    network.features.compile()
-    try:
-        network(x)
-    except Exception as error:  # of the compiler: anything from a missing program to code of the network it cannot read
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"--compile: network {name!r} cannot be compiled here ({reason}): leave it away") from error
-
-
 def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer, LRScheduler]:
     """Stochastic gradient descent and its schedule, one step of which is an epoch."""
     optimizer = SGD(
@@ -144,66 +90,3 @@ def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer
     else:
         scheduler = LambdaLR(optimizer, lambda epoch: 1.0)
     return optimizer, scheduler
-
-
-def save_model(
-    path: Path, method: Method, options: TrainOptions, image_size: int | None, size: int, num_classes: int
-) -> None:
-    """The networks' weights as safetensors; what is needed to build them stands in its metadata.
-
-    Args:
-        image_size: pixels that images are read at; None for embeddings.
-        size: pixels of what the network sees, cut out of the image; the width of embeddings.
-    """
-    about = {
-        "network": options.network,
-        "image_size": image_size,
-        "size": size,
-        "classes": num_classes,
-        "networks": len(method.networks),
-        "bf16": method.network.bf16,  # predict in the arithmetic of training
-    }
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in method.networks.state_dict().items()}
-    with replacing(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"mixnn": json.dumps(about)}))
-
-
-class Predictor(nn.Module):
-    """The trained networks of a run: (B, 3, H, W), uint8 or in 0–1 -> mean probabilities (B, C).
-
-    Attributes:
-        image_size: pixels to read images at; None for embeddings.
-        size: pixels to cut out of them.
-    """
-
-    def __init__(self, networks: nn.ModuleList, image_size: int | None, size: int) -> None:
-        super().__init__()
-        self.networks, self.image_size, self.size = networks, image_size, size
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
-
-
-def load_model(path: Path, device: torch.device) -> Predictor:
-    """The model that `save_model` wrote, ready to predict.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["mixnn"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise InputError(f"model {path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
-    mean, std = tensors["0.mean"], tensors["0.std"]
-    networks = nn.ModuleList(
-        build_network(about["network"], about["size"], about["classes"], mean, std, bf16=about["bf16"])
-        for _ in range(about["networks"])
-    )
-    try:
-        networks.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InputError(f"model {path} does not fit network {about['network']!r}, which has changed since") from error
-    return Predictor(networks, about.get("image_size", about["size"]), about["size"]).to(device).eval()

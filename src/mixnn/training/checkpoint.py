@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from mixnn.distributed.ranks import rank
 from mixnn.errors import InputError
 from mixnn.methods.base import Method
-from mixnn.runs.directory import replacing
+from mixnn.utils.files import replacing
 
 
 class Checkpoint:

@@ -12,9 +12,10 @@ from torch import Tensor
 from mixnn.data.batches import TrainData
 from mixnn.evidence.assessment import measure
 from mixnn.evidence.forward_pass import look
+from mixnn.evidence.loss_mixture import clean_probability, min_max
 from mixnn.evidence.targets import embeddings, is_embeddings
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import clean_probability, min_max, soft_labels
+from mixnn.methods.losses import soft_labels
 from mixnn.runs.directory import Evidence
 from mixnn.tables.topk_rows import kept_of
 from mixnn.tables.topk_tensors import as_rows, pack, packed

@@ -22,9 +22,9 @@ from mixnn.evidence.assessment import Measured, measure
 from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
-from mixnn.training.build import pick_device
 from mixnn.training.outputs import result_steps, write_steps
-from mixnn.training.progress import counter, say, showing
+from mixnn.utils.console import counter, say, showing
+from mixnn.utils.devices import pick_device
 
 PHOTO_SIZE = 128  # px, for images of no particular size
 

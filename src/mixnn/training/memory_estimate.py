@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mixnn.label_quality.sampling import head_samples
 from mixnn.tables.topk_rows import feature_bytes, feature_width, kept_of, row_bytes
 
 # What a method holds in its epochs besides one table of `posterior` like those of the evidence: tables in float32,
@@ -23,8 +24,6 @@ OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0, 0)
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
 SCALED = 65_536  # samples whose features are scaled at a time
 COMPONENTS = 256  # of the features, that a linear head sees
-HEAD_SAMPLES, EACH = 25_000, 400  # samples that heads are fitted to, or so many of each class
-HEAD_CELLS, FEW_EACH = 40_000_000, 20  # samples × classes at most, but so many samples of each class
 HEAD, CELL = 4 * 4 * COMPONENTS, 60  # bytes that a sample which heads are fitted to takes, and each of its shares
 WORTH_TELLING = 10**9  # bytes
 
@@ -65,8 +64,7 @@ class Footprint(NamedTuple):
         probing = 4 * min(COMPONENTS, self.width) + row  # what a linear head sees, and says
         asking = features + 2 * row + near + max(self.searched, probing)  # a pass, a search, label quality
         judging = 3 * row + LISTED  # from the files of the run
-        most = min(max(HEAD_SAMPLES, EACH * self.classes), HEAD_CELLS // self.classes)
-        fitted = min(self.samples, max(most, FEW_EACH * self.classes))  # samples
+        fitted = min(self.samples, head_samples(self.classes))
         work = fitted * (HEAD + CELL * self.classes) + min(self.samples, SCALED) * 12 * self.directions
         banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
         in_epochs = copies * wide + bool(copies) * self.searched + votes + whole + 3 * banked

@@ -13,9 +13,10 @@ from torch import Tensor
 from mixnn.data.batches import TrainData
 from mixnn.distributed.ranks import rank, shard, total, world_size
 from mixnn.methods.base import Method
-from mixnn.methods.mixing import calibration_error, confidence_bins
-from mixnn.runs.directory import Row, RunDirectory
+from mixnn.runs.directory import RunDirectory
 from mixnn.tables.topk_tensors import unpacked_parts
+from mixnn.training.calibration import calibration_error, confidence_bins
+from mixnn.utils.files import Row
 
 BINS = 50  # of the losses, which lie in 0–1
 MIXTURE = ("mixture_low", "mixture_high", "mixture_separation")

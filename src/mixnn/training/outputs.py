@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from mixnn.data.load import Loaded
-from mixnn.results.label_lists import judge, write_labels
+from mixnn.results.issues import judge
+from mixnn.results.label_lists import write_labels
 from mixnn.results.report.overview import draw_overview
 from mixnn.results.report.page import write_report
 from mixnn.results.report.pictures import packed
 from mixnn.results.report.selection import cards, pictured
 from mixnn.runs.directory import RunDirectory
-from mixnn.training.progress import showing
+from mixnn.utils.console import showing
 
 THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are
 Step = tuple[str, Callable[[], object]]  # the file it writes, and how

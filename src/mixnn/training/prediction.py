@@ -13,10 +13,11 @@ from mixnn.config import DataOptions
 from mixnn.data.augment.policies import augment
 from mixnn.data.dataset import Samples
 from mixnn.data.images.decode_pool import Stream, watching_decoders
-from mixnn.data.load import default_workers, image_size
+from mixnn.data.load import image_size
 from mixnn.errors import InputError
-from mixnn.training.build import Predictor
-from mixnn.training.progress import counter
+from mixnn.models.saved import Predictor
+from mixnn.utils.console import counter
+from mixnn.utils.processes import default_workers
 
 BATCH = 128
 

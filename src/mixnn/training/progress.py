@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from mixnn.utils.console import say
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mixnn.runs.directory import Row
-
-
-def counter(what: str) -> Callable[[int, int], None]:
-    """A `progress(done, in all)` that says every few seconds how far `what` is; silent when it is quick."""
-    state = {"next": time.monotonic() + 2}
-
-    def tell(done: int, total: int) -> None:
-        if time.monotonic() >= state["next"]:
-            state["next"] = time.monotonic() + 5
-            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-
-    return tell
+    from mixnn.utils.files import Row
 
 
 class UnderWay(ProgressColumn):
@@ -126,20 +114,6 @@ class TrainingScreen:
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
         say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{figures} {speed:,.0f} images/s, {time_text(left)} left")
-
-
-@contextmanager
-def showing(what: str) -> Iterator[None]:
-    """Show what is under way for as long as it is, where somebody watches."""
-    console = Console(stderr=True)
-    with console.status(what) if console.is_terminal else nullcontext():
-        yield
-
-
-def say(line: str) -> None:
-    """Above the bar, where there is one."""
-    with suppress(OSError):  # that nobody reads it any more is no reason to stop
-        print(line, file=sys.stderr, flush=True)
 
 
 def figures_text(row: Row) -> str:

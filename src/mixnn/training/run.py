@@ -30,16 +30,20 @@ from mixnn.evidence.neighbors.sharded import searched_bytes
 from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
 from mixnn.models.classifier import network_factory
-from mixnn.runs.directory import Evidence, RunDirectory, read_yaml
+from mixnn.models.saved import save_model
+from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
-from mixnn.training.build import build_method, build_optimizer, pick_device, save_model, with_defaults
+from mixnn.training.build import build_method, build_optimizer, with_defaults
 from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.evidence import FOR_LISTS, collect_evidence
 from mixnn.training.loop import Observer, fit
 from mixnn.training.memory_estimate import Footprint
 from mixnn.training.metrics import Recorder, count_predictions
 from mixnn.training.outputs import Step, result_steps, write_steps
-from mixnn.training.progress import TrainingScreen, say
+from mixnn.training.progress import TrainingScreen
+from mixnn.utils.console import say
+from mixnn.utils.devices import pick_device
+from mixnn.utils.files import read_yaml
 from mixnn.utils.memory import keep_freed_memory, peak_memory
 
 ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
@@ -226,7 +230,7 @@ def train_epochs(
 def finish(run: RunDirectory, config: RunConfig, loaded: Loaded, method: Method) -> list[str]:
     """The model first, then what is made of it; a step that fails does not stop the next. What failed, in words."""
     size = next(loaded.train.inputs(torch.arange(1))).shape[-1]
-    model = partial(save_model, run.model, method, config.options, loaded.image_size, size, len(loaded.dataset.classes))
+    model = partial(save_model, run.model, method.classifiers, config.options.network, loaded.image_size, size)
     steps: list[Step] = [(run.evidence.name, lambda: write_evidence(run, loaded, method))]
     if rank() == 0:
         steps = [(run.model.name, model), *steps, *result_steps(run, loaded)]

@@ -16,7 +16,7 @@ from mixnn.data.check.findings import Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.data.images.decoder import BadImage, decode
 from mixnn.errors import printable
-from mixnn.results.report.overview import BAD, GOOD, INK, SOFT, save, shortened, tidy
+from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, shortened, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

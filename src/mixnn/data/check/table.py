@@ -13,7 +13,7 @@ from mixnn.data.check.files import Contents
 from mixnn.data.check.findings import KINDS, WRONG, Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.errors import InputError, printable
-from mixnn.runs.directory import TEXT, replacing
+from mixnn.utils.files import TEXT, replacing
 
 COLUMNS = ("severity", "finding", *Finding._fields[1:-1])
 SHOWN = 5  # findings of a kind

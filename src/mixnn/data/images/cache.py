@@ -23,7 +23,7 @@ from torch import Tensor
 from mixnn.data.images.decode_pool import Decoded, Stream
 from mixnn.data.images.encoded import EncodedImages, Selection
 from mixnn.errors import InputError
-from mixnn.runs.directory import replacing
+from mixnn.utils.files import replacing
 
 Store = Literal["memory", "cache", "nowhere"]
 Progress = Callable[[int, int], None]  # images done, images in all

@@ -13,7 +13,7 @@ from mixnn.data.readers import Columns
 from mixnn.data.readers.arrays import CLASSES, class_names, members_of
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import Changes
-from mixnn.runs.directory import written
+from mixnn.utils.files import written
 from mixnn.utils.output_paths import written_folder
 
 ORIGINALS = "original_labels"

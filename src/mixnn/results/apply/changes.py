@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, check_corrections
 from mixnn.errors import InputError
-from mixnn.results.label_lists import given_words
+from mixnn.results.issues import given_words
 from mixnn.runs.directory import Evidence
 
 ORIGINAL = "original_label"  # column with the label of before

@@ -16,7 +16,7 @@ from mixnn.data.readers.folder import metadata_file, read_folder, split_folders
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
 from mixnn.results.apply.table import check_backup, clean_in_place, clean_table
-from mixnn.runs.directory import TEXT, written
+from mixnn.utils.files import TEXT, written
 from mixnn.utils.output_paths import written_folder
 
 Mode = Literal["copy", "hardlink", "symlink"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from mixnn.data.dataset import Dataset
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
-from mixnn.runs.directory import TEXT, written
+from mixnn.utils.files import TEXT, written
 
 
 def clean_label_list(dataset: Dataset, changes: Changes, out: Path) -> None:

@@ -16,7 +16,7 @@ from mixnn.data.readers.parquet import import_arrow
 from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
-from mixnn.runs.directory import TEXT, written
+from mixnn.utils.files import TEXT, written
 
 BATCH = 1024  # rows of Parquet at a time
 

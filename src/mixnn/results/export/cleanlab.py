@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.results.export.findings import Findings
-from mixnn.runs.directory import TEXT, Evidence
+from mixnn.runs.directory import Evidence
 from mixnn.tables.topk_rows import parts
+from mixnn.utils.files import TEXT
 
 
 def write(findings: Findings, folder: Path, prefix: str) -> None:

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from mixnn.results.export.findings import Findings
-from mixnn.runs.directory import TEXT
+from mixnn.utils.files import TEXT
 
 FINDINGS = ("label_quality", "is_label_issue", "suggested_label", "suggested_confidence")  # columns of labels.csv
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mixnn.results.label_lists import judge
-from mixnn.results.report.overview import BAD, GOOD, INK, SOFT, Images, draw_suspects, new_page, save, tidy
+from mixnn.results.issues import judge
+from mixnn.results.report.overview import Images, draw_suspects, new_page
 from mixnn.runs.directory import RunDirectory
+from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, tidy
 
 
 def draw_comparison(

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.label_lists import given_words, review
+from mixnn.results.issues import given_words, review
 from mixnn.results.report.columns import column, file_names, number, places, share
 from mixnn.results.report.pictures import read_pictures
 from mixnn.results.report.selection import NEIGHBORS, WITH_NEIGHBORS, cards, mapped, once
-from mixnn.runs.directory import Evidence, RunDirectory, read_yaml
+from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.utils.files import read_yaml
 
 BINS = 50  # of the losses after training, as many as `losses.npz` has
 PICTURE_BYTES = 6_500_000  # in a page; photos take half of it, and only images of noise more

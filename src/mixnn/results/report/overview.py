@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +11,15 @@ from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.label_lists import judge, noise_rate_words
-from mixnn.runs.directory import Evidence, RunDirectory, read_yaml, replacing
+from mixnn.results.issues import judge, noise_rate_words
+from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.utils.files import read_yaml
+from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, shortened, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Images = Mapping[int, Any]  # row of the training set -> uint8 (H, W, 3)
-INK, SOFT, GOOD, BAD = "#1f2933", "#7b8794", "#1b7f79", "#d1495b"
 SUSPECTS, ACROSS = 16, 8
 NAMED, WRITTEN = 30, 12  # classes whose names, or figures, have room beside the noise matrix
 
@@ -56,13 +55,6 @@ def new_page(title: str, below: str) -> tuple[Figure, GridSpec, GridSpec]:
     charts = GridSpec(1, 2, figure, top=0.88, bottom=0.55, wspace=0.25)
     pictures = GridSpec(SUSPECTS // ACROSS, ACROSS, figure, top=0.41, bottom=0.02, hspace=0.4, wspace=0.1)
     return figure, charts, pictures
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the page as PNG."""
-    with warnings.catch_warnings(), replacing(path) as temporary:
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a class may be named in any script
-        figure.savefig(temporary, format="png")
 
 
 def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
@@ -157,12 +149,3 @@ def draw_suspects(
         given = shortened(classes[evidence.given[row]])
         title = f"{given} →\n{shortened(classes[issues.suggested[row]])} {issues.suggested_confidence[row]:.0%}"
         axes.set_title(title, fontsize=8, color=INK, parse_math=False)
-
-
-def shortened(name: str, length: int = 18) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
-
-
-def tidy(axes: Axes) -> None:
-    axes.spines["top"].set_visible(False)
-    axes.tick_params(labelsize=8, colors=INK)

@@ -12,7 +12,7 @@ from typing import Any
 
 from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.label_lists import judge
+from mixnn.results.issues import judge
 from mixnn.results.report.columns import name_html, script_json
 from mixnn.results.report.content import collect
 from mixnn.results.report.sentences import (
@@ -26,7 +26,8 @@ from mixnn.results.report.sentences import (
     sentences,
 )
 from mixnn.results.report.umap_plane import umap_plane
-from mixnn.runs.directory import Evidence, RunDirectory, read_yaml, replacing
+from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.utils.files import read_yaml, replacing
 
 TEMPLATE = resources.files("mixnn.results.report") / "template"
 STYLES = ("style.css", "cards.css", "print.css")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.label_lists import LITTLE, conflicting_duplicates, noise_rate_words
+from mixnn.results.issues import LITTLE, conflicting_duplicates, noise_rate_words
 from mixnn.results.report.columns import name_html
 from mixnn.results.report.content import pairs
 from mixnn.runs.directory import Evidence, RunDirectory

@@ -1,0 +1,78 @@
+"""Trained networks as a file, and predictions by them. Must not know: methods, data sets, runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from mixnn.errors import InputError
+from mixnn.models.classifier import Classifier, build_network
+from mixnn.utils.files import replacing
+
+
+def save_model(path: Path, networks: Sequence[Classifier], name: str, image_size: int | None, size: int) -> None:
+    """The networks' weights as safetensors; what is needed to build them stands in its metadata.
+
+    Args:
+        name: of the networks, see `build_network`.
+        image_size: pixels that images are read at; None for embeddings.
+        size: pixels of what the network sees, cut out of the image; the width of embeddings.
+    """
+    about = {
+        "network": name,
+        "image_size": image_size,
+        "size": size,
+        "classes": networks[0].head.out_features,
+        "networks": len(networks),
+        "bf16": networks[0].bf16,  # predict in the arithmetic of training
+    }
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in nn.ModuleList(networks).state_dict().items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"mixnn": json.dumps(about)}))
+
+
+class Predictor(nn.Module):
+    """The trained networks of a run: (B, 3, H, W), uint8 or in 0–1 -> mean probabilities (B, C).
+
+    Attributes:
+        image_size: pixels to read images at; None for embeddings.
+        size: pixels to cut out of them.
+    """
+
+    def __init__(self, networks: nn.ModuleList, image_size: int | None, size: int) -> None:
+        super().__init__()
+        self.networks, self.image_size, self.size = networks, image_size, size
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
+
+
+def load_model(path: Path, device: torch.device) -> Predictor:
+    """The model that `save_model` wrote, ready to predict.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["mixnn"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise InputError(f"model {path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
+    mean, std = tensors["0.mean"], tensors["0.std"]
+    networks = nn.ModuleList(
+        build_network(about["network"], about["size"], about["classes"], mean, std, bf16=about["bf16"])
+        for _ in range(about["networks"])
+    )
+    try:
+        networks.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"model {path} does not fit network {about['network']!r}, which has changed since") from error
+    return Predictor(networks, about.get("image_size", about["size"]), about["size"]).to(device).eval()

@@ -1,0 +1,66 @@
+"""Files that are never half there, and text in them. Must not know: what they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mixnn.errors import InputError
+
+Row = Mapping[str, object]
+TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when all went well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """`replacing`, for what a command makes: raises InputError where the disk does not take it."""
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): make room, and try again") from error
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The settings in a YAML file.
+
+    Raises:
+        InputError: there is no such file, or it holds no settings.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"configuration {path} is no YAML ({' '.join(str(error).split())}): correct the file"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"configuration {path} is no YAML of the form `key: value`: correct the file")
+    return content
+
+
+def as_text(value: object) -> object:
+    """Numbers short enough to read, and the same on every write; nothing for one that is none."""
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else f"{value:.6g}"
+    return value
