@@ -14,6 +14,27 @@ SRC = Path(mixnn.__file__).parent
 MODULES = {
     ".".join(file.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): file for file in SRC.rglob("*.py")
 }
+EVERYWHERE = {"errors", "config", "utils"}  # which every room may import
+# What else a room may import; of two that fit the longer name counts.
+RULES = {
+    "errors": "",
+    "config": "errors",
+    "utils": "errors",
+    "presets": "",
+    "models": "",
+    "distributed": "",
+    "tables": "distributed",
+    "data": "distributed",
+    "runs": "tables",
+    "label_quality": "runs tables",
+    "evidence": "label_quality models data tables distributed",
+    "results": "label_quality runs data tables",
+    "methods": "evidence label_quality models data tables distributed",
+    "training": "methods results evidence label_quality runs models data tables distributed",
+    "training.loop": "methods.base data distributed",
+    "cli": "training methods presets results evidence label_quality runs models data tables distributed",
+}
+METHOD = {"methods.base", "methods.losses", "methods.mixing"}  # what a method may know of the others
 # These start quickly, and read results where torch is not installed.
 QUICK = [
     *("config", "training.memory_estimate", "tables.topk_rows"),
@@ -64,6 +85,40 @@ def torch_at_start(tree: ast.AST) -> list[str]:
 
 def parsed(name: str) -> ast.Module:
     return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+
+
+def room(name: str) -> str:
+    return max((part for part in RULES if within(name, part)), key=len)
+
+
+def forbidden(name: str, imported: set[str]) -> set[str]:
+    """Those of `imported` that a module may not import."""
+    own = room(name)
+    allowed = {own, *RULES[own].split()} | (set() if own in EVERYWHERE else EVERYWHERE)
+    if own == "methods" and name != "methods":  # which lists them all
+        allowed = allowed - {"methods"} | METHOD
+    return {other for other in imported if not any(within(other, part) for part in allowed)}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in ("", "__init__", "__main__")])
+def test_who_imports_whom(name):
+    assert not forbidden(name, our_imports(parsed(name)))
+
+
+def test_rules_are_about_rooms_that_exist():
+    assert all(any(within(name, part) for name in MODULES) for part in RULES)
+
+
+def test_a_broken_rule_is_seen():
+    assert forbidden("data.load", {"data.read", "utils.files", "runs.directory"}) == {"runs.directory"}
+    assert forbidden("methods.ce", {"methods.base", "methods.elr"}) == {"methods.elr"}
+    assert forbidden("training.loop", {"methods.base", "methods"}) == {"methods"}
+    assert forbidden("runs.directory", {""}) == {""}  # the package itself, which has all public names
+
+
+def test_the_first_level_has_room_for_few():
+    first = {name.partition(".")[0] for name in MODULES} - {""}
+    assert len(first) <= 20
 
 
 def test_the_checks_see_what_they_look_for():
