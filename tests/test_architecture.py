@@ -43,7 +43,7 @@ RULES = {
     "evidence.targets": {"data.train_data", "distributed", "evidence", "packing", "passes", "rows", "search"},
     "evidence": {"distributed", "errors", "evidence", "label_quality", "neighbors", "rows", "search"},
     "near_duplicates": {"data.batch"},
-    "measured": {"evidence", "label_quality", "near_duplicates", "rows"},
+    "measured": {"evidence", "label_quality", "near_duplicates", "neighbors", "rows"},
     "issues": {"errors", "label_quality", "lists", "rows", "run"},
     "explain": {"errors", "issues", "label_quality", "run"},
     "models_pretrained": {"errors", "networks", "weights"},

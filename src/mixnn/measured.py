@@ -14,6 +14,7 @@ from torch.nn.functional import normalize, pad
 from mixnn.evidence.find import label_issues
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.near_duplicates import find_near_duplicates
+from mixnn.neighbors.pairs import Progress, silent
 from mixnn.rows import Table
 
 PART = 2**22  # values of the features worked on at a time
@@ -41,6 +42,7 @@ def measure(
     classes: Sequence[str],
     verified: NDArray[np.bool_],
     inputs: Callable[[Tensor], Iterator[Tensor]],
+    progress: Progress = silent,
 ) -> Measured:
     """The label quality of N samples, with near duplicates under two labels brought into agreement.
 
@@ -50,9 +52,10 @@ def measure(
         classes: C names.
         verified: (N,), labels that a person has confirmed.
         inputs: gives the samples of some rows, see `find_near_duplicates`.
+        progress: is told of how many samples the neighbors are found.
     """
     given = given.clip(-1)
-    found = label_issues(features, given, list(classes), verified=verified)
+    found = label_issues(features, given, list(classes), verified=verified, progress=progress)
     near, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
     pairs = find_near_duplicates(inputs, near, distances).cpu().numpy()
     issues = reconcile(found.issues, pairs)

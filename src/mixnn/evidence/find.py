@@ -23,6 +23,7 @@ from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.label_quality.combine import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.estimate import estimate_label_quality, label_posterior, label_share, sampled_rows
 from mixnn.label_quality.issues import LabelIssues
+from mixnn.neighbors.pairs import Progress, silent
 from mixnn.rows import Table, empty_table, parts
 from mixnn.search import How
 
@@ -59,6 +60,7 @@ def label_issues(
     *,
     verified: NDArray[np.bool_] | None = None,
     pred_probs: Table | None = None,
+    progress: Progress = silent,
 ) -> Found:
     """Label quality of every sample from frozen features.
 
@@ -68,8 +70,9 @@ def label_issues(
         classes: C names.
         verified: (N,), labels that a person has confirmed.
         pred_probs: (N, C), by a classifier that has not seen the sample's label; by a linear head in folds where None.
+        progress: is told of how many samples the neighbors are found.
     """
-    indices, search = knn_indices(features, vote_k(len(given), len(classes)))  # (N, K)
+    indices, search = knn_indices(features, vote_k(len(given), len(classes)), progress)  # (N, K)
     features = features.cpu()  # what follows is little work, and the same on every machine
     neighbor_labels = np.append(given, -1).astype(np.int32)[indices]
     chosen = None
