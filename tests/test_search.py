@@ -8,7 +8,6 @@ import torch
 from contract.cases import EPOCHS, build, make_data, method_case
 from contract.command import SHORT, SMALL, read_csv, succeed, write_folder
 
-from mixnn.evidence.neighbors.cost_model import Choice
 from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.evidence.neighbors.sharded import How, search_share
 
@@ -55,7 +54,7 @@ def test_an_exact_search_has_no_recall_in_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mixnn", "posterior", "ssr"])
 def test_methods_that_search_tell_how(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixnn.evidence.neighbors.sharded.choose", lambda *_: Choice("bfloat16"))
+    monkeypatch.setattr("mixnn.evidence.neighbors.sharded.choose", lambda *_: "bfloat16")
     data = make_data(48, batch_size=12)
     method, *_ = build(method_case(name), data)
     method.begin_epoch(EPOCHS - 1, data)

@@ -12,7 +12,7 @@ these rates, as if one hid the other wholly:
     neighbors   two operations a dimension for every pair of samples; features read
     train       `step.py`'s operations and bytes for every step; partners' images come to its images
 
-An index (see `neighbors.cost_model`) does not look at every pair, so its phase may fall below that floor. Seconds
+An index (see `mixnn.neighbors.choose`) does not look at every pair, so its phase may fall below that floor. Seconds
 are the median of the rounds, after an epoch that is not counted.
 """
 
@@ -109,8 +109,8 @@ def works(method: MixNN, data: TrainData, passes: int) -> dict[str, Work]:
     image = next(data.inputs(torch.arange(1))).nbytes
     single = "tf32" if data.labels.device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "float32"
     precision = "bfloat16" if method.network.bf16 else single
-    found = choose(method.backend, data.labels.device, n, width, max(1, method.neighbors), n)
-    search = "bfloat16" if found.backend == "bfloat16" else "float32"
+    found = choose(method.backend, data.labels.device, n, width, max(1, method.neighbors))
+    search = "bfloat16" if found == "bfloat16" else "float32"
     batches, partners = n / len(batch.index), n * method.neighbors
     return {
         "full_pass": Work(batches * step.forward, n * (image + 4 * (width + method.num_classes)), precision),

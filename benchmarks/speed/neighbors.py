@@ -77,7 +77,7 @@ def measure(n: int, width: int, k: int, backend: Backend, queries: int, device: 
         "width": width,
         "k": k,
         "backend": backend,
-        "used": str(choose(backend, device, n, width, k, n)),
+        "used": choose(backend, device, n, width, k),
         "seconds": seconds,
         "peak_gb": peak / 1e9,
         "above_before_gb": (peak - before) / 1e9,

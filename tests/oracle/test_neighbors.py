@@ -14,9 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixnn.errors import InputError
-from mixnn.evidence.neighbors import faiss_index, points
-from mixnn.evidence.neighbors.cost_model import Choice
-from mixnn.evidence.neighbors.search import nearest_neighbors, sampled_recall
+from mixnn.evidence.neighbors import brute_force as pairs
+from mixnn.evidence.neighbors import inverted_file, points
+from mixnn.evidence.neighbors import search as neighbors
+from mixnn.evidence.neighbors.search import ALL_PAIRS, choose, nearest_neighbors, sampled_recall
 
 metrics = pytest.mark.parametrize("metric", ["l2", "cosine"])
 indexes = pytest.mark.parametrize("backend", ["ivf", "hnsw"])
@@ -129,8 +130,8 @@ def test_rows_of_an_index(backend, rows):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_auto_takes_bfloat16_where_it_is_fast(fast, monkeypatch):
-    monkeypatch.setattr("mixnn.evidence.neighbors.search.fast_bfloat16", lambda device: fast)
-    monkeypatch.setattr("mixnn.evidence.neighbors.cost_model.COSTS", {})  # which does not know when it is quicker
+    monkeypatch.setattr(neighbors, "fast_bfloat16", lambda device: fast)
+    monkeypatch.setattr(neighbors, "WIDE", 64)
     points = clusters(0.02)  # so tight that the two differ
     found = {backend: nearest_neighbors(points, 5, backend=backend) for backend in ("auto", "exact", "bfloat16")}
     assert torch.equal(found["auto"], found["bfloat16" if fast else "exact"])
@@ -159,11 +160,12 @@ def test_an_index_finds_nearly_all(metric, backend, k):
 
 def test_lists_are_searched_until_enough_is_found(monkeypatch):
     """Independent normal numbers lie in no clusters: the lists at first are too few."""
+    monkeypatch.setattr(inverted_file, "LIST", 16)
     points = normal(4000, 16)
     widened = recall(nearest_neighbors(points, 10, backend="ivf"), brute_force(points, 10))
-    monkeypatch.setattr(faiss_index.Index, "widen", lambda self: None)
+    monkeypatch.setattr(inverted_file.InvertedFile, "widen", lambda self: None)
     assert recall(nearest_neighbors(points, 10, backend="ivf"), brute_force(points, 10)) < 0.9
-    assert widened > faiss_index.ENOUGH - 0.02
+    assert widened > inverted_file.ENOUGH - 0.02
 
 
 @indexes
@@ -173,44 +175,61 @@ def test_an_index_of_few_and_of_equal_samples(backend):
     assert_valid(nearest_neighbors(torch.ones(40, 3), 4, backend=backend))
 
 
-@indexes
-def test_an_index_without_faiss_says_what_to_install(backend, monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(InputError, match=rf"'{backend}' needs faiss: pip install 'mixnn\[ann\]'"):
-        nearest_neighbors(normal(4, 2), 1, backend=backend)
-
-
-@metrics
-@pytest.mark.parametrize("backend", ["exact", "bfloat16", "ivf", "hnsw"])
-def test_principal_components_propose_and_the_full_width_ranks(metric, backend):
-    points = normal(2000, 8) @ normal(8, 64, seed=1) + 0.1 * normal(2000, 64, seed=2) + 1
-    true = brute_force(points, 10, metric)
-    found = nearest_neighbors(points, 10, metric=metric, backend=backend, reduce=8)
+@pytest.mark.parametrize("copies", [1, 700, 4000])
+def test_lists_of_many_equal_samples_stay_short(copies):
+    """A list holds what is nearest to its center, which may be a picture that comes a thousand times."""
+    points = torch.cat([normal(1, 8).repeat(copies, 1), normal(5000, 8, seed=1)])
+    found = nearest_neighbors(points, 4, backend="ivf")
     assert_valid(found)
-    assert recall(found, true) >= 0.9
-    assert (distances(points, metric).gather(1, found).diff() >= -1e-5).all()
-    few = nearest_neighbors(points, 10, metric=metric, backend=backend, reduce=2)
-    assert recall(few, true) < 0.5  # so it is by the components that it searches
+    assert recall(found[copies:], brute_force(points, 4)[copies:]) >= 0.9
+    lists = inverted_file.InvertedFile(neighbors.Points(points, "l2"), 4, rounded=False)
+    assert max(torch.tensor(lists.starts).diff()) <= 2 * inverted_file.LIST
+    assert torch.equal(lists.order.sort().values, torch.arange(len(points)))
 
 
-@pytest.mark.parametrize("reduce", [0, 9])
-def test_impossible_components(reduce):
-    with pytest.raises(InputError, match=f"search by {reduce} principal components of 8 dimensions: use 1 to 8"):
-        nearest_neighbors(normal(20, 8), 1, reduce=reduce)
+@pytest.mark.parametrize("backend", ["exact", "bfloat16", "ivf", "hnsw"])
+def test_a_search_tells_how_far_it_is(backend, monkeypatch):
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(inverted_file, "LIST", 100)
+    nearest_neighbors(normal(900, 4), 3, backend=backend, progress=lambda *one: told.append(one), chunk=100)
+    done, total = zip(*told, strict=True)
+    assert (done[-1], set(total)) == (900, {900})
+    assert list(done) == sorted(done)
+    assert len(done) > 4
+
+
+def test_a_graph_without_faiss_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match=r"'hnsw' needs faiss: pip install 'mixnn\[ann\]', or use backend 'ivf'"):
+        nearest_neighbors(normal(4, 2), 1, backend="hnsw")
+
+
+def test_auto_compares_all_pairs_while_they_are_few(monkeypatch):
+    """Up to there a run can be repeated to the bit on any machine of its kind."""
+    device = torch.device("cpu")
+    for fast in (True, False):
+        monkeypatch.setattr(neighbors, "fast_bfloat16", lambda _, fast=fast: fast)
+        assert choose("auto", device, ALL_PAIRS, 64, 100) == "exact"
+        assert choose("auto", device, ALL_PAIRS, 512, 100) == ("bfloat16" if fast else "exact")
+        assert choose("auto", device, 10_000, 512, 100) == "exact"  # many candidates to rank, for few products
+        assert choose("auto", device, ALL_PAIRS + 1, 64, 100) == "ivf"
+    assert choose("hnsw", device, 10, 4, 1) == "hnsw"
 
 
 def test_auto_does_what_is_chosen(monkeypatch):
-    """By lists or components, and by all pairs up to a size at which a run can be repeated to the bit."""
+    monkeypatch.setattr(neighbors, "ALL_PAIRS", 299)
+    monkeypatch.setattr(inverted_file, "LIST", 10)
+    monkeypatch.setattr(inverted_file.InvertedFile, "widen", lambda self: setattr(self, "probes", 1))
     points = normal(300, 16)
-    monkeypatch.setattr("mixnn.evidence.neighbors.search.quickest", lambda *_, **__: Choice("exact", 2))
-    assert torch.equal(nearest_neighbors(points, 3), nearest_neighbors(points, 3, backend="exact", reduce=2))
-    assert torch.equal(nearest_neighbors(points, 3, reduce=5), nearest_neighbors(points, 3, backend="exact", reduce=5))
+    found = nearest_neighbors(points, 3)
+    assert torch.equal(found, nearest_neighbors(points, 3, backend="ivf"))
+    assert not torch.equal(found, nearest_neighbors(points, 3, backend="exact"))
 
 
 @metrics
 def test_the_recall_on_a_sample_is_that_of_the_sample(metric):
     points = normal(1000, 16)
-    found = nearest_neighbors(points, 5, metric=metric, backend="exact", reduce=4)
+    found = nearest_neighbors(points[:, :10], 5, metric=metric, backend="exact")
     true, looked = brute_force(points, 5, metric), slice(None, None, 5)
     hits = (found[looked][:, :, None] == true[looked][:, None]).any(2).sum().item()
     assert sampled_recall(points, found, metric=metric) == (hits, 1000)
@@ -259,29 +278,24 @@ def allocations() -> Iterator[list[int]]:
 
 
 @arithmetics
-@pytest.mark.parametrize("reduce", [None, 4])
-def test_memory_is_one_table_and_the_scores_of_a_chunk(arithmetic, reduce, monkeypatch):
+def test_memory_is_one_table_and_the_scores_of_a_chunk(arithmetic, monkeypatch):
     """So 1 000 000 × 512, beside 2.0 GB of features: 2.0 GB of table and 0.5 GB of scores, or half of each."""
     n, width, chunk, each = 6400, 32, 16, 4 if arithmetic == "float32" else 2
     monkeypatch.setattr(points, "PART", 1000 * width)
-    monkeypatch.setattr("mixnn.evidence.neighbors.brute_force.ON_CPU", 2**12)
+    monkeypatch.setattr(pairs, "ON_CPU", 2**12)
     features = normal(n, width)
     with allocations() as sizes:
-        search(features, 3, arithmetic, chunk=chunk, rows=slice(0, 100), reduce=reduce)
-    table, scores = n * (reduce or width) * each, chunk * n * each
+        search(features, 3, arithmetic, chunk=chunk, rows=slice(0, 100))
+    table, scores = n * width * each, chunk * n * each
     sizes.sort()
-    if reduce is None:
-        assert sizes[-1] == table
-        sizes.pop()
+    assert sizes.pop() == table
     assert max(sizes) <= max(scores, 1000 * width * 4, n * 8)  # a part of the features, and numbers of rows
 
 
 def test_a_search_of_a_million_keeps_few_scores(monkeypatch):
     """The chunk, which nobody gives, is so small that scores stay below 2^27, half a GB."""
     asked: list[int] = []
-    monkeypatch.setattr(
-        "mixnn.evidence.neighbors.search.compare_pairs", lambda points, own, k, chunk, **_: asked.append(chunk)
-    )
+    monkeypatch.setattr(neighbors, "compare_pairs", lambda points, own, k, chunk, **_: asked.append(chunk))
     for n in (50_000, 131_072, 1_000_000, 2_000_000):
         nearest_neighbors(torch.zeros(n, 1), 1, backend="exact")
     assert asked == [1024, 1024, 134, 67]
@@ -289,7 +303,7 @@ def test_a_search_of_a_million_keeps_few_scores(monkeypatch):
 
 @pytest.mark.parametrize("k", [-1, 5, 6])
 def test_impossible_k(k):
-    with pytest.raises(InputError, match=f"{k} neighbours asked of 5 samples: use 0 to 4"):
+    with pytest.raises(InputError, match=f"{k} neighbors asked of 5 samples: use 0 to 4"):
         nearest_neighbors(normal(5, 2), k)
 
 
@@ -304,13 +318,13 @@ def test_a_table_made_in_parts_is_the_same(metric, arithmetic, monkeypatch):
     features = normal(300, 16) + 1
     whole = search(features, 5, arithmetic, metric=metric)
     monkeypatch.setattr(points, "PART", 16 * 7)
-    monkeypatch.setattr("mixnn.evidence.neighbors.brute_force.ON_CPU", 16 * 9 * 4)
+    monkeypatch.setattr(pairs, "ON_CPU", 16 * 9 * 4)
     assert torch.equal(search(features, 5, arithmetic, metric=metric), whole)
     for backend in ("ivf", "hnsw"):
         assert recall(nearest_neighbors(features, 5, metric=metric, backend=backend), whole) >= 0.99
 
 
-@pytest.mark.parametrize(("backend", "enough"), [("ivf", faiss_index.ENOUGH), ("hnsw", 0.99)])
+@pytest.mark.parametrize(("backend", "enough"), [("ivf", inverted_file.ENOUGH), ("hnsw", 0.99)])
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_an_index_of_features_that_float16_cannot_hold(backend, enough, scale):
     points = normal(1000, 16)
@@ -318,12 +332,11 @@ def test_an_index_of_features_that_float16_cannot_hold(backend, enough, scale):
     assert recall(found, brute_force(points, 5)) >= enough
 
 
-@pytest.mark.parametrize("reduce", [None, 2])
 @pytest.mark.parametrize("backend", ["exact", "bfloat16", "ivf", "hnsw"])
-def test_features_that_are_no_numbers(backend, reduce):
+def test_features_that_are_no_numbers(backend):
     """A network may diverge; that the search ends, and names others, is enough."""
     points = normal(100, 4)
     points[3] = torch.nan
-    found = nearest_neighbors(points, 3, backend=backend, reduce=reduce)
+    found = nearest_neighbors(points, 3, backend=backend)
     assert_valid(found)
     assert sampled_recall(points, found) == (0, 300)

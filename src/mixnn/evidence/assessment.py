@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.near_duplicates import find_near_duplicates
+from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.pca import pca_2d
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.tables.topk_rows import Table
@@ -39,6 +40,7 @@ def measure(
     classes: Sequence[str],
     verified: NDArray[np.bool_],
     inputs: Callable[[Tensor], Iterator[Tensor]],
+    progress: Progress = silent,
 ) -> Measured:
     """The label quality of N samples, with near duplicates under two labels brought into agreement.
 
@@ -48,9 +50,10 @@ def measure(
         classes: C names.
         verified: (N,), labels that a person has confirmed.
         inputs: gives the samples of some rows, see `find_near_duplicates`.
+        progress: is told of how many samples the neighbors are found.
     """
     given = given.clip(-1)
-    found = label_issues(features, given, list(classes), verified=verified)
+    found = label_issues(features, given, list(classes), verified=verified, progress=progress)
     near, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
     pairs = find_near_duplicates(inputs, near, distances).cpu().numpy()
     issues = reconcile(found.issues, pairs)

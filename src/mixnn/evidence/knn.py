@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mixnn.distributed.ranks import gather_rows
+from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.neighbors.sharded import How, search_share
 
 MOST_VOTES, FEWEST_VOTES, LEAST_VOTES = 100, 20, 10  # neighbors that are looked up of each sample; of very many
@@ -22,9 +23,9 @@ def vote_k(samples: int, classes: int) -> int:
     return max(0, min(wanted, samples - 1))
 
 
-def knn_indices(features: Tensor, k: int) -> tuple[NDArray[np.int64], How]:
+def knn_indices(features: Tensor, k: int, progress: Progress = silent) -> tuple[NDArray[np.int64], How]:
     """The k nearest other samples of each by cosine, int64 (N, k), nearest first; and how they were searched."""
-    near, how = search_share(features, k, metric="cosine")
+    near, how = search_share(features, k, metric="cosine", progress=progress)
     return gather_rows(near).cpu().numpy(), how
 
 

@@ -20,6 +20,7 @@ from mixnn.errors import InputError
 from mixnn.evidence.inputs import checked_features, checked_probs, checked_verified, encoded_labels
 from mixnn.evidence.knn import cosine_distances, knn_indices, vote_k
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
+from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.neighbors.sharded import How
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
@@ -58,6 +59,7 @@ def label_issues(
     *,
     verified: NDArray[np.bool_] | None = None,
     pred_probs: Table | None = None,
+    progress: Progress = silent,
 ) -> Found:
     """Label quality of every sample from frozen features.
 
@@ -67,8 +69,9 @@ def label_issues(
         classes: C names.
         verified: (N,), labels that a person has confirmed.
         pred_probs: (N, C), by a classifier that has not seen the sample's label; by a linear head in folds where None.
+        progress: is told of how many samples the neighbors are found.
     """
-    indices, search = knn_indices(features, vote_k(len(given), len(classes)))  # (N, K)
+    indices, search = knn_indices(features, vote_k(len(given), len(classes)), progress)  # (N, K)
     features = features.cpu()  # what follows is little work, and the same on every machine
     neighbor_labels = np.append(given, -1).astype(np.int32)[indices]
     chosen = None

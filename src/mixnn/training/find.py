@@ -115,7 +115,7 @@ def features_of(loaded: Loaded, config: FindConfig, device: torch.device) -> Ten
 def judge_labels(loaded: Loaded, features: Tensor) -> Measured:
     data = loaded.train
     labels, verified = data.labels.cpu().numpy(), data.certain.cpu().numpy()
-    return measure(features, labels, loaded.dataset.classes, verified, data.inputs)
+    return measure(features, labels, loaded.dataset.classes, verified, data.inputs, counter("finding neighbors"))
 
 
 def evidence_of(loaded: Loaded, measured: Measured) -> Evidence:

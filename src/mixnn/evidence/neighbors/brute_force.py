@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -10,40 +12,40 @@ from mixnn.evidence.neighbors.points import Points
 BLOCK = 64  # scores read at once by a maximum
 SPARE = 4  # candidates beyond k that 16 bits propose: recall 0.999 and more on CIFAR-10 features
 RANKED = 32  # candidates of 16 bits that float32 puts in order: farther ones differ by less than counts
+Progress = Callable[[int, int], None]  # is told how many samples are done, and of how many
 GATHERED, ON_CPU = 2**26, 2**20  # values of candidates that are held at a time; on a CPU, what stays near it
 
 
-def spare_candidates(n: int, k: int, *, reduced: bool) -> int:
-    """How many beyond `k` are proposed where float32 and the full width rank them afterwards."""
-    return min(SPARE + k if reduced else SPARE, n - 1 - k)
+def silent(done: int, total: int) -> None:
+    """Where nobody wants to be told."""
 
 
 def compare_pairs(
-    points: Points, own: Tensor, k: int, chunk: int, *, rounded: bool = False, seen: Points | None = None
+    points: Points, own: Tensor, k: int, chunk: int, *, rounded: bool = False, progress: Progress = silent
 ) -> Tensor:
     """All distances, `chunk` rows at a time: int64 (n, k) of the rows `own` (n,).
 
-    With `rounded`, in bfloat16, or with `seen`, the same points with fewer dimensions, distances propose
-    candidates, and float32 in full width ranks them.
+    With `rounded`, distances in bfloat16 propose a few candidates more than k, and float32 ranks them.
     """
-    n, ranking = len(points), rounded or seen is not None
-    spare = spare_candidates(n, k, reduced=seen is not None) if ranking else 0
-    first = RANKED if seen is None else None  # fewer dimensions, unlike 16 bits, put far points before near ones
-    seen = seen or points
+    n = len(points)
+    spare = min(SPARE, n - 1 - k) if rounded else 0
     filled = n + -n % BLOCK  # up to whole blocks, with points that are never near
-    table = points.features.new_zeros(filled, seen.width, dtype=torch.bfloat16 if rounded else torch.float32)
+    table = points.features.new_zeros(filled, points.width, dtype=torch.bfloat16 if rounded else torch.float32)
     offset = table.new_full((filled,), -torch.inf)
     for part in points.parts():
-        x = seen[part]
+        x = points[part]
         table[part], offset[part] = x, -x.square().sum(1) / 2
     nearest = own.new_empty(len(own), k)  # what is kept in a loop breaks up the memory that it frees
+    done = 0
     for into, rows in zip(nearest.split(chunk), own.split(chunk), strict=True):
         # The nearest point has the greatest q·x - |x|²/2; the sample itself is left out by its index.
         scores = torch.addmm(offset, table[rows], table.T)
         scores[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         # Where a network diverged all scores are NaN, and what only fills up blocks may be among them.
-        candidates = _largest(scores, k + spare).clamp_(max=n - 1)
-        into.copy_(ranked(points, rows, candidates, k, first) if ranking else candidates)
+        candidates = greatest(scores, k + spare).clamp_(max=n - 1)
+        into.copy_(ranked(points, rows, candidates, k, RANKED) if rounded else candidates)
+        done += len(rows)
+        progress(done, len(own))
     return nearest
 
 
@@ -68,7 +70,7 @@ def squared_distances(points: Points, rows: Tensor, candidates: Tensor) -> Tenso
     return torch.cat([(points[some] - points[own][:, None]).square().sum(2) for own, some in parts])
 
 
-def _largest(scores: Tensor, k: int) -> Tensor:
+def greatest(scores: Tensor, k: int) -> Tensor:
     """Places of the k greatest in each row of (n, N), N a multiple of BLOCK, greatest first: int64 (n, k).
 
     The k greatest lie in the k blocks with the greatest maxima, so most of a row is only read once,

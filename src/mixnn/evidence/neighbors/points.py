@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 
 import torch
@@ -20,14 +21,14 @@ class Points:
     def __init__(self, features: Tensor, metric: str) -> None:
         self.features = features
         self.lengths = features.new_empty(len(features), dtype=torch.float32) if metric == "cosine" else None  # (N,)
-        self.directions: Tensor | None = None  # (D, M)
-        self.centre = features.new_zeros(features.shape[1], dtype=torch.float32)  # (D,)
-        sums = torch.zeros_like(self.centre)
+        self.components: Tensor | None = None  # (D, M)
+        self.center = features.new_zeros(features.shape[1], dtype=torch.float32)  # (D,)
+        sums = torch.zeros_like(self.center)
         for part in self.parts():
             if self.lengths is not None:
                 self.lengths[part] = features[part].float().norm(dim=1).clamp_min(1e-12)
-            sums += self[part].sum(0)  # as they are, while the centre is 0
-        self.centre = sums / len(features)
+            sums += self[part].sum(0)  # as they are, while the center is 0
+        self.center = sums / len(features)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -36,12 +37,12 @@ class Points:
         x = self.features[rows].float()
         if self.lengths is not None:
             x = x / self.lengths[rows][..., None]
-        x = x - self.centre
-        return x if self.directions is None else x @ self.directions
+        x = x - self.center
+        return x if self.components is None else x @ self.components
 
     @property
     def width(self) -> int:
-        return (self.features if self.directions is None else self.directions).shape[1]
+        return (self.features if self.components is None else self.components).shape[1]
 
     def parts(self) -> list[slice]:
         """All rows, so many at a time that little memory is needed."""
@@ -49,14 +50,20 @@ class Points:
         size = max(1, PART // max(1, width))
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
-    def reduced(self, components: int) -> Points:
-        """The same points, seen along those of their principal components that differ most."""
+    def batches(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """The points of `rows` (n,), so many at a time: where they stand among these, and float32 (m, D)."""
+        for part in self.parts():
+            if part.start < len(rows):
+                yield part, self[rows[part]]
+
+    def reduced(self, count: int) -> Points:
+        """The same points by their first principal components."""
         width = self.width
-        products = self.centre.new_zeros(width, width, dtype=torch.float64)
+        products = self.center.new_zeros(width, width, dtype=torch.float64)
         for part in self.parts():
             x = self[part]
             products += x.T @ x
         products = products.nan_to_num(0, 0, 0)  # of a network that diverged: any directions will do
         seen = copy(self)
-        seen.directions = torch.linalg.eigh(products).eigenvectors[:, -components:].float()  # (D, M)
+        seen.components = torch.linalg.eigh(products).eigenvectors[:, -count:].float()  # (D, M)
         return seen

@@ -1,4 +1,4 @@
-"""The K nearest neighbours of every sample in feature space. Must not know: methods, epochs, ranks."""
+"""The K nearest neighbors of every sample in feature space. Must not know: methods, epochs, ranks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,29 @@ import torch
 from torch import Tensor
 
 from mixnn.errors import InputError
-from mixnn.evidence.neighbors.brute_force import compare_pairs
-from mixnn.evidence.neighbors.cost_model import Backend, Choice, Task, quickest
-from mixnn.evidence.neighbors.faiss_index import installed, require_faiss, search_index
+from mixnn.evidence.neighbors.brute_force import Progress, compare_pairs, silent
+from mixnn.evidence.neighbors.hnsw import Graph, require_faiss
+from mixnn.evidence.neighbors.inverted_file import InvertedFile
 from mixnn.evidence.neighbors.points import Points
 from mixnn.evidence.neighbors.recall import count_found, sampled
 
-__all__ = ["Backend", "Metric", "choose", "fast_bfloat16", "nearest_neighbors", "require_backend", "sampled_recall"]
+__all__ = [
+    "Backend",
+    "Metric",
+    "choose",
+    "fast_bfloat16",
+    "may_miss",
+    "nearest_neighbors",
+    "require_backend",
+    "sampled_recall",
+]
 
 Metric = Literal["l2", "cosine"]
+Backend = Literal["auto", "exact", "bfloat16", "ivf", "hnsw"]
 
 SCORES = 2**27  # held at a time
+ALL_PAIRS = 60_000  # samples up to which all pairs are compared: seconds beside an epoch's training, and no misses
+WIDE, MANY = 256, 200  # dimensions, and samples for each neighbor asked, from which on 16 bits are quicker
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -31,30 +43,31 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def machine(device: torch.device) -> str:
-    """What `cost_model.COSTS` calls it."""
-    return f"{device.type}, bfloat16" if fast_bfloat16(device) else device.type
-
-
 def require_backend(backend: Backend) -> None:
     """Raise InputError if what `backend` needs is not installed."""
-    if backend in ("ivf", "hnsw"):
-        require_faiss(backend)
+    if backend == "hnsw":
+        require_faiss()
 
 
-def choose(backend: Backend, device: torch.device, n: int, width: int, k: int, rows: int) -> Choice:
-    """What `backend` comes to: itself, or for "auto" what was measured to be quickest (`cost_model`).
+def choose(backend: Backend, device: torch.device, n: int, width: int, k: int) -> Backend:
+    """What `backend` comes to: itself, or for "auto" all pairs up to 60 000 samples, and an inverted file above.
 
     Args:
         device: where the features are.
         n, width: samples, and dimensions of their features.
-        k: neighbours of each.
-        rows: samples that they are asked of.
+        k: neighbors of each.
     """
     if backend != "auto":
-        return Choice(backend)
-    task = Task(n, width, k, rows)
-    return quickest(task, machine(device), bf16=fast_bfloat16(device), index=installed())
+        return backend
+    if n > ALL_PAIRS:
+        return "ivf"
+    # In bfloat16 the products are three times as fast, but candidates have to be ranked afterwards.
+    worth = width >= WIDE and n >= MANY * k
+    return "bfloat16" if worth and fast_bfloat16(device) else "exact"
+
+
+def may_miss(backend: Backend) -> bool:
+    return backend != "exact"
 
 
 @torch.no_grad()
@@ -65,12 +78,12 @@ def nearest_neighbors(
     rows: slice = slice(None),
     metric: Metric = "l2",
     backend: Backend = "auto",
-    reduce: int | None = None,
     chunk: int | None = None,
+    progress: Progress = silent,
 ) -> Tensor:
     """The `k` nearest other samples, nearest first.
 
-    All but "exact" in full width propose some candidates more than `k`, which float32 in full width ranks.
+    All but "exact" propose some candidates more than `k`, which float32 ranks.
 
     Args:
         features: (N, D), floating point, compared as float32.
@@ -78,47 +91,50 @@ def nearest_neighbors(
         rows: the samples asked for (a rank asks for its share); all are searched.
         metric: "l2" (the paper's), or "cosine".
         backend: "exact" (all pairs, in float32); "bfloat16" (all pairs: on CIFAR-10 features recall 0.999, less where
-            clusters are very tight); "ivf" (approximate: lists around centres, as many of them searched as a sample
-            shows to be needed; needs the extra `ann`); "hnsw" (approximate, a graph, the paper's; likewise).
-            "auto" compares all pairs up to 60 000 samples, in bfloat16 where the hardware multiplies it and that is
-            quicker; above, what `choose` says.
-        reduce: search by so many principal components, 1 to D; where None, all dimensions, or what "auto" chooses.
+            clusters are very tight); "ivf" (approximate, an inverted file: lists around centers, as many of them
+            searched as a sample shows to be needed); "hnsw" (approximate, a graph, the paper's; needs the extra
+            `ann`). For "auto" see `choose`.
         chunk: rows searched at a time. Where None, 1024, or fewer for a very large N.
+        progress: is told how many samples are done, and of how many.
 
-    Memory beside the features: a table of N × D × 4 bytes, of 2 with "bfloat16" and in an index (D: `reduce`); chunk
-    × N × 4 of scores, of 2 with "bfloat16", where all pairs are compared; 0.2 GB of candidates.
+    Memory beside the features: a table of N × D × 4 bytes, of 2 in 16 bits; chunk × N × 4 of scores where all pairs
+    are compared; 0.2 GB of candidates.
 
     Returns:
-        int64 (number of rows, k). A sample is never its own neighbour, also where others equal it.
+        int64 (number of rows, k). A sample is never its own neighbor, also where others equal it.
 
     Raises:
-        InputError: k is negative or not below N, `reduce` is out of its range, or the backend is not installed.
+        InputError: k is negative or not below N, or the backend is not installed.
+
+    Example:
+        >>> nearest_neighbors(torch.tensor([[0.0], [1.0], [3.0]]), 1).tolist()
+        [[1], [0], [1]]
     """
     n, width = features.shape
     if not 0 <= k < n:
-        raise InputError(f"{k} neighbours asked of {n} samples: use 0 to {n - 1}")
-    if reduce is not None and not 1 <= reduce <= width:
-        raise InputError(f"search by {reduce} principal components of {width} dimensions: use 1 to {width}")
+        raise InputError(f"{k} neighbors asked of {n} samples: use 0 to {n - 1}")
     own = torch.arange(n, device=features.device)[rows]
     if k == 0:
         return own.new_empty(len(own), 0)
-    choice = choose(backend, features.device, n, width, k, len(own))
+    choice = choose(backend, features.device, n, width, k)
     points = Points(features, metric)
-    reduce = reduce or choice.reduce
-    seen = None if reduce is None else points.reduced(reduce)
+    if choice == "ivf":
+        lists = InvertedFile(points, k, rounded=fast_bfloat16(features.device))
+        lists.widen()
+        return lists.search(own, progress)
     chunk = chunk or max(64, min(1024, SCORES // n))
-    if choice.backend in ("ivf", "hnsw"):
-        return search_index(points, own, k, chunk, choice.backend, seen=seen)
-    return compare_pairs(points, own, k, chunk, rounded=choice.backend == "bfloat16", seen=seen)
+    if choice == "hnsw":
+        return Graph(points, k).search(own, chunk, progress)
+    return compare_pairs(points, own, k, chunk, rounded=choice == "bfloat16", progress=progress)
 
 
 @torch.no_grad()
 def sampled_recall(
     features: Tensor, found: Tensor, *, rows: slice = slice(None), metric: Metric = "l2"
 ) -> tuple[int, int]:
-    """How many of the true neighbours were found, and how many there are, for a sample of about 200 of all N samples.
+    """How many of the true neighbors were found, and how many there are, for a sample of about 200 of all N samples.
 
-    A neighbour that is as near as a true one counts. Of the sample, those among `rows` are looked at, by float32: for
+    A neighbor that is as near as a true one counts. Of the sample, those among `rows` are looked at, by float32: for
     all of them 200 × N × D products, and no table.
 
     Args:
