@@ -3,7 +3,7 @@
     pip install -e '.[bench,cleanlab]'
     python benchmarks/detection.py run cifar10:DIR --human FILE --out benchmarks/results/detection [--seeds 0 1 2]
     python benchmarks/detection.py run clothing:DIR --noise symmetric:0.2 --out benchmarks/results/detection
-    python benchmarks/detection.py table benchmarks/results/detection --picture docs/studies/detection.png
+    python benchmarks/detection.py table benchmarks/results/detection --picture detection.png
 
 Every way uses the same network, epochs, schedule, augmentation and noise draw. One file for each kind of noise and
 seed; those that are there are not made again. Rows:

@@ -1,4 +1,4 @@
-"""The picture in docs/augmentation.md: photos of the demo under each policy.
+"""The picture in docs/training.md: photos of the demo under each policy.
 
 python benchmarks/show_augmentations.py docs/augmentation.png
 """

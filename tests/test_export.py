@@ -1,4 +1,4 @@
-"""What `mixnn export` writes, and that the tools take it by the very code of docs/handover.md."""
+"""What `mixnn export` writes, and that the tools take it by the very code of docs/export.md."""
 
 import gc
 import json
@@ -17,7 +17,7 @@ from review_cases import K, make_run
 from mixnn.results.label_lists import write_labels
 from mixnn.runs.directory import RunDirectory
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs/handover.md"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs/export.md"
 TOOLS = ("cleanlab", "label-studio", "fiftyone", "hf", "numpy")
 ODD = '<script>"é😀 & שלום'  # a class name that asks for trouble
 
@@ -49,7 +49,7 @@ def documented() -> list[object]:
     """One case for each ```python block, named after the heading above it."""
     text = DOCUMENT.read_text(encoding="utf-8")
     blocks = re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [pytest.param(m[1], id=re.findall(r"^### (.*)$", text[: m.start()], re.MULTILINE)[-1]) for m in blocks]
+    return [pytest.param(m[1], id=re.findall(r"^## (.*)$", text[: m.start()], re.MULTILINE)[-1]) for m in blocks]
 
 
 @pytest.mark.parametrize("block", documented())

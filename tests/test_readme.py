@@ -1,38 +1,65 @@
-"""The Python that the README shows runs as it stands, each block on its own; tables are those of the results."""
+"""The Python that pages show runs as it stands; tables are those of the results."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+import mixnn
 from benchmarks.suite.results import read_results
 from benchmarks.suite.suites import SUITES
 from benchmarks.suite.table import render
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-PAGES = [README, *sorted((README.parent / "docs").rglob("*.md"))]
+ROOT = Path(__file__).resolve().parents[1]
+ALONE = [ROOT / "README.md", ROOT / "docs/quickstart.md"]  # their blocks stand alone
+TABLES = ROOT / "benchmarks/RESULTS.md"
 
 
-def blocks() -> list[object]:
-    """One case for each ```python block, named after the line it begins in."""
-    text = README.read_text(encoding="utf-8") if README.exists() else ""
+def blocks(page: Path) -> list[tuple[int, str]]:
+    """The ```python blocks of a page, each with the line it begins in."""
+    text = page.read_text(encoding="utf-8")
     found = re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [pytest.param(m[1], id=f"line {text[: m.start()].count(chr(10)) + 1}") for m in found]
+    return [(text[: m.start()].count("\n") + 2, m[1]) for m in found]
 
 
-def test_there_is_a_readme() -> None:
-    assert README.is_file()
+def run(page: Path, line: int, block: str, names: dict[str, object]) -> None:
+    """The block, with the page's own line numbers in a traceback."""
+    exec(compile("\n" * (line - 1) + block, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize("block", blocks())
-def test_python_blocks_run(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("page", "line", "block"),
+    [pytest.param(page, *found, id=f"{page.name} line {found[0]}") for page in ALONE for found in blocks(page)],
+)
+def test_python_blocks_run(page: Path, line: int, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, str(README), "exec"), {"__name__": "__main__"})
+    run(page, line, block, {"__name__": "__main__"})
+
+
+@pytest.mark.skipif("Run" not in mixnn.__all__, reason="mixnn.train and mixnn.Run are not there yet")
+def test_blocks_of_the_api_page_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page, names = ROOT / "docs/python-api.md", {"__name__": "__main__"}
+    for line, block in blocks(page):
+        run(page, line, block, names)
+    assert names["again"].is_label_issue.sum() == 0
+    assert "wrong.png" in (tmp_path / "runs/first/label_issues.csv").read_text(encoding="utf-8")
 
 
 def test_tables_are_made_of_the_result_files() -> None:
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.exists())
-    found = re.findall(r"^<!-- bench (\S+) -->\n(.*?)^<!-- end -->$", text, re.DOTALL | re.MULTILINE)
-    assert found
+    found = re.findall(
+        r"^<!-- bench (\S+) -->\n(.*?)^<!-- end -->$", TABLES.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert len(found) == 3
     for name, table in found:
-        assert table == render(SUITES[name], read_results(README.parent / "benchmarks" / "results", SUITES[name]))
+        assert table == render(SUITES[name], read_results(ROOT / "benchmarks" / "results", SUITES[name]))
+
+
+def test_tables_of_real_label_mistakes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from real_errors.results import read
+    from real_errors.table import END, SHORT, START, markdown, short_table
+
+    columns = read(ROOT / "benchmarks/results/real_errors", "report")
+    assert f"{START}\n\n{markdown(columns, 'mixnn')}\n{END}" in TABLES.read_text(encoding="utf-8")
+    assert f"{SHORT}\n\n{short_table(columns)}\n{END}" in ALONE[0].read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
     export PYTHONPATH=benchmarks
     python -m real_errors.table --results benchmarks/results/real_errors --into benchmarks/RESULTS.md \
-        --picture benchmarks/real_errors.png
+        --picture benchmarks/real_errors.png --short README.md
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ from real_errors.results import Column, read, row_names
 from real_errors.rules import CLEANLAB, OURS, SURE, best_rival, rules
 
 START, END = "<!-- real_errors -->", "<!-- end -->"
+SHORT = "<!-- real_errors short -->"
+SHORT_COLUMNS = {  # the README's four: a kind of mistake each
+    "cifar10 human:aggre_label": "CIFAR-10,<br>by people",
+    "cifar100 human:noisy_label": "CIFAR-100,<br>by people",
+    "cifar10 file:IDN_0.3": "CIFAR-10,<br>on hard images",
+    "banking77 symmetric-exclusive:0.05": "Banking77 texts,<br>at random",
+}
+SHORT_ROWS = ("mixnn", "small loss", "cleanlab self-confidence", "cleanlab normalized margin", "SelfClean ratio")
+SHORT_ROWS += ("kNN disagreement",)
 HEADING = f"# Results\n\n## Real label mistakes on frozen features\n\n{START}\n{END}\n"
 
 
@@ -154,13 +163,27 @@ def origin(columns: Sequence[Column]) -> str:
     )
 
 
-def put_into(path: Path, text: str) -> None:
+def short_table(columns: Sequence[Column]) -> str:
+    """The README's table: average precision in six rows and four columns."""
+    by_name = {column.name: column for column in columns}
+    shown = [by_name[name] for name in SHORT_COLUMNS]
+    heads = [f"{SHORT_COLUMNS[at.name]}, {percent(at.wrong, 0)} % wrong" for at in shown]
+    lines = [line(["", *heads]), "|---" * (1 + len(shown)) + "|"]
+    values = {(row, at.name): at.mean(row, "ap") or 0.0 for row in SHORT_ROWS for at in shown}
+    best = {at.name: max(values[row, at.name] for row in SHORT_ROWS) for at in shown}
+    for row in SHORT_ROWS:
+        texts = [(f"{values[row, at.name]:.3f}", values[row, at.name] == best[at.name]) for at in shown]
+        lines.append(line([row, *(f"**{text}**" if leads else text for text, leads in texts)]))
+    return "\n".join(lines)
+
+
+def put_into(path: Path, text: str, start: str = START) -> None:
     """Replace what stands between the two marks of a Markdown file; make the file where it is missing."""
     content = path.read_text(encoding="utf-8") if path.exists() else HEADING
-    pattern = f"{re.escape(START)}.*?{re.escape(END)}"
-    changed, places = re.subn(pattern, lambda _: f"{START}\n\n{text}\n{END}", content, count=1, flags=re.DOTALL)
+    pattern = f"{re.escape(start)}.*?{re.escape(END)}"
+    changed, places = re.subn(pattern, lambda _: f"{start}\n\n{text}\n{END}", content, count=1, flags=re.DOTALL)
     if not places:
-        raise SystemExit(f"{path} has no {START} with {END} behind it: put both where the tables go")
+        raise SystemExit(f"{path} has no {start} with {END} behind it: put both where the tables go")
     path.write_text(changed, encoding="utf-8")
 
 
@@ -206,6 +229,7 @@ def main() -> None:
     parser.add_argument("--set", choices=["report", "choose"], default="report")
     parser.add_argument("--ours", default=OURS[0], help="the row that is judged by the rules")
     parser.add_argument("--into", type=Path, help=f"Markdown file with {START} and {END}; the screen where not given")
+    parser.add_argument("--short", type=Path, help=f"Markdown file with {SHORT} and {END}, for the short table")
     parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
     columns = read(asked.results, asked.set)
@@ -216,6 +240,8 @@ def main() -> None:
         put_into(asked.into, text)
     else:
         print(text)
+    if asked.short:
+        put_into(asked.short, short_table(columns), SHORT)
     if asked.picture:
         draw(columns, asked.ours, asked.picture)
 
