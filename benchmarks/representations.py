@@ -117,10 +117,10 @@ def watch(source: str, noise: str, epochs: int, seed: int) -> Snapshots:
     options = TrainOptions(**{**SMALL, "noise": noise, "epochs": epochs, "seed": seed})
     config = with_defaults(RunConfig(source, options))
     device = torch.device("cpu")
-    loaded = load(read(source, options.data), options, device)
+    loaded = load(read(source, options.data), options.for_reading(), device)
     assert loaded.dataset.original is not None
-    method = build_method(config, loaded.train, len(loaded.dataset.classes), device)
-    optimizer, scheduler = build_optimizer(method, options)
+    method = build_method(config.for_method(), loaded.train, len(loaded.dataset.classes), device)
+    optimizer, scheduler = build_optimizer(method, options.for_optimizer())
     warmup, middle = config.method_options["warmup"], epochs // 2
     seen = Snapshots(method, loaded.train, torch.from_numpy(loaded.dataset.original), {warmup, middle, epochs})
     fit(method, loaded.train, optimizer, scheduler, epochs=epochs, seed=seed, observers=[seen])
