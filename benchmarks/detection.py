@@ -1,9 +1,9 @@
 """Who finds the wrong labels? One robust run against cross-validation, and against what else a single run can say.
 
     pip install -e '.[bench,cleanlab]'
-    python benchmarks/detection.py run cifar10:DIR --human FILE --out benchmarks/results/detection [--seeds 0 1 2]
-    python benchmarks/detection.py run clothing:DIR --noise symmetric:0.2 --out benchmarks/results/detection
-    python benchmarks/detection.py table benchmarks/results/detection --picture docs/studies/detection.png
+    python -m benchmarks.detection run cifar10:DIR --human FILE --out benchmarks/results/detection [--seeds 0 1 2]
+    python -m benchmarks.detection run clothing:DIR --noise symmetric:0.2 --out benchmarks/results/detection
+    python -m benchmarks.detection table benchmarks/results/detection --picture docs/studies/detection.png
 
 Every way uses the same network, epochs, schedule, augmentation and noise draw. One file for each kind of noise and
 seed; those that are there are not made again. Rows:

@@ -1,6 +1,6 @@
 """Do samples of one class stay together, and do the losses have two humps? Maps, histograms and purity over epochs.
 
-    python benchmarks/representations.py cifar10:DIR --human FILE --out docs/studies [--epochs 40] [--seed 0]
+    python -m benchmarks.representations cifar10:DIR --human FILE --out docs/studies [--epochs 40] [--seed 0]
 
 MixNN with its default settings on the first 10 000 CIFAR-10 training images, once for each kind of wrong labels; FILE
 holds CIFAR-10N's. Writes `representations-KIND.png`, `purity.png` and `representations.json`, the figures behind them.
