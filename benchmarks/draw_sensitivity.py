@@ -1,7 +1,7 @@
 """The picture and tables of `docs/studies/2026-11-sensitivity.md`, against K and against α, from result files alone.
 
 python -m benchmarks.suite run sensitivity --results benchmarks/results --data cifar10:DIR --data cifar10n:FILE
-python benchmarks/draw_sensitivity.py benchmarks/results --out docs/studies/2026-11-sensitivity.png > tables.md
+python -m benchmarks.draw_sensitivity benchmarks/results --out docs/studies/2026-11-sensitivity.png > tables.md
 """
 
 from __future__ import annotations

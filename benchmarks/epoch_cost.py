@@ -55,9 +55,9 @@ def main() -> None:
         options = TrainOptions(
             method=kind, network=given.network, epochs=LOOK + given.rounds, limit=given.limit, noise="symmetric:0.5"
         )
-        data = load(dataset, options, device).train
-        method = build_method(RunConfig(given.source, options, own), data, len(dataset.classes), device)
-        runs[name] = (method, data, *build_optimizer(method, options))
+        data = load(dataset, options.for_reading(), device).train
+        method = build_method(RunConfig(given.source, options, own).for_method(), data, len(dataset.classes), device)
+        runs[name] = (method, data, *build_optimizer(method, options.for_optimizer()))
     clock, seconds = Clock(), {name: [] for name in runs}
     for epoch in range(LOOK + given.rounds):
         for name, run in runs.items():

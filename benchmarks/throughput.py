@@ -154,7 +154,7 @@ def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 def trained(method: Method, data: TrainData, options: TrainOptions) -> Callable[[], float]:
     """A function that trains `method` for its next epoch and gives the seconds."""
-    optimizer, scheduler = build_optimizer(method, options)
+    optimizer, scheduler = build_optimizer(method, options.for_optimizer())
     epoch = -1
 
     def one_epoch() -> float:

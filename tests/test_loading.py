@@ -34,7 +34,7 @@ def loaded(source: object, *, noise: str | None = None, seed: int = 0, **data: o
     options = TrainOptions(
         noise=noise, seed=seed, batch_size=8, data=DataOptions(**{"image_size": SIZE, "workers": 0} | data)
     )
-    return load(read(str(source), options.data), options, torch.device("cpu"))
+    return load(read(str(source), options.data), options.for_reading(), torch.device("cpu"))
 
 
 def words_of(names: list[str]) -> list[str]:

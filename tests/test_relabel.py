@@ -93,7 +93,7 @@ def test_the_fingerprint_knows_what_is_certain(dataset, tmp_path):
 
 
 def test_training_data_knows_what_is_certain(dataset, tmp_path, capsys):
-    options = TrainOptions()
+    options = TrainOptions().for_reading()
     options.data.holdout = 0
     reviewed = with_corrections(dataset, corrections(tmp_path, *REVIEWED))
     loaded = load(reviewed, options, torch.device("cpu"))

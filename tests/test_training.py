@@ -257,7 +257,9 @@ def test_embeddings_train(tmp_path: Path) -> None:
 
 def test_steps_of_the_learning_rate() -> None:
     layer = nn.Linear(1, 1)
-    optimizer, scheduler = build_optimizer(layer, TrainOptions(lr=0.5, schedule="steps", milestones=[2, 3]))
+    optimizer, scheduler = build_optimizer(
+        layer, TrainOptions(lr=0.5, schedule="steps", milestones=[2, 3]).for_optimizer()
+    )
     rates = []
     for _ in range(5):
         rates += scheduler.get_last_lr()

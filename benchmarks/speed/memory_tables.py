@@ -32,7 +32,7 @@ from mixnn.methods.posterior import Posterior
 from mixnn.models.classifier import Classifier
 from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.memory_estimate import Footprint
 from mixnn.utils.memory import peak_memory
 
@@ -59,7 +59,9 @@ def tables(data: TrainData, classes: int, width: int, run: RunDirectory) -> None
     network = Classifier(nn.Linear(GIVEN, width), width, classes, torch.zeros(GIVEN), torch.ones(GIVEN))
     method = Posterior(network, data.labels, classes, correct_from=0)
     method.begin_epoch(0, data)
-    run.write_evidence(collect_evidence(method, data, [""] * len(data)))
+    run.write_evidence(
+        judge_labels(collect_evidence(method, data), data, method.num_classes, [""] * len(data)).evidence
+    )
     judge(run.read_evidence())
 
 

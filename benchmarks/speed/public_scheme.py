@@ -68,7 +68,7 @@ def main() -> None:
         precision=given.precision,
     )
     dataset = read_source(given.source)
-    data = load(dataset, options, device).train
+    data = load(dataset, options.for_reading(), device).train
     methods = build(given.source, options, data, len(dataset.classes), device)
     seconds, phases = timed(methods, data, options, device)
     median = {name: statistics.median(each[1:]) for name, each in seconds.items()}
@@ -92,7 +92,9 @@ def build(
     """The three, with the same weights to start from."""
     own = {"warmup": 0, "mixup_until": 0} | CORRECTION
     ours, ce = (
-        build_method(RunConfig(source, replace(options, method=method), settings), data, num_classes, device)
+        build_method(
+            RunConfig(source, replace(options, method=method), settings).for_method(), data, num_classes, device
+        )
         for method, settings in (("mixnn", own), ("ce", {}))
     )
     theirs = PublicScheme(deepcopy(ce.network), data.labels, num_classes, **CORRECTION)
@@ -103,7 +105,7 @@ def timed(
     methods: dict[str, Method], data: TrainData, options: TrainOptions, device: torch.device
 ) -> tuple[dict[str, list[float]], dict[str, list[dict[str, float]]]]:
     """Seconds of every epoch, and of its phases; all three are made to train on the same number of images."""
-    runs = {name: (method, data, *build_optimizer(method, options)) for name, method in methods.items()}
+    runs = {name: (method, data, *build_optimizer(method, options.for_optimizer())) for name, method in methods.items()}
     seen = {name: Trained(method.network) for name, method in methods.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     phases: dict[str, list[dict[str, float]]] = {name: [] for name in runs}

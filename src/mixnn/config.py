@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from mixnn.errors import InputError
 
+Augment = Literal["crop-flip", "resized-crop", "colour", "strong", "none"]
+Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
+
 
 @dataclass
 class DataOptions:
@@ -46,6 +49,50 @@ class DataOptions:
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None
     workers: int | None = None
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The part of a run's settings that reading its data goes by; see `TrainOptions`."""
+
+    data: DataOptions
+    seed: int = 0
+    noise: str | None = None
+    limit: int | None = None
+    imbalance: float = 1.0
+    batch_size: int = 128
+    augment: Augment = "crop-flip"
+    balanced: bool = False
+    steps_per_epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """The part that a method and its networks are built by; `method_options` are the method's own."""
+
+    method: str
+    method_options: dict[str, Any]
+    network: str
+    weights: str | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    compile: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """The part that steps go by."""
+
+    epochs: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    nesterov: bool
+    schedule: Schedule
+    restart_every: int
+    min_lr: float
+    milestones: list[int]
+    gamma: float
 
 
 @dataclass
@@ -93,13 +140,13 @@ class TrainOptions:
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    schedule: Literal["cosine", "cosine-restarts", "steps", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     restart_every: int = 10
     min_lr: float = 1e-3
     milestones: list[int] = field(default_factory=list)
     gamma: float = 0.1
     nesterov: bool = True
-    augment: Literal["crop-flip", "resized-crop", "colour", "strong", "none"] = "crop-flip"
+    augment: Augment = "crop-flip"
     balanced: bool = False
     steps_per_epoch: int | None = None
     seed: int = 0
@@ -107,6 +154,12 @@ class TrainOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     data: DataOptions = field(default_factory=DataOptions)
+
+    def for_reading(self) -> ReadOptions:
+        return ReadOptions(**part_of(ReadOptions, vars(self)))
+
+    def for_optimizer(self) -> OptimizerOptions:
+        return OptimizerOptions(**part_of(OptimizerOptions, vars(self)))
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
@@ -165,12 +218,11 @@ class FindOptions:
             raise InputError("--features and --network both say where features come from: give one of them")
         if self.weights is not None and self.network is None:
             raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
-        self.reading().check()
+        TrainOptions(seed=self.seed, data=self.data).check()
 
-    def reading(self) -> TrainOptions:
-        """The settings by which `mixnn.data.load` reads; nothing is held out."""
-        data = replace(self.data, holdout=0.0)
-        return TrainOptions(noise=self.noise, limit=self.limit, seed=self.seed, device=self.device, data=data)
+    def for_reading(self) -> ReadOptions:
+        """Nothing is held out."""
+        return ReadOptions(replace(self.data, holdout=0.0), self.seed, self.noise, self.limit)
 
 
 @dataclass
@@ -200,6 +252,9 @@ class RunConfig:
     options: TrainOptions = field(default_factory=TrainOptions)
     method_options: dict[str, Any] = field(default_factory=dict)
 
+    def for_method(self) -> MethodOptions:
+        return MethodOptions(**part_of(MethodOptions, vars(self.options) | {"method_options": self.method_options}))
+
     def to_dict(self) -> dict[str, Any]:
         """Flat, as `--config` reads it: source, every option, and a section named after the method."""
         section = option_section(self.options.method)
@@ -216,6 +271,11 @@ class RunConfig:
         options["data"] = DataOptions(**options.get("data", {}))
         section = option_section(options.get("method", TrainOptions.method))
         return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
+
+
+def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of `settings` that the dataclass `kind` has fields for."""
+    return {field.name: settings[field.name] for field in fields(kind)}
 
 
 def option_section(method: str) -> str:

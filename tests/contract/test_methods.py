@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from examples.own_loop import train
 from mixnn import METHODS, Batch, Method, MixNN, TrainData, fit
 from mixnn.methods.losses import soft_cross_entropy
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 
 
 def inputs(data: TrainData) -> Tensor:
@@ -160,7 +160,9 @@ def test_what_nobody_labelled_says_nothing_of_other_labels() -> None:
         method, *_ = build(variant("unlabelled"), data)
         assert isinstance(method, MixNN)
         method.eval().begin_epoch(1, data)
-        evidence = collect_evidence(method, data, [str(i) for i in range(len(data))])
+        evidence = judge_labels(
+            collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(len(data))]
+        ).evidence
         kept = known[rows]
         found.append([method.clean[kept], method.history[-1][kept], evidence.clean_prob[kept], evidence.loss[kept]])
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,7 @@
-"""The training set as tensors, and the order of its batches. Must not know: methods, files, networks."""
+"""What a step sees of the data, the training set as tensors, and the order of its batches.
+
+Must not know: methods, files, networks.
+"""
 
 from __future__ import annotations
 
