@@ -12,7 +12,7 @@ seed; those that are there are not made again. Rows:
     cleanlab        `get_label_quality_scores` of out-of-sample probabilities, and the list of `find_label_issues`:
                     cross-entropy in five folds
     small loss      the loss of one run of cross-entropy
-    kNN             share of the ten nearest neighbours that carry the label, in that run's features
+    kNN             share of the ten nearest neighbors that carry the label, in that run's features
     FINE            one run of FINE, its alignment with the main direction of its class
 """
 
@@ -178,7 +178,7 @@ def out_of_sample(loaded: Loaded, options: TrainOptions) -> tuple[NDArray[np.flo
     for _, held_out in folds.split(labels, labels):
         train = copy(loaded.train)
         train.labels = labels.index_fill(0, torch.from_numpy(held_out), -1)  # no batch is drawn from these
-        train.labelled = train.labels.ge(0).nonzero()[:, 0]
+        train.labeled = train.labels.ge(0).nonzero()[:, 0]
         method, seconds = trained(loaded._replace(train=train), options, "ce")
         probs[held_out] = full_pass(method.network, loaded.train).log_probs.double().exp().numpy()[held_out]
         total += seconds
@@ -197,7 +197,7 @@ def verdict(evidence: Evidence) -> Found:
 
 
 def votes(evidence: Evidence) -> NDArray[np.float32]:
-    """How many of the ten nearest neighbours carry each label, (N, C)."""
+    """How many of the ten nearest neighbors carry each label, (N, C)."""
     votes = np.zeros_like(evidence.probs)
     for column in evidence.neighbors.T:
         votes[np.arange(len(votes)), evidence.given[column]] += 1

@@ -2,7 +2,7 @@
 
     python benchmarks/epoch_cost.py cifar10:DIR [--limit 10000] [--network cnn] [--rounds 6] [--out FILE]
 
-An epoch is everything the method does: the full pass, mixture and neighbours too. Evaluation is left out. The second
+An epoch is everything the method does: the full pass, mixture and neighbors too. Evaluation is left out. The second
 part of `posterior` looks anew every third epoch; 40 epochs are 22 of its first part and 18 of its second.
 """
 

@@ -143,7 +143,7 @@ def draw_looks(seen: Snapshots, kind: str, path: Path) -> None:
         for axis, (name, words) in zip(row, pairs, strict=False):
             labels = (given if words == "given" else true)[some]
             axis.scatter(*maps[name].T, c=labels, cmap="tab10", s=5, linewidths=0)
-            axis.set(xticks=[], yticks=[], title=f"epoch {epoch}: {name}, colour: {words} label")
+            axis.set(xticks=[], yticks=[], title=f"epoch {epoch}: {name}, color: {words} label")
         draw_losses(row[4], look, given != true, epoch)
     figure.suptitle(f"MixNN on CIFAR-10, 10 000 images, {kind} noise", fontsize=16)
     figure.savefig(path)
@@ -162,10 +162,10 @@ def draw_losses(axis: Any, look: dict[str, Any], wrong: Any, epoch: int) -> None
 
 
 def draw_purity(purity: dict[str, list[dict[str, float]]], path: Path) -> None:
-    """Over epochs: neighbours of the same class, and how well the losses tell wrong labels."""
+    """Over epochs: neighbors of the same class, and how well the losses tell wrong labels."""
     figure = Figure(figsize=(16, 5), dpi=90, facecolor="white", layout="constrained")
     titles = {
-        "purity_true": "neighbours with the same true label",
+        "purity_true": "neighbors with the same true label",
         "purity_true_of_wrong": "the same, of samples with a wrong label",
         "roc_auc": "ROC AUC of the clean probability",
         "right_targets": "soft targets that are right",

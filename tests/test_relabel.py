@@ -23,7 +23,7 @@ def dataset():
     labels = np.arange(N) % 3
     labels[[4, 7]] = -1
     names = [f"{i:02d}.png" for i in range(N)]
-    return Dataset(["cat", "dog", "owl"], Samples(images, labels, names), unlabelled=["?"])
+    return Dataset(["cat", "dog", "owl"], Samples(images, labels, names), unlabeled=["?"])
 
 
 def corrections(tmp_path, *rows):

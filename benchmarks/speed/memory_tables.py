@@ -7,7 +7,7 @@ For each size a process of its own: what the method does before an epoch that co
 the posterior of every sample), then the evidence after training, written into a run directory, read again and judged.
 Embeddings of 64 numbers and labels are drawn, and the network is two linear layers on them, with `--width` features
 between. What is left out: training itself, which adds nothing with a row for each sample; file names; and, without
-`--search`, the search for neighbours, which takes many minutes for millions on a few cores, and for which random
+`--search`, the search for neighbors, which takes many minutes for millions on a few cores, and for which random
 samples stand in (`neighbors.py` measures it). The prediction has a search in it.
 
 Measured is by how much the peak of the process's resident memory rises above what it was when the data was drawn, and
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=count, nargs="+", default=[100_000, 1_000_000, 2_400_000])
     parser.add_argument("--classes", type=count, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--width", type=count, default=64)
-    parser.add_argument("--search", action="store_true", help="really search for neighbours")
+    parser.add_argument("--search", action="store_true", help="really search for neighbors")
     given = parser.parse_args()
     out = result_file(given.out, "memory_tables")
     found = []

@@ -2,8 +2,8 @@
 
     python benchmarks/speed/public_scheme.py cifar10:DIR [--network resnet18] [--limit 50000] [--rounds 5]
 
-The public code looks for neighbours inside each batch, by a second forward, and mixes image by image: `public_code.py`
-beside this has its scheme. Here neighbours come from one full pass, and a step has one forward. Network, weights at
+The public code looks for neighbors inside each batch, by a second forward, and mixes image by image: `public_code.py`
+beside this has its scheme. Here neighbors come from one full pass, and a step has one forward. Network, weights at
 the start, precision, batches, augmentation and optimizer are the same for all three, whose epochs are timed in turn.
 The first round is not counted. Both correct labels in the first counted epoch and in every tenth after it, as the
 public code does, so the median is of epochs that do not.
@@ -73,7 +73,7 @@ def main() -> None:
     seconds, phases = timed(methods, data, options, device)
     median = {name: statistics.median(each[1:]) for name, each in seconds.items()}
     result = {
-        "what": f"{given.network}, {len(data)} images, neighbours in a batch by {INDEX}",
+        "what": f"{given.network}, {len(data)} images, neighbors in a batch by {INDEX}",
         "ratio": {
             "ours / ce": median["ours"] / median["ce"],
             "theirs / ce": median["theirs"] / median["ce"],

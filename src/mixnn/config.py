@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from mixnn.errors import InputError
 
-Augment = Literal["crop-flip", "resized-crop", "colour", "strong", "none"]
+Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
 
 
@@ -16,7 +16,7 @@ class DataOptions:
     """How images are found, read and set apart.
 
     Args:
-        image_size: pixels to read image files at (short side resized, centre cut out); 64 where not given.
+        image_size: pixels to read image files at (short side resized, center cut out); 64 where not given.
         crop_size: pixels of what the network sees, cut out of the image; all of it where not given.
         holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
         heldout: the part of the data that accuracy is measured on; test, or else val, where not given; train holds
@@ -27,7 +27,7 @@ class DataOptions:
         root: folder that the file names of a table are relative to; the table's own where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
-        unlabelled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
@@ -44,7 +44,7 @@ class DataOptions:
     root: str | None = None
     labels: str | None = None
     corrections: str | None = None
-    unlabelled: str | None = None
+    unlabeled: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None
@@ -118,7 +118,7 @@ class TrainOptions:
         milestones: epochs after which the learning rate falls, for "steps": [10, 20].
         gamma: what is left of the learning rate after a milestone.
         nesterov: look ahead along the momentum.
-        augment: crop-flip, resized-crop, colour, strong or none.
+        augment: crop-flip, resized-crop, color, strong or none.
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where not given.
         seed: of weights, order, augmentation, hold-out and noise.

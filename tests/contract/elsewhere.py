@@ -30,7 +30,7 @@ EVIDENCE = ("probs", "targets", "loss", "clean_prob", "label_posterior")
 
 def on(device: str, data: TrainData) -> TrainData:
     images, labels = data.pixels.tensor.to(device), data.labels.to(device)
-    return TrainData(images, labels, batch_size=data.batch_size, seed=data.seed, augment="colour")
+    return TrainData(images, labels, batch_size=data.batch_size, seed=data.seed, augment="color")
 
 
 def differing(case: Case) -> list[str]:

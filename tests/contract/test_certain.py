@@ -29,7 +29,7 @@ def reviewed(case: Case, *, certain: bool) -> TrainData:
     rows = torch.arange(5, 47, 8)
     data.labels[rows] = (rows + 2) % CLASSES
     data.certain[rows] = certain
-    data.labelled = data.labels.ge(0).nonzero()[:, 0]
+    data.labeled = data.labels.ge(0).nonzero()[:, 0]
     return data
 
 
@@ -92,7 +92,7 @@ def test_coteaching_picks_them_first() -> None:
     torch.testing.assert_close(method(batch), losses[:, worst].mean(1).sum())
 
 
-def test_distances_are_those_of_the_neighbours(case: Case) -> None:
+def test_distances_are_those_of_the_neighbors(case: Case) -> None:
     data = case.data()
     method, *_ = build(case, data)
     evidence = judge_labels(

@@ -130,9 +130,9 @@ def test_mixnn_without_neighbors_and_correction_is_plain_training() -> None:
 
 def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
     """Such a sample is nobody's batch and lends nobody its target, until the network has an opinion of it."""
-    data = make_data(unlabelled=7)
+    data = make_data(unlabeled=7)
     unknown = data.labels < 0
-    method, *_ = build(variant("unlabelled", warmup=1, correct_from=2), data)
+    method, *_ = build(variant("unlabeled", warmup=1, correct_from=2), data)
     assert isinstance(method, MixNN)
     uniform = torch.full((7, CLASSES), 1 / CLASSES)
     for epoch in range(3):
@@ -148,16 +148,16 @@ def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
     assert (method.weights[:, 1:][unknown[method.nearest]] > 0).all()
 
 
-def test_what_nobody_labelled_says_nothing_of_other_labels() -> None:
-    """Losses are stretched, and the mixture fitted, as if the unlabelled were not there."""
-    mixed = make_data(unlabelled=7)
+def test_what_nobody_labeled_says_nothing_of_other_labels() -> None:
+    """Losses are stretched, and the mixture fitted, as if the unlabeled were not there."""
+    mixed = make_data(unlabeled=7)
     known = mixed.labels >= 0
     images = (255 * inputs(mixed)).round().byte()
     images[~known] = 255 * (images[~known] > 128).byte()  # so glaring that their losses are the extremes
     found = []
     for rows in (known, torch.ones_like(known)):
         data = TrainData(images[rows], mixed.labels[rows])
-        method, *_ = build(variant("unlabelled"), data)
+        method, *_ = build(variant("unlabeled"), data)
         assert isinstance(method, MixNN)
         method.eval().begin_epoch(1, data)
         evidence = judge_labels(

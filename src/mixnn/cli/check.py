@@ -12,7 +12,7 @@ from mixnn.data.readers import Columns, read_source
 from mixnn.errors import InputError
 from mixnn.utils.console import counter
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabelled", "heldout"}  # of DataOptions
+OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabeled", "heldout"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
@@ -36,7 +36,7 @@ def run(words: Sequence[str]) -> int:
         check_free(out)
     data = data_options(given)
     columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
-    dataset = read_source(given.source, columns=columns, unlabelled=data.unlabelled, heldout=data.heldout)
+    dataset = read_source(given.source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout)
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
         encoding = sys.stdout.encoding or "utf-8"

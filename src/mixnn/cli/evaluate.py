@@ -15,7 +15,7 @@ from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
 # How images are read is the run's to say, and none is held out.
-OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabelled", "workers")
+OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabeled", "workers")
 
 
 def run(words: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> int:
     samples = samples[np.flatnonzero(samples.labels >= 0)]
     if len(samples) == 0:
         raise InputError(
-            f"{given.source} has no label to compare with: give other data, or leave --data.unlabelled away"
+            f"{given.source} has no label to compare with: give other data, or leave --data.unlabeled away"
         )
     labels = translated(samples, dataset, classes)
     probs, bad = predict_samples(model, samples, data_options(given))

@@ -22,9 +22,9 @@ def read(source: str, data: DataOptions) -> Dataset:
     dataset = read_source(
         source,
         columns=columns_of(data),
-        unlabelled=data.unlabelled,
+        unlabeled=data.unlabeled,
         heldout=data.heldout,
-        relabelled=data.labels is not None,
+        relabeled=data.labels is not None,
     )
     if data.labels is not None:
         dataset = with_label_file(dataset, data.labels)

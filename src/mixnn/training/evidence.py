@@ -76,7 +76,7 @@ def collect_evidence(method: Method, data: TrainData) -> Collected:
 
 @torch.no_grad()
 def judge_labels(
-    collected: Collected, data: TrainData, classes: int, names: Sequence[str], unlabelled: Sequence[str] = ()
+    collected: Collected, data: TrainData, classes: int, names: Sequence[str], unlabeled: Sequence[str] = ()
 ) -> Judged:
     """The label quality of every sample, beside what was collected of it."""
     measured = measure(collected.features, data, classes)
@@ -84,7 +84,7 @@ def judge_labels(
         names=np.array(names, dtype=np.str_),
         given=numpy(data.labels),
         probs=as_rows(collected.probs, classes),
-        unlabelled=np.array(unlabelled, dtype=np.str_),
+        unlabeled=np.array(unlabeled, dtype=np.str_),
         targets=as_rows(collected.targets, classes),
         loss=numpy(collected.loss),
         clean_prob=numpy(collected.clean_prob),

@@ -121,7 +121,7 @@ def evidence_of(loaded: Loaded, measured: Measured) -> Evidence:
         names=np.array(dataset.train.names, dtype=np.str_),
         given=dataset.train.labels,
         probs=measured.probs,
-        unlabelled=np.array(dataset.unlabelled, dtype=np.str_),
+        unlabeled=np.array(dataset.unlabeled, dtype=np.str_),
         **measured.fields,
     )
 

@@ -78,8 +78,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
                     save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
             # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
             with steps.writing(run.evidence, fatal=world_size() > 1):
-                names, unlabelled = loaded.dataset.train.names, loaded.dataset.unlabelled
-                judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabelled)
+                names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
+                judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
                 write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
             if first:
                 write_results(run, loaded, steps)

@@ -115,7 +115,7 @@ def _images(array: NDArray[Any], where: str) -> NDArray[Any]:
         fix = "save pixels as uint8 from 0 to 255, as (255 * images).round().astype('uint8') does for 0 to 1"
         raise InputError(f"{where} has floating-point pixels ({array.dtype}), whose range nobody knows: {fix}")
     if array.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
-        array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))  # colours first, as torch has them
+        array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))  # colors first, as torch has them
     elif array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.shape[3] not in (1, 3):
