@@ -24,10 +24,11 @@ from mixnn.evidence.assessment import Measured, measure
 from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
+from mixnn.training.opening import data_words
 from mixnn.training.outputs import Steps, write_results
-from mixnn.training.record import device_name, write_data
+from mixnn.training.record import write_data
 from mixnn.utils.console import counter, say, showing
-from mixnn.utils.devices import pick_device
+from mixnn.utils.devices import device_name, pick_device
 
 PHOTO_SIZE = 128  # px, for images of no particular size
 
@@ -52,6 +53,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     with run.at_work(training=False), watching_decoders():
         try:
             loaded = load(dataset, config.options.for_reading(), device)
+            say(f"mixnn: {data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
             with showing("asking neighbors and a classifier about each label …"):
                 measured = measure(features, loaded.train, len(loaded.dataset.classes), counter("finding neighbors"))

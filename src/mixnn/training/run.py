@@ -33,6 +33,7 @@ from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.evidence import Judged, collect_evidence, judge_labels
 from mixnn.training.loop import Observer, fit
 from mixnn.training.metrics import Recorder, count_predictions
+from mixnn.training.opening import say_opening
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import TrainingScreen
 from mixnn.training.record import begin, write_ending
@@ -72,6 +73,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         with run.at_work() if first else nullcontext():
             if first:
                 begin(run, config.to_dict(), loaded, method)
+                say_opening(loaded, method, options.network, range(start, options.epochs))
             train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
             if first:
                 with steps.writing(run.model):
