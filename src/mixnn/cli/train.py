@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -13,12 +12,12 @@ from typing import Any
 from mixnn.cli.parsing import DATA, HELP, Parser, underscored, wants_all
 from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
-from mixnn.errors import InputError, printable
+from mixnn.errors import InputError
 from mixnn.presets import read_preset
 from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
-from mixnn.utils.console import say
+from mixnn.utils.console import say_loading
 from mixnn.utils.files import read_yaml
 from mixnn.utils.processes import first_process
 
@@ -46,11 +45,9 @@ RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for fiel
 def run(words: Sequence[str]) -> int:
     if not set(words).isdisjoint(HELP) and not wants_all(words):
         build_parser(None).parse_words(words)  # prints, and ends; the options of methods need torch
-    if first_process() and "torch" not in sys.modules and set(words).isdisjoint(HELP):
-        say("mixnn: loading PyTorch …")
+    if set(words).isdisjoint(HELP):
+        say_loading()
     config, out, resume = parse(words)
-    if first_process():
-        say(f"mixnn: reading {printable(config.source)} …")
 
     from mixnn.training.run import train
 

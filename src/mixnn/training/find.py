@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from mixnn.data.images.decode_pool import watching_decoders
 from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
-from mixnn.errors import InputError
+from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.assessment import Measured, measure
 from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.runs.directory import Evidence, RunDirectory
@@ -64,8 +63,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
         run.write_evidence(evidence_of(loaded, measured))
         write_results(run, loaded, steps := Steps())
     if steps.failed:
-        print(f"mixnn: these could not be written: {'; '.join(steps.failed)}", file=sys.stderr)
-        raise SystemExit(1)
+        raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
     return run
 
 

@@ -6,7 +6,6 @@ step loses nothing.
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
-from mixnn.errors import InputError
+from mixnn.errors import InputError, ResultsError, printable
 from mixnn.evidence.held_out_labels import BY_HEART
 from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
@@ -88,12 +87,10 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
                 with steps.writing(run.environment):
                     write_ending(run, method.choices, device)
     if steps.failed:
-        print(
-            f"mixnn: training is done and kept in {run.checkpoint}, but these could not be written: "
-            f"{'; '.join(steps.failed)}. Repeat the command with --resume to write them again.",
-            file=sys.stderr,
+        raise ResultsError(
+            f"training is done and kept in {run.checkpoint}, but these could not be written: "
+            f"{'; '.join(steps.failed)}. Repeat the command with --resume to write them again."
         )
-        raise SystemExit(1)
     return run
 
 
@@ -107,6 +104,8 @@ def check(options: TrainOptions) -> None:
 
 def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: torch.device) -> Loaded:
     """The samples to train on, and those held out."""
+    if rank() == 0 and dataset is None:
+        say(f"mixnn: reading {printable(source)} …")
     with watching_decoders():
         return load(read(source, options.data) if dataset is None else dataset, options, device)
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from rich.console import Console
 
+from mixnn.utils.processes import first_process
+
 
 def counter(what: str) -> Callable[[int, int], None]:
     """A `progress(done, in all)` that says every few seconds how far `what` is, and how long it takes yet.
@@ -40,6 +42,12 @@ def say(line: str) -> None:
     """Above the bar, where there is one."""
     with suppress(OSError):  # that nobody reads it any more is no reason to stop
         print(line, file=sys.stderr, flush=True)
+
+
+def say_loading() -> None:
+    """The first word of a command that needs torch, which takes seconds to load."""
+    if first_process() and "torch" not in sys.modules:
+        say("mixnn: loading PyTorch …")
 
 
 def time_text(seconds: float) -> str:
