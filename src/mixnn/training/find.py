@@ -52,7 +52,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     with run.at_work(training=False), watching_decoders():
         try:
             loaded = load(dataset, config.options.for_reading(), device)
-            say(f"mixnn: {data_words(loaded)}, on {device_name(device)}")
+            say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
             with showing("asking neighbors and a classifier about each label …"):
                 measured = measure(features, loaded.train, len(loaded.dataset.classes), counter("finding neighbors"))

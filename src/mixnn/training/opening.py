@@ -27,18 +27,18 @@ def say_opening(loaded: Loaded, method: Method, network: str, epochs: range) -> 
         network: its name.
         epochs: those to come.
     """
-    say(f"mixnn: {data_words(loaded)}")
+    say(data_words(loaded))
     weights = sum(p.numel() for p in method.network.parameters()) * len(method.classifiers)
     precision = "bfloat16" if method.network.bf16 else "float32"
     kind = f"{len(method.classifiers)} × {network}" if len(method.classifiers) > 1 else network
     device = device_name(method.network.mean.device)
     ranks = f" and {world_size() - 1} more" if world_size() > 1 else ""
-    say(f"mixnn: network {kind}, {weights:,} weights, on {device}{ranks} in {precision}")
+    say(f"network {kind}, {weights:,} weights, on {device}{ranks} in {precision}")
     if len(epochs):
         step = step_seconds(method.network, loaded.train) * len(method.classifiers)
         left = time_text(step * loaded.train.num_batches * len(epochs))
         say(
-            f"mixnn: {len(epochs)} epochs of {loaded.train.num_batches:,} steps: at {1000 * step:,.0f} ms a step at "
+            f"{len(epochs)} epochs of {loaded.train.num_batches:,} steps: at {1000 * step:,.0f} ms a step at "
             f"least {left}; what the method adds is known after an epoch"
         )
 
