@@ -1,9 +1,9 @@
 """Who finds the wrong labels? One robust run against cross-validation, and against what else a single run can say.
 
     pip install -e '.[bench,cleanlab]'
-    python benchmarks/detection.py run cifar10:DIR --human FILE --out benchmarks/results/detection [--seeds 0 1 2]
-    python benchmarks/detection.py run clothing:DIR --noise symmetric:0.2 --out benchmarks/results/detection
-    python benchmarks/detection.py table benchmarks/results/detection --picture detection.png
+    python -m benchmarks.detection run cifar10:DIR --human FILE --out benchmarks/results/detection [--seeds 0 1 2]
+    python -m benchmarks.detection run clothing:DIR --noise symmetric:0.2 --out benchmarks/results/detection
+    python -m benchmarks.detection table benchmarks/results/detection --picture docs/studies/2026-11-detection.png
 
 Every way uses the same network, epochs, schedule, augmentation and noise draw. One file for each kind of noise and
 seed; those that are there are not made again. Rows:
@@ -12,7 +12,7 @@ seed; those that are there are not made again. Rows:
     cleanlab        `get_label_quality_scores` of out-of-sample probabilities, and the list of `find_label_issues`:
                     cross-entropy in five folds
     small loss      the loss of one run of cross-entropy
-    kNN             share of the ten nearest neighbours that carry the label, in that run's features
+    kNN             share of the ten nearest neighbors that carry the label, in that run's features
     FINE            one run of FINE, its alignment with the main direction of its class
 """
 
@@ -50,7 +50,7 @@ from mixnn.results.issues import judge, neighbor_agreement
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.build import build_method, build_optimizer, with_defaults
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.loop import fit
 
 CIFAR = ("symmetric:0.2", "symmetric:0.5", "asymmetric:0.4", "human:aggre_label", "human:worse_label")
@@ -105,7 +105,7 @@ def compare(given: argparse.Namespace, noise: str, seed: int, cell_name: str) ->
         seed=seed,
         data=DataOptions(root=given.root),
     )
-    loaded = load(read(given.source, options.data), options, torch.device("cpu"))
+    loaded = load(read(given.source, options.data), options.for_reading(), torch.device("cpu"))
     assert loaded.dataset.original is not None
     true, labels = loaded.dataset.original, loaded.train.labels.numpy()
     rows = {}
@@ -164,8 +164,8 @@ def trained(loaded: Loaded, options: TrainOptions, method: str) -> tuple[Method,
     options = replace(options, method=method)
     config = with_defaults(RunConfig("", options))
     started = time.perf_counter()
-    made = build_method(config, loaded.train, len(loaded.dataset.classes), torch.device("cpu"))
-    optimizer, scheduler = build_optimizer(made, options)
+    made = build_method(config.for_method(), loaded.train, len(loaded.dataset.classes), torch.device("cpu"))
+    optimizer, scheduler = build_optimizer(made, options.for_optimizer())
     fit(made, loaded.train, optimizer, scheduler, epochs=options.epochs, seed=options.seed)
     return made, time.perf_counter() - started
 
@@ -178,7 +178,7 @@ def out_of_sample(loaded: Loaded, options: TrainOptions) -> tuple[NDArray[np.flo
     for _, held_out in folds.split(labels, labels):
         train = copy(loaded.train)
         train.labels = labels.index_fill(0, torch.from_numpy(held_out), -1)  # no batch is drawn from these
-        train.labelled = train.labels.ge(0).nonzero()[:, 0]
+        train.labeled = train.labels.ge(0).nonzero()[:, 0]
         method, seconds = trained(loaded._replace(train=train), options, "ce")
         probs[held_out] = full_pass(method.network, loaded.train).log_probs.double().exp().numpy()[held_out]
         total += seconds
@@ -186,7 +186,8 @@ def out_of_sample(loaded: Loaded, options: TrainOptions) -> tuple[NDArray[np.flo
 
 
 def evidence_of(method: Method, loaded: Loaded) -> Evidence:
-    return collect_evidence(method, loaded.train, [str(i) for i in range(len(loaded.train))])
+    names = [str(i) for i in range(len(loaded.train))]
+    return judge_labels(collect_evidence(method, loaded.train), loaded.train, method.num_classes, names).evidence
 
 
 def verdict(evidence: Evidence) -> Found:
@@ -196,7 +197,7 @@ def verdict(evidence: Evidence) -> Found:
 
 
 def votes(evidence: Evidence) -> NDArray[np.float32]:
-    """How many of the ten nearest neighbours carry each label, (N, C)."""
+    """How many of the ten nearest neighbors carry each label, (N, C)."""
     votes = np.zeros_like(evidence.probs)
     for column in evidence.neighbors.T:
         votes[np.arange(len(votes)), evidence.given[column]] += 1

@@ -1,7 +1,7 @@
 """The picture and tables of `docs/studies/2026-11-sensitivity.md`, against K and against α, from result files alone.
 
 python -m benchmarks.suite run sensitivity --results benchmarks/results --data cifar10:DIR --data cifar10n:FILE
-python benchmarks/draw_sensitivity.py benchmarks/results --out docs/studies/2026-11-sensitivity.png > tables.md
+python -m benchmarks.draw_sensitivity benchmarks/results --out docs/studies/2026-11-sensitivity.png > tables.md
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
                 places = [place for place, _ in there]
                 axis.errorbar(places, [mean(one) for one in values], spread, marker="o", capsize=3, label=column.name)
             axis.set_xticks(range(len(rows)), [value_of(row, option) for row in rows])
-            axis.set(xlabel={"K": "K, neighbours", "alpha": "α of the correction"}[option], ylabel=title)
+            axis.set(xlabel={"K": "K, neighbors", "alpha": "α of the correction"}[option], ylabel=title)
             axis.spines[["top", "right"]].set_visible(False)
             axis.legend(frameon=False)
     figure.savefig(given.out)

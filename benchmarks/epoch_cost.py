@@ -2,7 +2,7 @@
 
     python benchmarks/epoch_cost.py cifar10:DIR [--limit 10000] [--network cnn] [--rounds 6] [--out FILE]
 
-An epoch is everything the method does: the full pass, mixture and neighbours too. Evaluation is left out. The second
+An epoch is everything the method does: the full pass, mixture and neighbors too. Evaluation is left out. The second
 part of `posterior` looks anew every third epoch; 40 epochs are 22 of its first part and 18 of its second.
 """
 
@@ -55,9 +55,9 @@ def main() -> None:
         options = TrainOptions(
             method=kind, network=given.network, epochs=LOOK + given.rounds, limit=given.limit, noise="symmetric:0.5"
         )
-        data = load(dataset, options, device).train
-        method = build_method(RunConfig(given.source, options, own), data, len(dataset.classes), device)
-        runs[name] = (method, data, *build_optimizer(method, options))
+        data = load(dataset, options.for_reading(), device).train
+        method = build_method(RunConfig(given.source, options, own).for_method(), data, len(dataset.classes), device)
+        runs[name] = (method, data, *build_optimizer(method, options.for_optimizer()))
     clock, seconds = Clock(), {name: [] for name in runs}
     for epoch in range(LOOK + given.rounds):
         for name, run in runs.items():

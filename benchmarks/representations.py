@@ -1,6 +1,6 @@
 """Do samples of one class stay together, and do the losses have two humps? Maps, histograms and purity over epochs.
 
-    python benchmarks/representations.py cifar10:DIR --human FILE --out docs/studies [--epochs 40] [--seed 0]
+    python -m benchmarks.representations cifar10:DIR --human FILE --out docs/studies [--epochs 40] [--seed 0]
 
 MixNN with its default settings on the first 10 000 CIFAR-10 training images, once for each kind of wrong labels; FILE
 holds CIFAR-10N's. Writes `representations-KIND.png`, `purity.png` and `representations.json`, the figures behind them.
@@ -117,10 +117,10 @@ def watch(source: str, noise: str, epochs: int, seed: int) -> Snapshots:
     options = TrainOptions(**{**SMALL, "noise": noise, "epochs": epochs, "seed": seed})
     config = with_defaults(RunConfig(source, options))
     device = torch.device("cpu")
-    loaded = load(read(source, options.data), options, device)
+    loaded = load(read(source, options.data), options.for_reading(), device)
     assert loaded.dataset.original is not None
-    method = build_method(config, loaded.train, len(loaded.dataset.classes), device)
-    optimizer, scheduler = build_optimizer(method, options)
+    method = build_method(config.for_method(), loaded.train, len(loaded.dataset.classes), device)
+    optimizer, scheduler = build_optimizer(method, options.for_optimizer())
     warmup, middle = config.method_options["warmup"], epochs // 2
     seen = Snapshots(method, loaded.train, torch.from_numpy(loaded.dataset.original), {warmup, middle, epochs})
     fit(method, loaded.train, optimizer, scheduler, epochs=epochs, seed=seed, observers=[seen])
@@ -143,7 +143,7 @@ def draw_looks(seen: Snapshots, kind: str, path: Path) -> None:
         for axis, (name, words) in zip(row, pairs, strict=False):
             labels = (given if words == "given" else true)[some]
             axis.scatter(*maps[name].T, c=labels, cmap="tab10", s=5, linewidths=0)
-            axis.set(xticks=[], yticks=[], title=f"epoch {epoch}: {name}, colour: {words} label")
+            axis.set(xticks=[], yticks=[], title=f"epoch {epoch}: {name}, color: {words} label")
         draw_losses(row[4], look, given != true, epoch)
     figure.suptitle(f"MixNN on CIFAR-10, 10 000 images, {kind} noise", fontsize=16)
     figure.savefig(path)
@@ -162,10 +162,10 @@ def draw_losses(axis: Any, look: dict[str, Any], wrong: Any, epoch: int) -> None
 
 
 def draw_purity(purity: dict[str, list[dict[str, float]]], path: Path) -> None:
-    """Over epochs: neighbours of the same class, and how well the losses tell wrong labels."""
+    """Over epochs: neighbors of the same class, and how well the losses tell wrong labels."""
     figure = Figure(figsize=(16, 5), dpi=90, facecolor="white", layout="constrained")
     titles = {
-        "purity_true": "neighbours with the same true label",
+        "purity_true": "neighbors with the same true label",
         "purity_true_of_wrong": "the same, of samples with a wrong label",
         "roc_auc": "ROC AUC of the clean probability",
         "right_targets": "soft targets that are right",

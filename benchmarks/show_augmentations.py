@@ -15,7 +15,7 @@ from mixnn.data.readers import read_source
 from mixnn.data.seeds import generator
 
 PHOTOS, SIZE = 8, 64
-ROWS: tuple[Augmentation, ...] = ("none", "crop-flip", "resized-crop", "colour", "strong", "strong")
+ROWS: tuple[Augmentation, ...] = ("none", "crop-flip", "resized-crop", "color", "strong", "strong")
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
     python benchmarks/throughput.py IMAGES --out FILE [--size 96] [--workers 2] [--repeat 4] [--rounds 5]
 
 IMAGES is a folder of image files, listed --repeat times. Taken in turn, the median counts:
-* bare: Pillow opens, resizes (short side, centre) and hands out an array; --workers processes do nothing else.
+* bare: Pillow opens, resizes (short side, center) and hands out an array; --workers processes do nothing else.
 * bare, simplejpeg: the same with the decoder that `mixnn[jpeg]` brings, which is what the next ones use.
 * nowhere, cache: an epoch of cross-entropy on a network too small to matter, images decoded by --workers
   processes at each use (training itself on one thread), or taken from the memory-mapped cache.
-* MixNN with the cache, each sample with one neighbour, beside cross-entropy, with the small network of the default.
+* MixNN with the cache, each sample with one neighbor, beside cross-entropy, with the small network of the default.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 def trained(method: Method, data: TrainData, options: TrainOptions) -> Callable[[], float]:
     """A function that trains `method` for its next epoch and gives the seconds."""
-    optimizer, scheduler = build_optimizer(method, options)
+    optimizer, scheduler = build_optimizer(method, options.for_optimizer())
     epoch = -1
 
     def one_epoch() -> float:

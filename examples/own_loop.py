@@ -12,7 +12,7 @@ def train(method: Method, data: TrainData, optimizer: Optimizer, scheduler: LRSc
     for epoch in range(epochs):
         seed_epoch(data.seed, epoch)  # dropout and random partners, the same in every run
         method.train()
-        method.begin_epoch(epoch, data)  # full pass, clean probability, neighbours
+        method.begin_epoch(epoch, data)  # full pass, clean probability, neighbors
         for batch in method.batches(epoch, data):
             loss = method(batch)
             optimizer.zero_grad()

@@ -37,7 +37,7 @@ def evidence() -> Evidence:
         noise_rate=np.array(0.5),
         noise_rate_interval=np.array([0.4, 0.6]),
         neighbors=np.array([[2, 1], [3, 0], [1, 3], [1, 0]]),
-        unlabelled=np.array([], dtype=np.str_),
+        unlabeled=np.array([], dtype=np.str_),
         targets=np.array(targets, dtype=np.float32),
         loss=np.array([0.0, 0.7, 0.3, 1.0], dtype=np.float32),
         clean_prob=np.array([0.99, 0.1, 0.75, 0.01], dtype=np.float32),

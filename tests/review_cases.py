@@ -39,7 +39,7 @@ def make_evidence(dataset: Dataset) -> Evidence:
         clean_prob=np.where(known, 1.0 - wrong, np.nan).astype(np.float32),
         mixture=np.full((3, 2), np.nan),
         neighbors=near,
-        unlabelled=np.array(dataset.unlabelled, dtype=np.str_),
+        unlabeled=np.array(dataset.unlabeled, dtype=np.str_),
         verified=np.flatnonzero(dataset.train.certain) if dataset.train.certain is not None else np.zeros(0, np.int64),
         distances=np.tile(np.linspace(0.1, 0.3, K, dtype=np.float32), (n, 1)),
     )

@@ -20,7 +20,7 @@ CLASSES = ["cat", "dog", "owl"]
 
 
 def some_images(n, seed=0):
-    """Images of different colours, as photos are."""
+    """Images of different colors, as photos are."""
     random = np.random.RandomState(seed)
     noise = random.randint(0, 40, size=(n, 32, 32, 3))
     return (random.randint(0, 216, size=(n, 1, 1, 3)) + noise).astype(np.uint8)
@@ -47,8 +47,8 @@ def test_labels_are_replaced_and_those_of_before_kept():
 
 
 @pytest.mark.parametrize("noise", ["pairflip:1", "instance:1"])
-def test_unlabelled_samples_keep_their_label(noise):
-    data = dataset(unlabelled=["Skip", "Not sure"])
+def test_unlabeled_samples_keep_their_label(noise):
+    data = dataset(unlabeled=["Skip", "Not sure"])
     data.train.labels[:2] = [-2, -1]
     noisy = add_noise(data, noise, 0, thumbnails).train.labels
     assert noisy[:2].tolist() == [-2, -1]
@@ -221,7 +221,7 @@ def test_file(tmp_path):
 
 
 def test_a_file_with_words_that_mean_unknown(tmp_path):
-    data = dataset(3, unlabelled=["Skip", "Not sure"])
+    data = dataset(3, unlabeled=["Skip", "Not sure"])
     data.train.labels[1] = -2
     text = "file_name,label\n2.png,cat\n1.png,Not sure\n0.png,owl\n"
     noise = f"file:{save(tmp_path / 'l.csv', text)}"
@@ -249,7 +249,7 @@ def test_typing_errors_are_found_without_data(noise, message):
 
 
 def test_record():
-    data = dataset(5, unlabelled=["Skip"])
+    data = dataset(5, unlabeled=["Skip"])
     data.train.labels[4] = -1
     noisy = add_noise(data, "pairflip:1", 3, never)
     record = noise_record(noisy, "pairflip:1", 3)
@@ -261,7 +261,7 @@ def test_record():
         "seed": 3,
         "classes": CLASSES,
         "samples": 5,
-        "unlabelled": 1,
+        "unlabeled": 1,
         "flipped_share": 1.0,
         "transition_counts": [[0, 2, 0], [0, 0, 1], [1, 0, 0]],
         "flipped": [0, 1, 2, 3],

@@ -1,4 +1,4 @@
-"""Augmentation: the windows are the right pixels, operations are Pillow's, and no sample sees its neighbours."""
+"""Augmentation: the windows are the right pixels, operations are Pillow's, and no sample sees its neighbors."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from mixnn.data.augment import crop
-from mixnn.data.augment.color_jitter import colour
-from mixnn.data.augment.crop import centre_crop, crop_flip
+from mixnn.data.augment.color_jitter import color
+from mixnn.data.augment.crop import center_crop, crop_flip
 from mixnn.data.augment.policies import DRAWS, augment, augment_rows, resized_crop
 from mixnn.data.augment.randaugment import OPERATIONS, cutout, operate
 from mixnn.errors import InputError
@@ -19,7 +19,7 @@ draw = st.floats(0, 1, exclude_max=True, width=32)
 
 
 def photos(n: int, height: int, width: int | None = None, seed: int = 0) -> torch.Tensor:
-    """Noise on a slope, so that neighbours are alike, as in photos; channels last in memory."""
+    """Noise on a slope, so that neighbors are alike, as in photos; channels last in memory."""
     random = np.random.RandomState(seed)
     slope = np.add.outer(np.arange(height) * 5, np.arange(width or height) * 3)[None, :, :, None]
     pixels = (slope * random.rand(n, 1, 1, 3) + random.randint(60, size=(n, height, width or height, 3))) % 256
@@ -70,7 +70,7 @@ def test_rows_of_a_set_are_augmented_as_if_picked_before(policy, size, tmp_path)
         assert torch.equal(layout, before)
 
 
-@pytest.mark.parametrize("policy", ["crop-flip", "resized-crop", "colour", "strong"])
+@pytest.mark.parametrize("policy", ["crop-flip", "resized-crop", "color", "strong"])
 def test_other_numbers_give_another_image(policy):
     image = photos(1, 24).expand(40, 3, 24, 24)
     results = augment(policy, image, numbers(40, policy), 24)
@@ -78,11 +78,11 @@ def test_other_numbers_give_another_image(policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_without_numbers_it_is_the_centre(policy):
+def test_without_numbers_it_is_the_center(policy):
     images = photos(3, 9)
     assert torch.equal(augment(policy, images, None, 5), images[:, :, 2:7, 2:7])
     assert torch.equal(augment("none", images, numbers(3, policy), 9), images)
-    assert torch.equal(centre_crop(images, 4), images[:, :, 2:6, 2:6])
+    assert torch.equal(center_crop(images, 4), images[:, :, 2:6, 2:6])
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -185,23 +185,23 @@ def by_pillow(name: str, image: Image.Image, strength: float) -> Image.Image:
             return ImageOps.posterize(image, 8 - int(5 * strength))
         case "solarize":
             return ImageOps.solarize(image, 256 - int(256 * strength))
-    kind = {"colour": ImageEnhance.Color, "brightness": ImageEnhance.Brightness, "contrast": ImageEnhance.Contrast}
+    kind = {"color": ImageEnhance.Color, "brightness": ImageEnhance.Brightness, "contrast": ImageEnhance.Contrast}
     return kind.get(name, ImageEnhance.Sharpness)(image).enhance(0.05 + 0.9 * strength)
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if not name.startswith(("rotate", "shear", "trans"))])
 @pytest.mark.parametrize("side", [1, 2, 9, 33])
-def test_operations_on_colours_are_those_of_pillow(name, side):
+def test_operations_on_colors_are_those_of_pillow(name, side):
     images, strength = photos(12, side), torch.rand(12, generator=torch.Generator().manual_seed(1))
     images = images % torch.linspace(20, 255, 12).byte()[:, None, None, None]  # dark ones among them
     expected = [by_pillow(name, pillow(image), level) for image, level in zip(images, strength.tolist(), strict=True)]
-    rounding = name in ("autocontrast", "brightness", "contrast", "colour", "sharpness")
+    rounding = name in ("autocontrast", "brightness", "contrast", "color", "sharpness")
     assert difference(OPERATIONS[name](images, strength), expected) <= rounding
 
 
 def test_flat_images_survive_every_operation():
     flat = torch.full((3, 3, 8, 8), 77, dtype=torch.uint8)
-    for name in ("autocontrast", "equalize", "contrast", "colour", "sharpness"):
+    for name in ("autocontrast", "equalize", "contrast", "color", "sharpness"):
         assert torch.equal(OPERATIONS[name](flat, torch.tensor([0.0, 0.5, 0.9])), flat)
 
 
@@ -216,7 +216,7 @@ def test_flat_images_survive_every_operation():
     ],
 )
 def test_operations_on_places_are_those_of_pillow(name, matrix):
-    pixels = torch.full((4, 3, 40, 40), 128, dtype=torch.uint8)  # grey, as what lies outside
+    pixels = torch.full((4, 3, 40, 40), 128, dtype=torch.uint8)  # gray, as what lies outside
     pixels[:, :, 12:28, 14:26] = photos(4, 16, 12) // 4 + 90
     strength = torch.tensor([0.0, 0.25, 0.6, 0.99])
     result = OPERATIONS[name](pixels, strength)
@@ -228,7 +228,7 @@ def test_operations_on_places_are_those_of_pillow(name, matrix):
             expected = pillow(image).transform((40, 40), Image.Transform.AFFINE, matrix(way), bilinear)
         inner = (slice(None), slice(13, 27), slice(13, 27))  # moved there from inside
         assert difference(moved[inner][None], [expected.crop((13, 13, 27, 27))]) <= 1
-    assert (OPERATIONS[name](torch.zeros_like(pixels), strength)[0] == 128).any()  # grey comes in
+    assert (OPERATIONS[name](torch.zeros_like(pixels), strength)[0] == 128).any()  # gray comes in
 
 
 def test_each_image_gets_the_operation_that_it_drew():
@@ -241,22 +241,22 @@ def test_each_image_gets_the_operation_that_it_drew():
 
 
 @given(draw, draw, st.integers(1, 21))
-def test_cutout_is_a_grey_square_that_may_stick_out(down, across, side):
+def test_cutout_is_a_gray_square_that_may_stick_out(down, across, side):
     image = torch.zeros(1, 3, side, side, dtype=torch.uint8)
     rows, columns = (cutout(image, torch.tensor([[down, across]]))[0, 0] == 128).nonzero(as_tuple=True)
-    for places, centre in ((rows, down), (columns, across)):
-        middle = int(np.float32(centre) * np.float32(side))
+    for places, center in ((rows, down), (columns, across)):
+        middle = int(np.float32(center) * np.float32(side))
         expected = [p for p in range(side) if -side / 4 <= p - middle < side / 4]
         assert sorted(set(places.tolist())) == expected
 
 
-# Colours
+# Colors
 
 
 @pytest.mark.parametrize("size", [8, 9])
-def test_colour_is_an_affine_change_of_each_channel_and_a_square(size):
-    images, u = photos(12, size), numbers(12, "colour")[:, 3:]
-    result = colour(images, u)
+def test_color_is_an_affine_change_of_each_channel_and_a_square(size):
+    images, u = photos(12, size), numbers(12, "color")[:, 3:]
+    result = color(images, u)
     squares = 0
     for i in range(12):
         way = [2 * float(v) - 1 for v in u[i]]

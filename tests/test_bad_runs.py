@@ -85,7 +85,7 @@ def test_evaluate_reads_images_as_the_run_did(option: str, finished: Path, photo
 
 
 def test_evaluate_where_no_label_is_known(finished: Path, photos: Path) -> None:
-    words = ["--data.unlabelled", "blue,green,red", "--data.workers", "0"]
+    words = ["--data.unlabeled", "blue,green,red", "--data.workers", "0"]
     assert_refused(call("evaluate", finished, photos, *words), photos, "no label")
 
 

@@ -124,7 +124,7 @@ def test_what_the_steps_said_is_what_the_method_goes_by(passes):
 
 
 def losses_of_pass(method, data):
-    """Nothing was learnt, augmented or normalised by batch: a pass has to say the same."""
+    """Nothing was learnt, augmented or normalized by batch: a pass has to say the same."""
     log_given = full_pass(method.network, data).log_probs.gather(1, data.labels[:, None])[:, 0]
     return (log_given.max() - log_given) / (log_given.max() - log_given.min())
 

@@ -25,16 +25,16 @@ def files(root: Path, rows: Rows, **options: str) -> Dataset:
     return build_dataset(Source(parts), **options)
 
 
-def labelled(counts: dict[str, int], test: tuple[str, ...] = (), **options: str) -> Dataset:
+def labeled(counts: dict[str, int], test: tuple[str, ...] = (), **options: str) -> Dataset:
     """So many samples of each label to train on; files of no existence."""
     train = [(f"{label}{i}.png", label) for label, count in counts.items() for i in range(count)]
     rows = {"train": train} | ({"test": [(f"test/{label}.png", label) for label in test]} if test else {})
     return files(Path("nowhere"), rows, **options)
 
 
-def write(path: Path, colour: int = 0, size: tuple[int, int] = (20, 10)) -> Path:
+def write(path: Path, color: int = 0, size: tuple[int, int] = (20, 10)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (colour, 0, 0)).save(path)
+    Image.new("RGB", size, (color, 0, 0)).save(path)
     return path
 
 
@@ -54,7 +54,7 @@ def about_samples(findings: list[Finding]) -> list[tuple[str, ...]]:
 
 
 def test_nothing_is_found_where_nothing_is():
-    assert label_findings(labelled({"cat": 10, "dog": 10}, test=("cat", "dog"))) == []
+    assert label_findings(labeled({"cat": 10, "dog": 10}, test=("cat", "dog"))) == []
 
 
 @pytest.mark.parametrize(
@@ -62,27 +62,27 @@ def test_nothing_is_found_where_nothing_is():
     [
         ({"cat": 10, "dog": 1}, {}, "class too small", "dog", "1"),
         ({"cat": 10, "dog": 9}, {}, "small class", "dog", "9"),
-        ({"cat": 10, "dog": 10, "?": 3}, {"unlabelled": "?"}, "unlabelled", "?", "3"),
+        ({"cat": 10, "dog": 10, "?": 3}, {"unlabeled": "?"}, "unlabeled", "?", "3"),
     ],
 )
 def test_classes(counts, options, kind, label, detail):
-    (finding,) = label_findings(labelled(counts, **options))
+    (finding,) = label_findings(labeled(counts, **options))
     assert (finding.kind, finding.label, finding.detail) == (kind, label, detail)
 
 
 def test_a_class_of_the_test_part_alone_has_nothing_to_train_on():
-    (finding,) = label_findings(labelled({"cat": 10, "dog": 10}, test=("cat", "dog", "owl")))
+    (finding,) = label_findings(labeled({"cat": 10, "dog": 10}, test=("cat", "dog", "owl")))
     assert finding == Finding("class too small", "train", label="owl", detail="0")
 
 
 def test_one_class_is_left_to_the_line_that_stops_a_run():
-    dataset = labelled({"cat": 10})
+    dataset = labeled({"cat": 10})
     assert label_findings(dataset) == []
     assert checked(dataset)[0] == Finding("one class", label="cat")
 
 
 def test_a_class_that_is_not_measured():
-    (finding,) = label_findings(labelled({"cat": 10, "dog": 10}, test=("cat",)))
+    (finding,) = label_findings(labeled({"cat": 10, "dog": 10}, test=("cat",)))
     assert finding == Finding("class not measured", "test", label="dog")
 
 
@@ -91,7 +91,7 @@ def test_a_class_that_is_not_measured():
     ["t-shirt", " T-Shirt", "T-Shirt\u00a0", "T- Shirt", "T-Shirt\u200b", "\ufeffT-Shirt", "Ｔ-Shirt", "T-ſhirt"],
 )
 def test_similar_labels(other):
-    (finding,) = label_findings(labelled({"T-Shirt": 20, other: 10}))
+    (finding,) = label_findings(labeled({"T-Shirt": 20, other: 10}))
     assert (finding.kind, finding.label, finding.other_label) == ("similar labels", other, "T-Shirt")
     assert finding.detail == "10 beside 20 samples"
 
@@ -106,8 +106,8 @@ def test_other_words(one, other):
     assert bare(one) != bare(other)
 
 
-def test_a_spelling_that_unlabelled_leaves_out():
-    dataset = labelled({"cat": 10, "dog": 10, "Not sure": 5, "not sure": 12}, unlabelled="Not sure")
+def test_a_spelling_that_unlabeled_leaves_out():
+    dataset = labeled({"cat": 10, "dog": 10, "Not sure": 5, "not sure": 12}, unlabeled="Not sure")
     assert ("similar labels", "Not sure") in [(f.kind, f.label) for f in label_findings(dataset)]
 
 
@@ -147,8 +147,8 @@ def test_names_of_what_is_no_file_mean_nothing():
 @pytest.fixture
 def photos(tmp_path):
     """Four files with three contents, and two empty ones."""
-    for name, colour in {"a.png": 0, "b.png": 50, "again.png": 0, "c.png": 100}.items():
-        write(tmp_path / name, colour)
+    for name, color in {"a.png": 0, "b.png": 50, "again.png": 0, "c.png": 100}.items():
+        write(tmp_path / name, color)
     for name in ("empty.png", "empty2.png"):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
@@ -159,7 +159,7 @@ def test_the_same_content_under_another_name(photos):
         "train": [("a.png", "cat"), ("again.png", "dog"), ("b.png", "dog"), ("c.png", "?")],
         "test": [("again.png", "cat"), ("b.png", "dog")],
     }
-    dataset = files(photos, rows, unlabelled="?")
+    dataset = files(photos, rows, unlabeled="?")
     assert about_samples(checked(dataset)) == [
         ("conflicting labels", "train", "again.png", "dog", "train", "a.png", "cat"),
         ("leak", "test", "again.png", "cat", "train", "a.png", "cat"),
@@ -169,7 +169,7 @@ def test_the_same_content_under_another_name(photos):
 
 def test_a_label_is_compared_with_a_label(photos):
     """Not with a "don't know", which may come first."""
-    dataset = files(photos, {"train": [("a.png", "?"), ("again.png", "cat"), ("./a.png", "dog")]}, unlabelled="?")
+    dataset = files(photos, {"train": [("a.png", "?"), ("again.png", "cat"), ("./a.png", "dog")]}, unlabeled="?")
     assert about_samples(checked(dataset)) == [
         ("duplicate", "train", "a.png", "?", "train", "again.png", "cat"),
         ("conflicting labels", "train", "./a.png", "dog", "train", "again.png", "cat"),
@@ -241,7 +241,7 @@ def test_a_group_of_equal_keys_has_what_two_of_it_have(rows):
         return Samples(np.zeros((len(own), 1), dtype=np.float32), labels, [names[i] for i in own])
 
     train, test, extra = map(samples, PARTS)
-    dataset = Dataset(["a", "b"], train, test, "test", unlabelled=["?"], others={"extra": extra})
+    dataset = Dataset(["a", "b"], train, test, "test", unlabeled=["?"], others={"extra": extra})
     keys = np.array([[0, content] for content, _, _ in rows], dtype=np.uint64).reshape(-1, 2)
     found = list(repeat_findings(dataset, keys))
     for content in range(4):
@@ -268,12 +268,12 @@ def test_wide_letters_take_two_places():
 
 def test_report(photos):
     rows = {"train": [("a.png", "cat"), ("again.png", "dog"), ("empty.png", "dog"), ("b.png", "?")]}
-    dataset = files(photos, rows, unlabelled="?")
+    dataset = files(photos, rows, unlabeled="?")
     contents, findings = check(dataset, workers=1, progress=lambda done, total: None)
     text = "\n".join(report_lines(dataset, contents, findings))
     assert "images   3 can be read, 1 cannot" in text
     assert "train again.png 'dog' = train a.png 'cat' (the same content)" in text
-    assert "? (unlabelled)" in text
+    assert "? (unlabeled)" in text
     assert text.endswith("wrong: 3 in all")  # the conflict, the empty file, one cat
 
 

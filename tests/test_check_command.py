@@ -77,14 +77,14 @@ def test_a_table_with_all_options(photos, tmp_path):
     lines += ["dog/3.png,dog,val", "cat/1.png,?,train"]
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
     words = ["--data.image-column", "img", "--data.label-column", "class", "--data.split-column", "part"]
-    words += ["--data.root", str(photos), "--data.unlabelled", "?", "--data.heldout", "val"]
+    words += ["--data.root", str(photos), "--data.unlabeled", "?", "--data.heldout", "val"]
     assert run([str(tmp_path / "labels.csv"), *words, "--workers", "1", "--out", str(tmp_path / "out.csv")]) == 1
     found = [(row["finding"], row["part"], row["file_name"], row["label"]) for row in rows_of(tmp_path / "out.csv")]
     assert found == [
         ("leak", "val", "dog/3.png", "dog"),
         ("duplicate", "train", "cat/1.png", "?"),
         ("class not measured", "val", "", "cat"),
-        ("unlabelled", "train", "", "?"),
+        ("unlabeled", "train", "", "?"),
     ]
 
 
@@ -97,7 +97,7 @@ def test_a_table_with_all_options(photos, tmp_path):
         (["--out", "labels.csv"], r"labels\.csv already holds something else"),
         (["--out", "photo.csv"], r"photo\.png already holds something else"),
         (["--out", "labels.csv/out.csv"], r"cannot be written \((File exists|Not a directory)\): choose another"),
-        (["--data.unlabelled", "owl"], "no label is 'owl'"),
+        (["--data.unlabeled", "owl"], "no label is 'owl'"),
         (["--data.heldout", "test"], "is no part"),
         (["--epochs", "3"], "--epochs"),
     ],

@@ -16,7 +16,7 @@ import torch
 import yaml
 from contract.cases import ROOT
 from contract.command import (
-    COLOURS,
+    COLORS,
     ENVIRONMENT,
     PER_CLASS,
     SHORT,
@@ -40,7 +40,7 @@ from mixnn.models.saved import load_model
 
 LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
 LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement", "review_reason"]
-TRAINED_ON = len(COLOURS) * PER_CLASS * 9 // 10  # a tenth of each class is held out
+TRAINED_ON = len(COLORS) * PER_CLASS * 9 // 10  # a tenth of each class is held out
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_run_directory_holds_all_that_was_found(run: Path, photos: Path) -> No
     assert len(labels) == len({row["file_name"] for row in labels}) == TRAINED_ON
     for row in labels:
         assert (photos / row["file_name"]).is_file()
-        assert {row["given_label"], row["predicted_label"], row["suggested_label"]} <= set(COLOURS)
+        assert {row["given_label"], row["predicted_label"], row["suggested_label"]} <= set(COLORS)
         assert row["is_label_issue"] in ("True", "False")
         assert row["is_label_issue"] == "False" or row["suggested_label"] != row["given_label"]
         for column in ("label_quality", "clean_prob", "suggested_confidence", "neighbor_agreement"):
@@ -110,9 +110,9 @@ def test_a_run_directory_holds_all_that_was_found(run: Path, photos: Path) -> No
         assert noise["flipped"].tolist() == flipped.tolist()
         assert 0 < flipped.sum() < TRAINED_ON / 2
     targets = np.load(run / "soft_targets.npy")
-    assert targets.shape == (TRAINED_ON, len(COLOURS))
+    assert targets.shape == (TRAINED_ON, len(COLORS))
     np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
-    assert json.loads((run / "classes.json").read_text()) == sorted(COLOURS)
+    assert json.loads((run / "classes.json").read_text()) == sorted(COLORS)
     environment = json.loads((run / "environment.json").read_text())
     assert {"command", "seed", "packages", "git_revision", "processor"} <= set(environment)
     with np.load(run / "thumbnails.npz") as thumbnails:
@@ -163,7 +163,7 @@ def test_evaluate_counts_what_predict_says(run: Path, photos: Path) -> None:
     right = [row["label"] == file.parent.name for row, file in zip(predicted, files, strict=True)]
     result = succeed("evaluate", run, photos)
     rows = table(result.out)
-    assert [row["class"] for row in rows] == [*sorted(COLOURS), "(all)"]
+    assert [row["class"] for row in rows] == [*sorted(COLORS), "(all)"]
     assert rows[-1] == {"class": "(all)", "images": str(len(files)), "accuracy": f"{np.mean(right):.4f}"}
     for place, row in enumerate(rows[:-1]):
         own = right[place * PER_CLASS : (place + 1) * PER_CLASS]

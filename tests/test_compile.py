@@ -19,8 +19,8 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="nothing
 
 def started(compiled, data, **options):
     given = TrainOptions(method="ce", network="mini", epochs=2, precision="float32", compile=compiled, **options)
-    method = build_method(RunConfig("", given), data, CLASSES, CPU)
-    return method, *build_optimizer(method, given)
+    method = build_method(RunConfig("", given).for_method(), data, CLASSES, CPU)
+    return method, *build_optimizer(method, given.for_optimizer())
 
 
 @needs_compiler

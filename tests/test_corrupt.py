@@ -65,17 +65,17 @@ def test_the_files(photos, tmp_path, capsys, noise):
     assert np.array_equal(again.train.labels, noisy.train.labels)
 
 
-def test_unlabelled_samples_keep_their_word(photos, tmp_path):
+def test_unlabeled_samples_keep_their_word(photos, tmp_path):
     out = tmp_path / "labels.csv"
-    words = [str(photos), "--noise", "pairflip:1", "--data.unlabelled", "not sure", "--out", str(out)]
+    words = [str(photos), "--noise", "pairflip:1", "--data.unlabeled", "not sure", "--out", str(out)]
     assert run(words) == 0
     rows = rows_of(out)
     following = {"cat": "dog", "dog": "owl", "owl": "cat", "not sure": "not sure"}
     assert all(row["label"] == following[row["file_name"].split("/")[0]] for row in rows)
     assert sum(row["label"] == "not sure" for row in rows) == PER_CLASS
     record = json.loads((tmp_path / "noise.json").read_text(encoding="utf-8"))
-    assert (record["samples"], record["unlabelled"], record["flipped_share"]) == (80, PER_CLASS, 1.0)
-    dataset = read_source(str(photos), unlabelled="not sure")
+    assert (record["samples"], record["unlabeled"], record["flipped_share"]) == (80, PER_CLASS, 1.0)
+    dataset = read_source(str(photos), unlabeled="not sure")
     again = add_noise(dataset, f"file:{out}", 0, thumbnails)
     assert [row["label"] for row in rows] == again.label_words(again.train.labels)
 

@@ -47,7 +47,7 @@ def test_one_list_of_classes_for_all_parts():
 def test_numbers_are_sorted_by_value():
     assert sort_words({"10", "9", "2"}) == ["2", "9", "10"]
     assert sort_words({"10", "9", "x"}) == ["10", "9", "x"]
-    dataset = build_dataset(Source({"train": part(["10", "", "9", "Skip"])}), unlabelled='Skip,""')
+    dataset = build_dataset(Source({"train": part(["10", "", "9", "Skip"])}), unlabeled='Skip,""')
     assert dataset.classes == ["9", "10"]
 
 
@@ -76,30 +76,28 @@ def test_rows_of_samples():
         ("Skip, a ,Skip", ["Skip", "a"], ["Not, sure", "b"], [-2, -1, 1, 0, -2]),
     ],
 )
-def test_unlabelled(option, words, classes, labels):
+def test_unlabeled(option, words, classes, labels):
     given = ["a", "Skip", "b", "Not, sure", "a"]
-    dataset = build_dataset(Source({"train": part(given)}), unlabelled=option)
-    assert (dataset.unlabelled, dataset.classes) == (words, classes)
+    dataset = build_dataset(Source({"train": part(given)}), unlabeled=option)
+    assert (dataset.unlabeled, dataset.classes) == (words, classes)
     assert dataset.train.labels.tolist() == labels
     assert dataset.label_words(dataset.train.labels) == given
 
 
-def test_unlabelled_with_numbers():
+def test_unlabeled_with_numbers():
     source = Source({"train": part([0, 1, 2, 1])}, ["owl", "Skip", "cat"])
-    dataset = build_dataset(source, unlabelled="Skip")
+    dataset = build_dataset(source, unlabeled="Skip")
     assert (dataset.classes, dataset.train.labels.tolist()) == (["owl", "cat"], [0, -1, 1, -1])
 
 
 def test_empty_labels_are_asked_about():
     source = Source({"train": part(["cat", "dog", "", "cat"]), "val": part(["", "dog"])})
-    with pytest.raises(
-        InputError, match=r'^2 samples have an empty label \(the first: 2.png\): .*--data.unlabelled ""'
-    ):
+    with pytest.raises(InputError, match=r'^2 samples have an empty label \(the first: 2.png\): .*--data.unlabeled ""'):
         build_dataset(source)
     with pytest.raises(InputError, match=r"^1 sample has an empty label"):
         build_dataset(Source({"train": part(["cat", ""])}, ["cat", "dog"]))
-    dataset = build_dataset(source, unlabelled="")
-    assert (dataset.classes, dataset.unlabelled) == (["cat", "dog"], [""])
+    dataset = build_dataset(source, unlabeled="")
+    assert (dataset.classes, dataset.unlabeled) == (["cat", "dog"], [""])
     assert dataset.train.labels.tolist() == [0, 1, -1, 0]
 
 
@@ -126,9 +124,9 @@ def test_which_part_is_held_out(names, wanted, measured, others):
         assert len(found[name]) == 3 + row
 
 
-def test_nobody_can_be_right_about_unlabelled_samples():
+def test_nobody_can_be_right_about_unlabeled_samples():
     source = Source({"train": part(["a", "b", "?"]), "test": part(["?", "b", "?", "a"]), "val": part(["?", "a"])})
-    dataset = build_dataset(source, unlabelled="?")
+    dataset = build_dataset(source, unlabeled="?")
     assert numbers(dataset.heldout) == [1, 3]
     assert dataset.heldout.labels.tolist() == [1, 0]
     assert dataset.others["val"].labels.tolist() == [-1, 0]  # kept apart as it is
@@ -137,8 +135,8 @@ def test_nobody_can_be_right_about_unlabelled_samples():
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        (Source({"train": part(["a", "b"])}), {"unlabelled": "c"}, r"unlabelled: no label is 'c': .* are 'a', 'b'"),
-        (Source({"train": part(["a", "b"])}), {"unlabelled": ""}, "unlabelled: no label is ''"),
+        (Source({"train": part(["a", "b"])}), {"unlabeled": "c"}, r"unlabeled: no label is 'c': .* are 'a', 'b'"),
+        (Source({"train": part(["a", "b"])}), {"unlabeled": ""}, "unlabeled: no label is ''"),
         (Source({"train": part(["a", "b"])}), {"heldout": "test"}, "heldout 'test' is no part .* name none"),
         (
             Source({"train": part(["a", "b"]), "val": part(["a"])}),

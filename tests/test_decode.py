@@ -17,8 +17,8 @@ from mixnn.errors import InputError
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
-def write_image(path: Path, colour: tuple[int, ...] = RED, size: tuple[int, int] = (20, 20), **options: object) -> str:
-    Image.new("RGB", size, colour).save(path, **options)
+def write_image(path: Path, color: tuple[int, ...] = RED, size: tuple[int, int] = (20, 20), **options: object) -> str:
+    Image.new("RGB", size, color).save(path, **options)
     return str(path)
 
 
@@ -32,7 +32,7 @@ def test_formats(tmp_path, suffix, size):
     assert np.array_equal(decode(Path(path).read_bytes(), size), pixels)
 
 
-def test_the_centre_is_cut_out(tmp_path):
+def test_the_center_is_cut_out(tmp_path):
     striped = np.repeat(np.array([RED, GREEN, BLUE], dtype=np.uint8), 30, axis=0)[None].repeat(30, axis=0)
     Image.fromarray(striped).save(tmp_path / "wide.png")  # 30 high, 90 wide
     assert (decode(str(tmp_path / "wide.png"), 10)[:, 2:-2] == GREEN).all()
@@ -68,14 +68,14 @@ def test_modes(tmp_path, mode):
     assert decode(str(path), 8).min() > 250
 
 
-def test_colours_of_print(tmp_path):
+def test_colors_of_print(tmp_path):
     """CMYK is not what looks like its inverse."""
     Image.new("CMYK", (20, 20), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)
     assert np.abs(decode(str(tmp_path / "a.jpg"), 8).astype(int) - RED).max() <= 8
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_16_bit_grey(tmp_path, suffix):
+def test_16_bit_gray(tmp_path, suffix):
     Image.fromarray(np.full((20, 20), 0x8000, dtype=np.uint16)).save(tmp_path / f"a.{suffix}")
     assert (decode(str(tmp_path / f"a.{suffix}"), 8) == 0x80).all()
 
@@ -91,7 +91,7 @@ def test_palette_with_transparency(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
 def test_of_an_animation_the_first_frame(tmp_path, suffix):
-    frames = [Image.new("RGB", (20, 20), colour) for colour in (GREEN, RED, BLUE)]
+    frames = [Image.new("RGB", (20, 20), color) for color in (GREEN, RED, BLUE)]
     frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
     assert np.abs(decode(str(tmp_path / f"a.{suffix}"), 8).astype(int) - GREEN).max() <= 3
 

@@ -9,7 +9,7 @@ from mixnn import METHODS, Classifier, TrainData
 from mixnn.evidence.forward_pass import full_pass
 from mixnn.evidence.knn import vote_k
 from mixnn.evidence.loss_mixture import min_max
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.metrics import count_predictions
 
 CLASSES = 3
@@ -21,7 +21,9 @@ def evidence():
     labels = torch.arange(150) % CLASSES
     data = TrainData(torch.randn(150, 4) + 2 * torch.nn.functional.one_hot(labels, 4), labels, batch_size=16, seed=0)
     network = Classifier(torch.nn.Identity(), 4, CLASSES, torch.zeros(4), torch.ones(4))
-    found = collect_evidence(METHODS["ce"](network, labels, CLASSES), data, [str(i) for i in range(150)])
+    found = judge_labels(
+        collect_evidence(METHODS["ce"](network, labels, CLASSES), data), data, CLASSES, [str(i) for i in range(150)]
+    ).evidence
     z = torch.nn.functional.normalize(torch.cat(list(data.full_batches())))
     near = (z @ z.T).fill_diagonal_(-2).argsort(1, descending=True).numpy()
     return found, near
@@ -65,7 +67,9 @@ def test_how_many_are_asked(samples, classes, neighbors):
 def test_several_networks_are_believed_in_the_mean():
     data = make_data(48, batch_size=12)
     method, *_ = build(method_case("coteaching"), data)
-    evidence = collect_evidence(method, data, [str(i) for i in range(48)])
+    evidence = judge_labels(
+        collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(48)]
+    ).evidence
     each = [full_pass(network, data).log_probs.exp() for network in method.classifiers]
     assert not torch.allclose(*each, atol=1e-3)
     mean = torch.stack(each).mean(0)

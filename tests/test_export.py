@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (photos / "red").rename(photos / ODD)
     write_folder(root / "more", per_class=2)
     shutil.move(root / "more/red", photos / "Not sure")
-    make_run(root / "runs/first", photos, unlabelled="Not sure")
+    make_run(root / "runs/first", photos, unlabeled="Not sure")
     for tool in TOOLS:
         prefix = {"label-studio": ["--prefix", "/data/local-files/?d=photos/"], "fiftyone": ["--prefix", photos]}
         result = succeed(
@@ -77,7 +77,7 @@ def test_the_tools_take_it(block: str, place: Path, tmp_path: Path, monkeypatch:
         assert summary.loc["label", "num_issues"] > 0
 
 
-def test_cleanlab_gets_labelled_samples_only(place: Path, run: RunDirectory) -> None:
+def test_cleanlab_gets_labeled_samples_only(place: Path, run: RunDirectory) -> None:
     evidence, folder = run.read_evidence(), place / "handover/cleanlab"
     kept = np.flatnonzero(evidence.given >= 0)
     assert 0 < len(kept) < len(evidence.given)
@@ -93,12 +93,12 @@ def test_cleanlab_gets_labelled_samples_only(place: Path, run: RunDirectory) -> 
     assert json.loads((folder / "classes.json").read_text(encoding="utf-8")) == run.read_classes()
 
 
-def test_the_graph_is_that_of_the_neighbours(place: Path, run: RunDirectory, tmp_path: Path) -> None:
+def test_the_graph_is_that_of_the_neighbors(place: Path, run: RunDirectory, tmp_path: Path) -> None:
     graph, evidence = scipy.sparse.load_npz(place / "handover/cleanlab/knn_graph.npz"), run.read_evidence()
     kept = np.flatnonzero(evidence.given >= 0)
     assert graph.shape == (len(kept), len(kept))
     k = graph.nnz // len(kept)
-    assert 0 < k < K  # some have neighbours without a label
+    assert 0 < k < K  # some have neighbors without a label
     for row in range(len(kept)):
         expected = [near for near in evidence.neighbors[kept[row]] if evidence.given[near] >= 0][:k]
         assert kept[graph[row].indices].tolist() == expected

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from contract.command import COLOURS, Result, call, read_csv, succeed, write_folder
+from contract.command import COLORS, Result, call, read_csv, succeed, write_folder
 from review_cases import labels_of, write_corrections
 from torch import nn
 
@@ -120,7 +120,7 @@ def test_features_of_another_make(place: Path, tmp_path: Path) -> None:
 def test_photos_by_a_network_that_is_named(place: Path) -> None:
     run = RunDirectory(place / "runs/photos")
     rows = read_csv(run.labels)
-    assert {row["file_name"] for row in rows if row["is_label_issue"] == "True"} >= {f"{c}/00.png" for c in COLOURS}
+    assert {row["file_name"] for row in rows if row["is_label_issue"] == "True"} >= {f"{c}/00.png" for c in COLORS}
     with np.load(run.thumbnails) as thumbnails:
         assert len(thumbnails["images"]) == len(rows) == 60
     assert yaml.safe_load(run.config.read_text())["data"]["image_size"] == 128

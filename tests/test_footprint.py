@@ -14,7 +14,7 @@ from mixnn.evidence.knn import vote_k
 from mixnn.evidence.neighbors.sharded import searched_bytes
 from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.memory_estimate import Footprint
 
 N, C, D = 8_000, 60, 8
@@ -74,7 +74,9 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
         trained = METHODS[method](network, labels, C, **options)
         optimizer = SGD(trained.parameters(), lr=0.01)
         fit(trained, data, optimizer, ConstantLR(optimizer), epochs=1)
-        run.write_evidence(collect_evidence(trained, data, [""] * samples))
+        run.write_evidence(
+            judge_labels(collect_evidence(trained, data), data, trained.num_classes, [""] * samples).evidence
+        )
         judge(run.read_evidence())
 
     everything(200)  # loads what is loaded on first use

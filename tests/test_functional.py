@@ -203,7 +203,7 @@ def test_bytes_mix_as_their_floats_do():
     torch.testing.assert_close(mix(own, others, weights), mix(own / 255, others / 255, weights))
 
 
-def test_neighbours_without_a_target_get_nothing():
+def test_neighbors_without_a_target_get_nothing():
     near, telling = torch.tensor([[1, 2], [0, 2], [0, 1]]), torch.tensor([True, True, False])
     a = mixing_weights(torch.tensor([0.0, 0.0, 0.9]), near, telling)
     torch.testing.assert_close(a[:2], torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]))  # equally bad ones share

@@ -47,8 +47,8 @@ def test_the_same_picture_under_two_labels_is_named(evidence, classes):
     assert review(found, judge(found)).duplicate.tolist() == [1, 0, -1, -1]
     named = ["conflicting_duplicate: sub/b.png labeled dog", "conflicting_duplicate: a.png labeled cat"]
     assert reasons(found, classes)[:2] == named
-    unlabelled = replace(found, given=np.array([-1, 1, 0, 2]))
-    assert (review(unlabelled, judge(unlabelled)).duplicate == -1).all()
+    unlabeled = replace(found, given=np.array([-1, 1, 0, 2]))
+    assert (review(unlabeled, judge(unlabeled)).duplicate == -1).all()
 
 
 def test_neighbor_agreement(evidence):
@@ -113,29 +113,29 @@ def test_a_share_of_wrong_labels_in_words(evidence):
 
 
 @pytest.fixture
-def partly_labelled(evidence) -> Evidence:
+def partly_labeled(evidence) -> Evidence:
     """The same four; of sample 3 nobody knew the label, of sample 0 either, who wrote another word."""
     return replace(
         evidence,
         given=np.array([-2, 1, 0, -1]),
         loss=np.array([np.nan, 0.7, 0.3, np.nan], dtype=np.float32),
         clean_prob=np.array([np.nan, 0.1, 0.75, np.nan], dtype=np.float32),
-        unlabelled=np.array(["Not sure", "Skip, please"]),
+        unlabeled=np.array(["Not sure", "Skip, please"]),
     )
 
 
-def test_a_sample_without_a_label_gets_a_suggestion_and_is_no_issue(partly_labelled, evidence):
-    issues = judge(partly_labelled)
+def test_a_sample_without_a_label_gets_a_suggestion_and_is_no_issue(partly_labeled, evidence):
+    issues = judge(partly_labeled)
     assert issues.is_label_issue.tolist() == [False, True, False, False]
     assert np.isnan(issues.label_quality).tolist() == [True, False, False, True]
     assert issues.suggested.tolist() == judge(evidence).suggested.tolist()
     assert issues.ranking.tolist() == [1, 2, 0, 3]  # nothing to doubt: last
-    np.testing.assert_equal(neighbor_agreement(partly_labelled), [np.nan, 0.0, 0.0, np.nan])
+    np.testing.assert_equal(neighbor_agreement(partly_labeled), [np.nan, 0.0, 0.0, np.nan])
 
 
-def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_labelled, classes):
+def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_labeled, classes):
     run = RunDirectory(tmp_path)
-    run.write_evidence(partly_labelled)
+    run.write_evidence(partly_labeled)
     run.write_json(run.classes, classes)
     write_labels(run)
     rows = run.read_table(run.labels)

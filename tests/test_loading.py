@@ -18,13 +18,13 @@ BAD = ("red/03.jpg", "blue/11.jpg")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """JPEGs of many shapes, each of one colour, which tells the class; two of them cannot be read."""
+    """JPEGs of many shapes, each of one color, which tells the class; two of them cannot be read."""
     root = tmp_path_factory.mktemp("loading")
     for label, word in enumerate(CLASSES):
         (root / word).mkdir()
         for i in range(PER_CLASS):
-            colour = tuple(200 if label == 2 - channel else 10 * i for channel in range(3))
-            Image.new("RGB", (20 + i, 31 - i), colour).save(root / word / f"{i:02d}.jpg", quality=95)
+            color = tuple(200 if label == 2 - channel else 10 * i for channel in range(3))
+            Image.new("RGB", (20 + i, 31 - i), color).save(root / word / f"{i:02d}.jpg", quality=95)
     for name in BAD:
         (root / name).write_bytes((root / name).read_bytes()[:200])
     return root
@@ -34,7 +34,7 @@ def loaded(source: object, *, noise: str | None = None, seed: int = 0, **data: o
     options = TrainOptions(
         noise=noise, seed=seed, batch_size=8, data=DataOptions(**{"image_size": SIZE, "workers": 0} | data)
     )
-    return load(read(str(source), options.data), options, torch.device("cpu"))
+    return load(read(str(source), options.data), options.for_reading(), torch.device("cpu"))
 
 
 def words_of(names: list[str]) -> list[str]:
@@ -104,7 +104,7 @@ def test_labels_beside_the_data_may_be_unknown(photos: Path, tmp_path: Path, kno
         f"csv:{tmp_path / 'own.csv'}",
         root=str(photos),
         labels=str(tmp_path / "given.csv"),
-        unlabelled="Not sure",
+        unlabeled="Not sure",
         holdout=0,
     )
     train = found.dataset.train
@@ -112,7 +112,7 @@ def test_labels_beside_the_data_may_be_unknown(photos: Path, tmp_path: Path, kno
     assert found.dataset.label_words(train.labels) == [given[name] for name in train.names]
     assert (train.labels < 0).sum() == sum(word == "Not sure" for word in given.values())
     assert looks_like(next(found.train.full_batches(100))) == words_of(train.names)
-    assert found.train.labelled.tolist() == np.flatnonzero(train.labels >= 0).tolist()
+    assert found.train.labeled.tolist() == np.flatnonzero(train.labels >= 0).tolist()
 
 
 def test_embeddings_have_no_size(tmp_path: Path) -> None:
@@ -151,6 +151,6 @@ def test_a_part_without_one_image_to_measure_on_is_told(photos: Path, capsys: py
     for measured in ([f"{name},red,test" for name in BAD], ["red/05.jpg,unsure,test"]):
         table = photos / "parts.csv"
         table.write_text("\n".join(["image,label,split", *rows, *measured, "blue/09.jpg,unsure,train"]))
-        found = loaded(f"csv:{table}", unlabelled="unsure")
+        found = loaded(f"csv:{table}", unlabeled="unsure")
         assert (found.heldout, found.dataset.heldout) == (None, None)
         assert "no accuracy: no image of part 'test' is of use" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def images():
 
 @pytest.fixture
 def near():
-    """Neighbours and distances: the first is close for 3 and 20, 5 and 21, 7 and 22."""
+    """Neighbors and distances: the first is close for 3 and 20, 5 and 21, 7 and 22."""
     neighbors = (torch.arange(N)[:, None] + torch.tensor([1, 2])) % N
     distances = torch.tensor([0.2, 0.3]).repeat(N, 1)
     for one, other in ((3, 20), (5, 21), (7, 22)):
@@ -50,7 +50,7 @@ def test_embeddings_are_duplicates_where_they_are_equal(near):
     assert find_near_duplicates(data.inputs, neighbors, distances).tolist() == [[3, 20]]
 
 
-def test_without_neighbours_there_are_none():
+def test_without_neighbors_there_are_none():
     data = TrainData(torch.randn(2, 5), torch.zeros(2, dtype=torch.int64))
     assert find_near_duplicates(data.inputs, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, 0)).shape == (0, 2)
 

@@ -60,7 +60,7 @@ def test_features_and_logits(name, size, width, bf16):
     [
         ("resnet18", 11_173_962),
         ("resnet34", 21_282_122),
-        # kuangliu's 11 171 146, and the last normalisation of He et al., which that code leaves out
+        # kuangliu's 11 171 146, and the last normalization of He et al., which that code leaves out
         ("preactresnet18", 11_171_146 + 2 * 512),
     ],
 )
@@ -71,7 +71,7 @@ def test_cifar_networks_have_the_published_size(name, parameters):
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
-def test_inputs_are_normalised_by_the_network_itself():
+def test_inputs_are_normalized_by_the_network_itself():
     network = Classifier(nn.Flatten(), 12, 4, MEAN, STD)
     x = images(5, 2)
     expected = (x - MEAN[:, None, None]) / STD[:, None, None]
@@ -79,7 +79,7 @@ def test_inputs_are_normalised_by_the_network_itself():
     assert {"mean", "std"} <= set(network.state_dict())
 
 
-def test_embeddings_are_normalised_too():
+def test_embeddings_are_normalized_too():
     x, mean, std = torch.randn(6, 5), torch.randn(5), torch.rand(5) + 0.5
     network = Classifier(nn.Identity(), 5, 3, mean, std)
     features, logits = network.features_and_logits(x)

@@ -64,9 +64,9 @@ def test_the_first_labels_are_the_same_however_many_follow(n, seed):
 
 
 @given(st.sets(st.integers(0, 39)), st.integers(0, 5))
-def test_unlabelled_samples_stay_and_change_nothing_for_others(unlabelled, seed):
+def test_unlabeled_samples_stay_and_change_nothing_for_others(unlabeled, seed):
     labels, transition = np.arange(40) % 4, transition_matrix("symmetric-exclusive", 0.5, SOME)
-    rows = np.array(sorted(unlabelled), dtype=np.int64)
+    rows = np.array(sorted(unlabeled), dtype=np.int64)
     expected, partly = corrupt(labels, transition, seed), labels.copy()
     partly[rows] = expected[rows] = -1 - rows % 2
     assert np.array_equal(corrupt(partly, transition, seed), expected)

@@ -18,8 +18,8 @@ def samples(labels: list[int]) -> Samples:
     return Samples(images, np.array(labels, dtype=np.int64), [f"{i}.png" for i in range(len(labels))])
 
 
-def dataset(per_class: int = 20, unlabelled: int = 0) -> Dataset:
-    return Dataset(["cat", "dog", "owl"], samples([0, 1, 2] * per_class + [-1] * unlabelled), unlabelled=["?"])
+def dataset(per_class: int = 20, unlabeled: int = 0) -> Dataset:
+    return Dataset(["cat", "dog", "owl"], samples([0, 1, 2] * per_class + [-1] * unlabeled), unlabeled=["?"])
 
 
 def numbers(some: Samples) -> list[int]:
@@ -39,8 +39,8 @@ def test_holdout_is_a_share_of_every_class():
         assert part.labels.tolist() == whole.train.labels[numbers(part)].tolist()
 
 
-def test_unlabelled_samples_stay_in_training():
-    result = prepare(dataset(unlabelled=7), holdout=0.5)
+def test_unlabeled_samples_stay_in_training():
+    result = prepare(dataset(unlabeled=7), holdout=0.5)
     assert (result.train.labels == -1).sum() == 7
     assert np.bincount(result.heldout.labels).tolist() == [10, 10, 10]
 
@@ -96,7 +96,7 @@ def test_limit_takes_the_first_of_the_training_part():
 
 def test_imbalance_thins_the_right_classes_out():
     """By the labels of before the noise, the first samples of each staying, and ahead of the limit."""
-    clean = dataset(unlabelled=2)
+    clean = dataset(unlabeled=2)
     right = clean.train.labels
     noisy = replace(clean, train=replace(clean.train, labels=np.roll(right, 1)), original=right)
     result = prepare(noisy, holdout=0, imbalance=4)
@@ -139,7 +139,7 @@ def test_bad_options(options, message):
 )
 def test_too_few_images(classes, labels, message):
     with pytest.raises(InputError, match=message):
-        prepare(Dataset(classes, samples(labels), unlabelled=["?"]))
+        prepare(Dataset(classes, samples(labels), unlabeled=["?"]))
 
 
 def test_counts_are_those_of_the_labels_before_the_noise():

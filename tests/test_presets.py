@@ -34,7 +34,7 @@ def test_all_of_a_preset_reaches_the_run(preset: str) -> None:
 
     options.network, options.weights = "cnn", None  # the method and its options are tried here
     data = TrainData(torch.zeros(250, 3, 8, 8, dtype=torch.uint8), torch.arange(250) % 2)
-    build_optimizer(build_method(config, data, 2, torch.device("cpu")), options)
+    build_optimizer(build_method(config.for_method(), data, 2, torch.device("cpu")), options.for_optimizer())
 
 
 @pytest.mark.parametrize("preset", BASELINES)
@@ -53,7 +53,7 @@ def test_methods_names_every_preset() -> None:
 
 def test_the_learning_rate_of_ssr_falls_once_to_a_fiftieth() -> None:
     options = parse(["--preset", "ssr-cifar10", "photos", "--out", "run"])[0].options
-    optimizer, scheduler = build_optimizer(torch.nn.Linear(1, 1), options)
+    optimizer, scheduler = build_optimizer(torch.nn.Linear(1, 1), options.for_optimizer())
     rates = []
     for _ in range(options.epochs):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -68,8 +68,8 @@ def test_presets_build_and_train(preset: str, photos: Path, tmp_path: Path) -> N
     config, _, _ = parse(["--preset", preset, "cifar10:x", "--out", "x"])
     assert (config.options.network, config.options.epochs, config.options.weight_decay) == ("resnet34", 300, 1e-3)
     data = TrainData(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4) % 2)
-    method = build_method(config, data, 2, torch.device("cpu"))
-    optimizer, scheduler = build_optimizer(method, config.options)
+    method = build_method(config.for_method(), data, 2, torch.device("cpu"))
+    optimizer, scheduler = build_optimizer(method, config.options.for_optimizer())
     assert sum(p.numel() for p in method.parameters()) > 20_000_000
     assert (method.scope, method.correct_every) == {"paper": ("dataset", 1), "public-code": ("batch", 10)}[preset]
     assert (optimizer.param_groups[0]["nesterov"], scheduler.T_0) == (False, 10)

@@ -12,20 +12,20 @@ from mixnn.evidence.pca import pca_2d
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.metrics import BINS, Recorder
 
-UNLABELLED = next(case for case in CASES if case.name == "mixnn-unlabelled")
+UNLABELED = next(case for case in CASES if case.name == "mixnn-unlabeled")
 
 
 def recorded(run: RunDirectory, epochs: int) -> Recorder:
     """A few epochs of MixNN, where the first is a warm-up without a full pass."""
-    data = UNLABELLED.data()
-    method, optimizer, scheduler = build(UNLABELLED, data)
+    data = UNLABELED.data()
+    method, optimizer, scheduler = build(UNLABELED, data)
     recorder = Recorder(run, method, None, "")
     run.path.mkdir(exist_ok=True)
     fit(method, data, optimizer, scheduler, epochs=epochs, observers=[recorder])
     return recorder
 
 
-def test_losses_are_counted_for_labelled_samples(tmp_path: Path) -> None:
+def test_losses_are_counted_for_labeled_samples(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     method = recorded(run, 4).method
     kept, rows = run.read_arrays(run.losses), run.read_table(run.metrics)
@@ -71,8 +71,8 @@ def test_the_plane_is_that_of_the_principal_components() -> None:
     x = torch.randn(200, 12, generator=random) @ torch.randn(12, 12, generator=random)
     shown = pca_2d(x)
     unit = torch.nn.functional.normalize(x)
-    centred = unit - unit.mean(0)
-    expected = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
+    centered = unit - unit.mean(0)
+    expected = centered @ torch.linalg.svd(centered, full_matrices=False).Vh[:2].T
     torch.testing.assert_close(shown.abs(), expected.abs(), rtol=1e-3, atol=1e-5)
     assert shown.dtype == torch.float32
     order = torch.randperm(200, generator=random)

@@ -23,7 +23,7 @@ def dataset():
     labels = np.arange(N) % 3
     labels[[4, 7]] = -1
     names = [f"{i:02d}.png" for i in range(N)]
-    return Dataset(["cat", "dog", "owl"], Samples(images, labels, names), unlabelled=["?"])
+    return Dataset(["cat", "dog", "owl"], Samples(images, labels, names), unlabeled=["?"])
 
 
 def corrections(tmp_path, *rows):
@@ -93,7 +93,7 @@ def test_the_fingerprint_knows_what_is_certain(dataset, tmp_path):
 
 
 def test_training_data_knows_what_is_certain(dataset, tmp_path, capsys):
-    options = TrainOptions()
+    options = TrainOptions().for_reading()
     options.data.holdout = 0
     reviewed = with_corrections(dataset, corrections(tmp_path, *REVIEWED))
     loaded = load(reviewed, options, torch.device("cpu"))

@@ -104,7 +104,7 @@ def test_the_largest_shares_are_kept_and_the_rest_is_spread_evenly():
     assert (found > 0).all()
 
 
-def test_a_vote_of_few_neighbours_is_kept_whole():
+def test_a_vote_of_few_neighbors_is_kept_whole():
     """Of very many samples so few are asked that each class they name is kept."""
     assert vote_k(2_400_000, 1000) <= KEPT
     labels = np.random.default_rng(0).integers(0, 200, (50, KEPT))

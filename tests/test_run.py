@@ -108,9 +108,9 @@ def test_a_table_read_and_written_again_is_the_same_file(run):
     assert run.metrics.read_bytes() == first
 
 
-@pytest.mark.parametrize("unlabelled", [[], ["Not sure", ""]])
-def test_evidence_round_trip(run, evidence, unlabelled):
-    evidence = replace(evidence, unlabelled=np.array(unlabelled, dtype=np.str_))
+@pytest.mark.parametrize("unlabeled", [[], ["Not sure", ""]])
+def test_evidence_round_trip(run, evidence, unlabeled):
+    evidence = replace(evidence, unlabeled=np.array(unlabeled, dtype=np.str_))
     run.write_evidence(evidence)
     read = run.read_evidence()
     for field in fields(Evidence):

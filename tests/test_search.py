@@ -1,4 +1,4 @@
-"""How neighbours were found: said on the screen, kept in `metrics.csv` and `environment.json`."""
+"""How neighbors were found: said on the screen, kept in `metrics.csv` and `environment.json`."""
 
 import json
 from pathlib import Path

@@ -159,7 +159,7 @@ def test_some_samples_are_repeated_for_as_many_steps_as_asked_for():
     assert torch.cat([batch.index for batch in batches]).bincount()[[3, 5, 29]].tolist() == [8, 8, 8]
 
 
-def test_some_samples_are_drawn_whether_labelled_or_not():
+def test_some_samples_are_drawn_whether_labeled_or_not():
     data = TrainData(images(4), torch.tensor([0, -1, 1, -1]), batch_size=2)
     drawn = [i for batch in data.train_batches(0, rows=torch.tensor([0, 1])) for i in batch.index.tolist()]
     assert sorted(drawn) == [0, 1]

@@ -141,26 +141,26 @@ def test_inputs_are_pixels_in_zero_to_one():
     assert as_input(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == pytest.approx([0, 0.2, 1])
 
 
-def unlabelled(x: torch.Tensor) -> TrainData:
+def unlabeled(x: torch.Tensor) -> TrainData:
     """These count like others."""
     return TrainData(x, torch.full((len(x),), -1))
 
 
 def test_channel_statistics():
     x = images(20)
-    mean, std = channel_statistics(unlabelled(x))
+    mean, std = channel_statistics(unlabeled(x))
     for channel in range(3):
         values = x[:, channel].numpy() / 255
         assert mean[channel].item() == pytest.approx(values.mean(), rel=1e-5)
         assert std[channel].item() == pytest.approx(values.std(), rel=1e-5)
     assert (
-        channel_statistics(unlabelled(torch.zeros(4, 3, 2, 2, dtype=torch.uint8)))[1].min() > 0
+        channel_statistics(unlabeled(torch.zeros(4, 3, 2, 2, dtype=torch.uint8)))[1].min() > 0
     )  # something to divide by
     embeddings = torch.randn(50, 5)
-    torch.testing.assert_close(channel_statistics(unlabelled(embeddings))[0], embeddings.mean(0))
+    torch.testing.assert_close(channel_statistics(unlabeled(embeddings))[0], embeddings.mean(0))
 
 
 def test_channel_statistics_look_at_ten_thousand_samples_at_most():
     x = torch.zeros(19_999, 3, 1, 1, dtype=torch.uint8)
     x[1::2] = 255  # samples that every second one leaves out
-    assert channel_statistics(unlabelled(x))[0].tolist() == [0, 0, 0]
+    assert channel_statistics(unlabeled(x))[0].tolist() == [0, 0, 0]

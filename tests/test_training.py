@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from contract.cases import build, make_data, method_case
-from contract.command import COLOURS, SHORT, SMALL, assert_same_outcome, call, figures, read_csv, succeed, write_folder
+from contract.command import COLORS, SHORT, SMALL, assert_same_outcome, call, figures, read_csv, succeed, write_folder
 from contract.spoil import short_of_room
 from PIL import Image
 from rich.console import Console
@@ -186,8 +186,8 @@ def jpegs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, random = tmp_path_factory.mktemp("jpegs"), np.random.RandomState(0)
     lines = ["file_name,label"]
     for i in range(45):
-        word = sorted(COLOURS)[i % 3]
-        pixels = random.randint(0, 150, (20 + i % 7, 24, 3)) + 100 * np.array(COLOURS[word])
+        word = sorted(COLORS)[i % 3]
+        pixels = random.randint(0, 150, (20 + i % 7, 24, 3)) + 100 * np.array(COLORS[word])
         Image.fromarray(pixels.astype(np.uint8)).save(root / f"photo {i}.jpg")
         lines.append(f"photo {i}.jpg,{'Not sure' if i % 10 == 4 else word}")
     (root / "photo 7.jpg").write_bytes((root / "photo 7.jpg").read_bytes()[:300])
@@ -196,7 +196,7 @@ def jpegs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_config(jpegs: Path, **data: object) -> RunConfig:
-    options = DataOptions(**{"image_size": 16, "crop_size": 12, "workers": 0, "unlabelled": "Not sure"} | data)
+    options = DataOptions(**{"image_size": 16, "crop_size": 12, "workers": 0, "unlabeled": "Not sure"} | data)
     return RunConfig(
         f"csv:{jpegs / 'labels.csv'}",
         TrainOptions(epochs=3, batch_size=8, device="cpu", precision="float32", data=options),
@@ -226,7 +226,7 @@ def test_an_unreadable_image_stops_a_run_that_wants_it_so(jpegs: Path, tmp_path:
 
 @pytest.mark.parametrize("words", [SHORT, ["--epochs", "2", "--method", "ce"], [*SHORT, "--noise", "symmetric:0.3"]])
 def test_a_label_nobody_knew_is_suggested(words: list[str], jpegs: Path, tmp_path: Path) -> None:
-    data = [f"csv:{jpegs / 'labels.csv'}", *SMALL, "--data.unlabelled", "Not sure"]
+    data = [f"csv:{jpegs / 'labels.csv'}", *SMALL, "--data.unlabeled", "Not sure"]
     result = succeed("train", *data, *words, "--out", tmp_path / "run")
     rows = read_csv(tmp_path / "run/labels.csv")
     unknown = [row for row in rows if row["given_label"] == "Not sure"]
@@ -234,12 +234,12 @@ def test_a_label_nobody_knew_is_suggested(words: list[str], jpegs: Path, tmp_pat
     assert f"without a label: {len(unknown)}, each with a suggestion" in result.out
     assert f"of {len(rows) - len(unknown)} (" in result.out  # issues are counted among the labels there are
     for row in rows:
-        assert row["suggested_label"] in COLOURS
+        assert row["suggested_label"] in COLORS
         assert 1 / 3 < float(row["suggested_confidence"]) <= 1
     for row in unknown:
         assert row["is_label_issue"] == "False"
         assert (row["label_quality"], row["clean_prob"], row["neighbor_agreement"]) == ("", "", "")
-    evaluated = succeed("evaluate", tmp_path / "run", *data[:1], "--data.unlabelled", "Not sure", "--data.workers", "0")
+    evaluated = succeed("evaluate", tmp_path / "run", *data[:1], "--data.unlabeled", "Not sure", "--data.workers", "0")
     assert evaluated.out.splitlines()[-1].startswith(f"(all),{45 - len(unknown) - 1},")
 
 
@@ -257,7 +257,9 @@ def test_embeddings_train(tmp_path: Path) -> None:
 
 def test_steps_of_the_learning_rate() -> None:
     layer = nn.Linear(1, 1)
-    optimizer, scheduler = build_optimizer(layer, TrainOptions(lr=0.5, schedule="steps", milestones=[2, 3]))
+    optimizer, scheduler = build_optimizer(
+        layer, TrainOptions(lr=0.5, schedule="steps", milestones=[2, 3]).for_optimizer()
+    )
     rates = []
     for _ in range(5):
         rates += scheduler.get_last_lr()

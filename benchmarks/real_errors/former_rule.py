@@ -1,8 +1,8 @@
 """The rule by which `mixnn` judged labels up to revision 34c178c, kept to compare with. Needs numpy alone.
 
-Neighbours and out-of-fold probabilities say what a sample looks like. Neighbours say how classes are labelled.
-Both together say what its label should be. Letters: N samples, C classes, K neighbours, J (C, C) the share of samples
-of the row's class that are labelled as the column's, T its rows divided by their sums.
+Neighbors and out-of-fold probabilities say what a sample looks like. Neighbors say how classes are labeled.
+Both together say what its label should be. Letters: N samples, C classes, K neighbors, J (C, C) the share of samples
+of the row's class that are labeled as the column's, T its rows divided by their sums.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 Shares = NDArray[np.floating]
 Labels = NDArray[np.int64]
 
-VOTERS, VOTES, CONFUSION = 200, 20_000_000, (10, 20)  # neighbours that vote; of all; that tell J
+VOTERS, VOTES, CONFUSION = 200, 20_000_000, (10, 20)  # neighbors that vote; of all; that tell J
 VOTE_POWER, PREDICTION_POWER = 1.5, 0.5
 POWERS: tuple[float, ...] = tuple(2.0 ** (fourth / 4) for fourth in sorted(range(-8, 13), key=abs))
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 ALIKE = (0.0, 0.1, 0.3, 1.0, 3.0)  # labels of each kind by which a class is held to be like all others
 STEPS, CELLS, CALIBRATING, EACH, FEW = 40, 2_000_000, 500_000, 10, 10
-PRIOR, UNSEEN, LEAST_LABELLED, LEAST = 5.0, 0.1, 1e-6, np.float32(1e-8)
+PRIOR, UNSEEN, LEAST_LABELED, LEAST = 5.0, 0.1, 1e-6, np.float32(1e-8)
 TINY = float(np.finfo(float).tiny)
 
 
@@ -53,19 +53,19 @@ def judge(given: Labels, near: Labels, probs: Shares) -> Belief:
 
 
 def voters(samples: int, classes: int) -> int:
-    """How many neighbours say what a sample looks like."""
+    """How many neighbors say what a sample looks like."""
     wanted = min(VOTERS, samples // (2 * classes), VOTES // samples)
     return min(max(*CONFUSION, wanted), samples - 1)
 
 
 def close(samples: int, classes: int) -> int:
-    """How many neighbours tell J."""
+    """How many neighbors tell J."""
     few, many = CONFUSION
     return min(max(few, samples // (50 * classes)), many)
 
 
 def neighbor_vote(given: Labels, near: Labels, classes: int) -> Shares:
-    """What the labels of neighbours say, (n, C). A vote counts by how rare its class is."""
+    """What the labels of neighbors say, (n, C). A vote counts by how rare its class is."""
     counts, rows = np.zeros((len(near), classes)), np.arange(len(near))
     for column in near.T:
         counts[rows, given[column]] += 1
@@ -75,19 +75,19 @@ def neighbor_vote(given: Labels, near: Labels, classes: int) -> Shares:
 
 def calibration(looks: Shares, labels: Labels, joint: Shares) -> float:
     """The power of `looks` (n, C) under which their labels are likeliest."""
-    share, labelled = joint.sum(1), joint[:, labels].T
+    share, labeled = joint.sum(1), joint[:, labels].T
 
     def likelihood(power: float) -> float:
         likely = powered(looks, power)
         equal = equalized(likely, likely.mean(0))
-        label: Shares = (equal * labelled).sum(1) / (equal @ share)
+        label: Shares = (equal * labeled).sum(1) / (equal @ share)
         return round(float(np.log(label.clip(TINY)).mean()), 6)
 
     return max(POWERS, key=likelihood)
 
 
 def estimate_joint(given: Labels, near: Labels, classes: int) -> Shares:
-    """J by expectation maximisation, with the sharpness of the vote under which labels are likeliest."""
+    """J by expectation maximization, with the sharpness of the vote under which labels are likeliest."""
     rows = some_rows(len(given), classes, CELLS)
     y, vote = given[rows], neighbor_vote(given, near[rows], classes)
     counts = np.bincount(given, minlength=classes)
@@ -105,7 +105,7 @@ def estimate_joint(given: Labels, near: Labels, classes: int) -> Shares:
 
 
 def by_unseen(vote: Shares, labels: Labels, sharpness: float) -> tuple[float, float]:
-    """Sharpness, and how much classes are labelled alike, that make labels likeliest by T of the other half."""
+    """Sharpness, and how much classes are labeled alike, that make labels likeliest by T of the other half."""
     half = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
 
     def unseen(sharpness: float, alike: float) -> float:
@@ -131,29 +131,29 @@ def fit_joint(likely: Shares, labels: Labels, counts: Labels, alike: float = 0.0
     return joint, likelihood
 
 
-def of_all(transition: Shares, q: Shares, labels: Labels, labelled: Shares) -> Shares:
-    """J of all samples from T of some. `labelled` (C,) is the share of each label among all."""
-    wrong = np.tile(UNSEEN * (labelled > 0), (len(labelled), 1))
+def of_all(transition: Shares, q: Shares, labels: Labels, labeled: Shares) -> Shares:
+    """J of all samples from T of some. `labeled` (C,) is the share of each label among all."""
+    wrong = np.tile(UNSEEN * (labeled > 0), (len(labeled), 1))
     np.add.at(wrong.T, labels, q)
     np.fill_diagonal(wrong, 0)
     seen, of_given = q.sum(0), q[np.arange(len(q)), labels]
     right = (seen * transition.diagonal() + EACH * of_given.mean()) / (seen + EACH)
     transition = wrong * ((1 - right) / wrong.sum(1).clip(TINY))[:, None] + np.diag(right)
-    share = labelled
+    share = labeled
     for _ in range(STEPS):
-        share = share * (transition @ (labelled / (share @ transition).clip(TINY)))
+        share = share * (transition @ (labeled / (share @ transition).clip(TINY)))
     joint: Shares = share[:, None] * transition
     return joint
 
 
 def fit_transition(likely: Shares, labels: Labels, prior: float, alike: float) -> Shares:
-    """T under which `labels` (n,) are likeliest, by expectation maximisation.
+    """T under which `labels` (n,) are likeliest, by expectation maximization.
 
     Args:
         likely: (n, C), how probably a sample is of each class.
         labels: (n,).
         prior: right labels of each class that nobody saw.
-        alike: labels of each kind that nobody saw, every class labelled as all are.
+        alike: labels of each kind that nobody saw, every class labeled as all are.
     """
     classes = likely.shape[1]
     transition: Shares = 0.7 * np.eye(classes) + 0.3 / classes
@@ -164,8 +164,8 @@ def fit_transition(likely: Shares, labels: Labels, prior: float, alike: float) -
     for _ in range(STEPS):
         counts = np.zeros((classes, classes))
         for label, rows in of_label:
-            labelled = transition[:, label] + LEAST_LABELLED
-            counts[:, label] = labelled * ((1 / (rows @ labelled)) @ rows)
+            labeled = transition[:, label] + LEAST_LABELED
+            counts[:, label] = labeled * ((1 / (rows @ labeled)) @ rows)
         if alike:
             right = counts.trace() / counts.sum()
             counts += alike * classes * (1 - right) * other
@@ -179,10 +179,10 @@ def log_likelihood(likely: Shares, labels: Labels, transition: Shares) -> float:
     return float(np.log((likely * transition[:, labels].T).sum(1).clip(TINY)).mean())
 
 
-def label_posterior(likely: Shares, labels: Labels, labelled: Shares) -> Shares:
+def label_posterior(likely: Shares, labels: Labels, labeled: Shares) -> Shares:
     """What samples are likely to be, (n, C), by what they look like and by their labels."""
-    least = LEAST_LABELLED * labelled.sum() / len(labelled)
-    return normalized(likely * (labelled[:, labels].T + least).astype(likely.dtype))
+    least = LEAST_LABELED * labeled.sum() / len(labeled)
+    return normalized(likely * (labeled[:, labels].T + least).astype(likely.dtype))
 
 
 def some_rows(samples: int, classes: int, cells: int) -> Labels:

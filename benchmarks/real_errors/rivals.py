@@ -8,7 +8,7 @@ cleanlab normalized margin   the same, other score
 Datalab                      cleanlab's check of whole data sets, of features and probabilities
 SelfClean ratio              how far the nearest sample of another label is, against the nearest of the same
 small loss                   of logistic regression that has seen the labels
-kNN disagreement             share of the ten nearest neighbours that carry the label
+kNN disagreement             share of the ten nearest neighbors that carry the label
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sklearn.model_selection import KFold, StratifiedKFold  # type: ignore[impor
 from sklearn.preprocessing import StandardScaler, normalize  # type: ignore[import-untyped,unused-ignore]
 
 Labels = NDArray[np.int64]
-FOLDS, WIDTH, NEAR, FEW = 5, 256, 50, 10  # WIDTH: columns that PCA leaves; FEW: neighbours of "kNN disagreement"
+FOLDS, WIDTH, NEAR, FEW = 5, 256, 50, 10  # WIDTH: columns that PCA leaves; FEW: neighbors of "kNN disagreement"
 LEAST = 1e-8  # probability of a class that a fold has not seen
 FARTHEST = 2.0  # cosine distance, where there is no sample to be near to
 PART = 500  # rows of the matrix of similarities at a time
@@ -58,7 +58,7 @@ class Found(NamedTuple):
 
 
 class Near(NamedTuple):
-    """Neighbours by cosine.
+    """Neighbors by cosine.
 
     Attributes:
         rows: int64 (N, K), the nearest, near to far.
@@ -133,7 +133,7 @@ class Evidence:
 
     @cached_property
     def near(self) -> Near:
-        """The 50 nearest neighbours, or more where the former rule asks more."""
+        """The 50 nearest neighbors, or more where the former rule asks more."""
         x = torch.nn.functional.normalize(torch.from_numpy(self.features))
         y = torch.from_numpy(self.given)
         wanted = min(len(y) - 1, max(NEAR, former_rule.voters(len(y), self.classes)))

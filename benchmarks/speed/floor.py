@@ -128,7 +128,7 @@ def compared(work: Work, seconds: float, rates: Rates) -> dict[str, Any]:
 
 def phases_of(method: MixNN, data: TrainData, options: TrainOptions) -> tuple[dict[str, float], int]:
     """Median seconds by phase, and the mixture's passes over the losses in the last epoch."""
-    optimizer, scheduler = build_optimizer(method, options)
+    optimizer, scheduler = build_optimizer(method, options.for_optimizer())
     watch, seconds, passes = Phases(), [], 0
     for epoch in range(options.epochs):
         # How often the mixture reads the losses is said nowhere: it is counted.
@@ -160,9 +160,9 @@ def main() -> None:
         precision=given.precision,
     )
     dataset = read_source(given.source)
-    data = load(dataset, options, device).train
+    data = load(dataset, options.for_reading(), device).train
     own = {"warmup": 0, "mixup_until": 0, "correct_from": 0}
-    method = build_method(RunConfig(given.source, options, own), data, len(dataset.classes), device)
+    method = build_method(RunConfig(given.source, options, own).for_method(), data, len(dataset.classes), device)
     assert isinstance(method, MixNN)
     side, copied = given.side or SIDE[device.type], given.copied or COPIED[device.type]
     rates = rates_of(device, side, copied, bf16=method.network.bf16 or fast_bfloat16(device))

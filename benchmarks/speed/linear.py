@@ -2,13 +2,13 @@
 
     python benchmarks/speed/linear.py [--sizes 10000 100000 1000000] [--classes 10] [--rounds 5] [--picture FILE]
 
-Everything but the network and the search for neighbours, for N samples:
+Everything but the network and the search for neighbors, for N samples:
 
     mixture         losses to clean probabilities: `clean_probability`, with the fit of the mixture
     fit alone       `fit_mixture`, which is most of it; not part of the sum
     table           an epoch's writes into a `SampleTable`, batches of 128, and its `sync`
     correction      `ema` of all targets
-    mixing weights  of each sample and one neighbour
+    mixing weights  of each sample and one neighbor
 
 Median of some rounds, after one that is not counted. The slope is of a straight line through the logarithms: one is
 linear, and below one a part of the cost does not depend on N.
@@ -49,7 +49,7 @@ def two_humps(n: int, random: torch.Generator) -> Tensor:
 def operations(n: int, classes: int, device: torch.device) -> dict[str, Callable[[], object]]:
     random = generator(SEED, n)
     losses = two_humps(n, random).to(device)
-    normalised = min_max(losses)
+    normalized = min_max(losses)
     probs = torch.randn(n, classes, generator=random).softmax(1).to(device)
     nearest = torch.randint(n, (n, 1), generator=random).to(device)
     clean = torch.rand(n, generator=random).to(device)
@@ -63,7 +63,7 @@ def operations(n: int, classes: int, device: torch.device) -> dict[str, Callable
 
     return {
         "mixture": lambda: clean_probability(losses),
-        APART: lambda: fit_mixture(normalised),
+        APART: lambda: fit_mixture(normalized),
         "table": write,
         "correction": lambda: ema(table.rows, probs, 0.95),
         "mixing weights": lambda: mixing_weights(clean, nearest),
@@ -93,7 +93,7 @@ def draw(sizes: list[int], found: Seconds, path: Path) -> None:
     for name, values in found.items():
         axis.plot(sizes, values, marker="o", label=f"{name} (slope {slope(sizes, values):.2f})")
     last = found["sum"][-1]
-    axis.plot(sizes, [last * n / sizes[-1] for n in sizes], color="grey", linestyle="--", label="slope 1")
+    axis.plot(sizes, [last * n / sizes[-1] for n in sizes], color="gray", linestyle="--", label="slope 1")
     axis.set(xscale="log", yscale="log", xlabel="samples", ylabel="seconds")
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside right center")  # lines may lie anywhere inside

@@ -7,7 +7,7 @@ For each size a process of its own: what the method does before an epoch that co
 the posterior of every sample), then the evidence after training, written into a run directory, read again and judged.
 Embeddings of 64 numbers and labels are drawn, and the network is two linear layers on them, with `--width` features
 between. What is left out: training itself, which adds nothing with a row for each sample; file names; and, without
-`--search`, the search for neighbours, which takes many minutes for millions on a few cores, and for which random
+`--search`, the search for neighbors, which takes many minutes for millions on a few cores, and for which random
 samples stand in (`neighbors.py` measures it). The prediction has a search in it.
 
 Measured is by how much the peak of the process's resident memory rises above what it was when the data was drawn, and
@@ -32,7 +32,7 @@ from mixnn.methods.posterior import Posterior
 from mixnn.models.classifier import Classifier
 from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.memory_estimate import Footprint
 from mixnn.utils.memory import peak_memory
 
@@ -59,7 +59,9 @@ def tables(data: TrainData, classes: int, width: int, run: RunDirectory) -> None
     network = Classifier(nn.Linear(GIVEN, width), width, classes, torch.zeros(GIVEN), torch.ones(GIVEN))
     method = Posterior(network, data.labels, classes, correct_from=0)
     method.begin_epoch(0, data)
-    run.write_evidence(collect_evidence(method, data, [""] * len(data)))
+    run.write_evidence(
+        judge_labels(collect_evidence(method, data), data, method.num_classes, [""] * len(data)).evidence
+    )
     judge(run.read_evidence())
 
 
@@ -97,7 +99,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=count, nargs="+", default=[100_000, 1_000_000, 2_400_000])
     parser.add_argument("--classes", type=count, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--width", type=count, default=64)
-    parser.add_argument("--search", action="store_true", help="really search for neighbours")
+    parser.add_argument("--search", action="store_true", help="really search for neighbors")
     given = parser.parse_args()
     out = result_file(given.out, "memory_tables")
     found = []

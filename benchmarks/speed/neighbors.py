@@ -1,8 +1,8 @@
-"""Seconds, memory and recall of the search for the nearest neighbours of every sample.
+"""Seconds, memory and recall of the search for the nearest neighbors of every sample.
 
     python benchmarks/speed/neighbors.py [--sizes 1000000] [--width 128] [--k 10] [--backends auto] [--queries 1000]
 
-Features are drawn in clusters, by a fixed seed: CLUSTERS centres of independent normal numbers, and around each of
+Features are drawn in clusters, by a fixed seed: CLUSTERS centers of independent normal numbers, and around each of
 them samples in INTRINSIC directions of its own, normal in each, with a little noise in all: as features of a trained
 network, they fill few of their dimensions. Each size and backend has a process of its own, so that its peak of memory
 is its own; a small search before it loads what is loaded on first use. Recall is the share of the true K nearest that
@@ -31,7 +31,7 @@ FEW = 2000  # samples of the search before
 def clustered(n: int, width: int, device: torch.device) -> Tensor:
     """Features as described above: float32 (n, width)."""
     random = generator(SEED, n, width)
-    centres = torch.randn(CLUSTERS, width, generator=random)
+    centers = torch.randn(CLUSTERS, width, generator=random)
     directions = torch.randn(CLUSTERS, INTRINSIC, width, generator=random) / INTRINSIC**0.5
     features = torch.empty(n, width, device=device)
     for part in features.split(PART):
@@ -40,7 +40,7 @@ def clustered(n: int, width: int, device: torch.device) -> Tensor:
         noise = NOISE * torch.randn(len(part), width, generator=random)
         for cluster in own.unique():
             there = own == cluster
-            noise[there] += centres[cluster] + inside[there] @ directions[cluster]
+            noise[there] += centers[cluster] + inside[there] @ directions[cluster]
         part.copy_(noise)
     return features
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     if min(given.sizes) <= given.k:
-        raise InputError(f"--sizes has {min(given.sizes)}: use more than the {given.k} neighbours of --k")
+        raise InputError(f"--sizes has {min(given.sizes)}: use more than the {given.k} neighbors of --k")
     for backend in given.backends:
         require_backend(backend)
     device = pick_device(given.device)

@@ -2,12 +2,12 @@
 
 Once its warm-up and its random mixup are over, that code does this:
 
-    epoch   losses of all images, batch by batch, in eval mode; scikit-learn's mixture of them, normalised
+    epoch   losses of all images, batch by batch, in eval mode; scikit-learn's mixture of them, normalized
     step    a forward in train mode for features; a graph (HNSW) of these; the two nearest, the image itself counted;
             image by image, a mix of both by their clean probabilities; a second forward, of the mix; loss and step
     at times  image by image, t ← α t + (1 − α) p
 
-What is not known of it is decided in its favour: the first forward keeps nothing for a backward, losses are written a
+What is not known of it is decided in its favor: the first forward keeps nothing for a backward, losses are written a
 batch at a time, and images come from our loader.
 """
 
@@ -33,7 +33,7 @@ from mixnn.methods.mixing import ema
 from mixnn.models.classifier import Classifier
 
 EM = {"max_iter": 10, "tol": 1e-2, "reg_covar": 5e-4}
-FOUND = 2  # neighbours asked for; an image is its own first
+FOUND = 2  # neighbors asked for; an image is its own first
 LINKS = 32
 INDEX = "faiss IndexHNSWFlat" if importlib.util.find_spec("faiss") is not None else "exact"
 

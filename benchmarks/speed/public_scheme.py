@@ -2,8 +2,8 @@
 
     python benchmarks/speed/public_scheme.py cifar10:DIR [--network resnet18] [--limit 50000] [--rounds 5]
 
-The public code looks for neighbours inside each batch, by a second forward, and mixes image by image: `public_code.py`
-beside this has its scheme. Here neighbours come from one full pass, and a step has one forward. Network, weights at
+The public code looks for neighbors inside each batch, by a second forward, and mixes image by image: `public_code.py`
+beside this has its scheme. Here neighbors come from one full pass, and a step has one forward. Network, weights at
 the start, precision, batches, augmentation and optimizer are the same for all three, whose epochs are timed in turn.
 The first round is not counted. Both correct labels in the first counted epoch and in every tenth after it, as the
 public code does, so the median is of epochs that do not.
@@ -68,12 +68,12 @@ def main() -> None:
         precision=given.precision,
     )
     dataset = read_source(given.source)
-    data = load(dataset, options, device).train
+    data = load(dataset, options.for_reading(), device).train
     methods = build(given.source, options, data, len(dataset.classes), device)
     seconds, phases = timed(methods, data, options, device)
     median = {name: statistics.median(each[1:]) for name, each in seconds.items()}
     result = {
-        "what": f"{given.network}, {len(data)} images, neighbours in a batch by {INDEX}",
+        "what": f"{given.network}, {len(data)} images, neighbors in a batch by {INDEX}",
         "ratio": {
             "ours / ce": median["ours"] / median["ce"],
             "theirs / ce": median["theirs"] / median["ce"],
@@ -92,7 +92,9 @@ def build(
     """The three, with the same weights to start from."""
     own = {"warmup": 0, "mixup_until": 0} | CORRECTION
     ours, ce = (
-        build_method(RunConfig(source, replace(options, method=method), settings), data, num_classes, device)
+        build_method(
+            RunConfig(source, replace(options, method=method), settings).for_method(), data, num_classes, device
+        )
         for method, settings in (("mixnn", own), ("ce", {}))
     )
     theirs = PublicScheme(deepcopy(ce.network), data.labels, num_classes, **CORRECTION)
@@ -103,7 +105,7 @@ def timed(
     methods: dict[str, Method], data: TrainData, options: TrainOptions, device: torch.device
 ) -> tuple[dict[str, list[float]], dict[str, list[dict[str, float]]]]:
     """Seconds of every epoch, and of its phases; all three are made to train on the same number of images."""
-    runs = {name: (method, data, *build_optimizer(method, options)) for name, method in methods.items()}
+    runs = {name: (method, data, *build_optimizer(method, options.for_optimizer())) for name, method in methods.items()}
     seen = {name: Trained(method.network) for name, method in methods.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     phases: dict[str, list[dict[str, float]]] = {name: [] for name in runs}

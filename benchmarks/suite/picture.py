@@ -29,9 +29,9 @@ def draw(suite: Suite, results: Mapping[str, Result], path: Path) -> None:
     figure = Figure(figsize=(14, 6), dpi=110, facecolor="white", layout="constrained")
     figure.suptitle(f"{suite.name}: test accuracy of the last epoch, mean over seeds", color=INK, fontsize=14)
     by_noise, by_cost = figure.subplots(1, 2, width_ratios=(1.4, 1))
-    colours = dict(zip(rows, cycle([*color_sequences["tab10"], *color_sequences["Dark2"]]), strict=False))
+    colors = dict(zip(rows, cycle([*color_sequences["tab10"], *color_sequences["Dark2"]]), strict=False))
     for place, row in enumerate(rows):
-        style = {"color": colours[row], "marker": MARKS[place % len(MARKS)], "label": row}
+        style = {"color": colors[row], "marker": MARKS[place % len(MARKS)], "label": row}
         there = [column for column in columns if (row, column) in found]
         values = [100 * last(found[row, column]) for column in there]
         by_noise.plot([columns.index(column) for column in there], values, linewidth=1, alpha=0.9, **style)

@@ -112,16 +112,16 @@ ABLATION = Suite(
     columns=CPU_SMALL.columns[:2],
     rows={
         "posterior": row("posterior"),
-        "without colour": row("posterior", augment="crop-flip"),
+        "without color": row("posterior", augment="crop-flip"),
         "one turn": row("posterior", turns=1),
         "whole batches": row("posterior", split=1),
         "no robust loss first": row("posterior", q=0.001),  # next to cross-entropy
         "gce to the end": row("gce") | {"batch_size": 64},  # no posterior, hence no second part
-        "gce, colour": row("gce") | {"batch_size": 64, "augment": "colour"},
-        "ce, colour": row("ce") | {"batch_size": 64, "augment": "colour"},
+        "gce, color": row("gce") | {"batch_size": 64, "augment": "color"},
+        "ce, color": row("ce") | {"batch_size": 64, "augment": "color"},
         "ssr": CPU_SMALL.rows["ssr"],
-        "ssr, colour": CPU_SMALL.rows["ssr"] | {"augment": "colour"},
-        "ssr, colour, half batches": CPU_SMALL.rows["ssr"] | {"augment": "colour", "batch_size": 64},
+        "ssr, color": CPU_SMALL.rows["ssr"] | {"augment": "color"},
+        "ssr, color, half batches": CPU_SMALL.rows["ssr"] | {"augment": "color", "batch_size": 64},
     },
     common=TRIALS.common,
     seeds=(0, 1, 2),
@@ -149,7 +149,7 @@ BANK = Suite(
     device="cpu",
 )
 
-# --- sensitivity: the paper's two open questions, how many neighbours and how fast a correction ---
+# --- sensitivity: the paper's two open questions, how many neighbors and how fast a correction ---
 
 SENSITIVITY = Suite(
     name="sensitivity",

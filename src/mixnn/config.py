@@ -7,13 +7,16 @@ from typing import Any, Literal
 
 from mixnn.errors import InputError
 
+Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
+Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
+
 
 @dataclass
 class DataOptions:
     """How images are found, read and set apart.
 
     Args:
-        image_size: pixels to read image files at (short side resized, centre cut out); 64 where not given.
+        image_size: pixels to read image files at (short side resized, center cut out); 64 where not given.
         crop_size: pixels of what the network sees, cut out of the image; all of it where not given.
         holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
         heldout: the part of the data that accuracy is measured on; test, or else val, where not given; train holds
@@ -24,7 +27,7 @@ class DataOptions:
         root: folder that the file names of a table are relative to; the table's own where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
-        unlabelled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
@@ -41,11 +44,55 @@ class DataOptions:
     root: str | None = None
     labels: str | None = None
     corrections: str | None = None
-    unlabelled: str | None = None
+    unlabeled: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None
     workers: int | None = None
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The part of a run's settings that reading its data goes by; see `TrainOptions`."""
+
+    data: DataOptions
+    seed: int = 0
+    noise: str | None = None
+    limit: int | None = None
+    imbalance: float = 1.0
+    batch_size: int = 128
+    augment: Augment = "crop-flip"
+    balanced: bool = False
+    steps_per_epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """The part that a method and its networks are built by; `method_options` are the method's own."""
+
+    method: str
+    method_options: dict[str, Any]
+    network: str
+    weights: str | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    compile: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """The part that steps go by."""
+
+    epochs: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    nesterov: bool
+    schedule: Schedule
+    restart_every: int
+    min_lr: float
+    milestones: list[int]
+    gamma: float
 
 
 @dataclass
@@ -71,7 +118,7 @@ class TrainOptions:
         milestones: epochs after which the learning rate falls, for "steps": [10, 20].
         gamma: what is left of the learning rate after a milestone.
         nesterov: look ahead along the momentum.
-        augment: crop-flip, resized-crop, colour, strong or none.
+        augment: crop-flip, resized-crop, color, strong or none.
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where not given.
         seed: of weights, order, augmentation, hold-out and noise.
@@ -93,13 +140,13 @@ class TrainOptions:
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    schedule: Literal["cosine", "cosine-restarts", "steps", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     restart_every: int = 10
     min_lr: float = 1e-3
     milestones: list[int] = field(default_factory=list)
     gamma: float = 0.1
     nesterov: bool = True
-    augment: Literal["crop-flip", "resized-crop", "colour", "strong", "none"] = "crop-flip"
+    augment: Augment = "crop-flip"
     balanced: bool = False
     steps_per_epoch: int | None = None
     seed: int = 0
@@ -107,6 +154,12 @@ class TrainOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     data: DataOptions = field(default_factory=DataOptions)
+
+    def for_reading(self) -> ReadOptions:
+        return ReadOptions(**part_of(ReadOptions, vars(self)))
+
+    def for_optimizer(self) -> OptimizerOptions:
+        return OptimizerOptions(**part_of(OptimizerOptions, vars(self)))
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
@@ -165,12 +218,11 @@ class FindOptions:
             raise InputError("--features and --network both say where features come from: give one of them")
         if self.weights is not None and self.network is None:
             raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
-        self.reading().check()
+        TrainOptions(seed=self.seed, data=self.data).check()
 
-    def reading(self) -> TrainOptions:
-        """The settings by which `mixnn.data.load` reads; nothing is held out."""
-        data = replace(self.data, holdout=0.0)
-        return TrainOptions(noise=self.noise, limit=self.limit, seed=self.seed, device=self.device, data=data)
+    def for_reading(self) -> ReadOptions:
+        """Nothing is held out."""
+        return ReadOptions(replace(self.data, holdout=0.0), self.seed, self.noise, self.limit)
 
 
 @dataclass
@@ -200,6 +252,9 @@ class RunConfig:
     options: TrainOptions = field(default_factory=TrainOptions)
     method_options: dict[str, Any] = field(default_factory=dict)
 
+    def for_method(self) -> MethodOptions:
+        return MethodOptions(**part_of(MethodOptions, vars(self.options) | {"method_options": self.method_options}))
+
     def to_dict(self) -> dict[str, Any]:
         """Flat, as `--config` reads it: source, every option, and a section named after the method."""
         section = option_section(self.options.method)
@@ -216,6 +271,11 @@ class RunConfig:
         options["data"] = DataOptions(**options.get("data", {}))
         section = option_section(options.get("method", TrainOptions.method))
         return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
+
+
+def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of `settings` that the dataclass `kind` has fields for."""
+    return {field.name: settings[field.name] for field in fields(kind)}
 
 
 def option_section(method: str) -> str:

@@ -49,21 +49,21 @@ class Case:
     Attributes:
         local: what a rank computes depends on its part of the batch or its own random numbers, so that two ranks
             agree with each other, but not with one process.
-        unlabelled: samples besides the others whose label nobody knows.
+        unlabeled: samples besides the others whose label nobody knows.
     """
 
     name: str
     kind: Callable[..., Method]
     options: Mapping[str, Any] = field(default_factory=dict)
     local: bool = False
-    unlabelled: int = 0
+    unlabeled: int = 0
 
     def data(self, count: int = 47, **options: Any) -> TrainData:
-        return make_data(count, unlabelled=self.unlabelled, **options)
+        return make_data(count, unlabeled=self.unlabeled, **options)
 
 
-def variant(name: str, *, local: bool = False, unlabelled: int = 0, **options: Any) -> Case:
-    return Case(f"mixnn-{name}", MixNN, SHORT["mixnn"] | options, local, unlabelled)
+def variant(name: str, *, local: bool = False, unlabeled: int = 0, **options: Any) -> Case:
+    return Case(f"mixnn-{name}", MixNN, SHORT["mixnn"] | options, local, unlabeled)
 
 
 def method_case(name: str, **options: Any) -> Case:
@@ -81,15 +81,15 @@ CASES = [
     variant("no-neighbors", neighbors=0),
     variant("three-neighbors", neighbors=3, metric="cosine"),
     variant("window", loss_window=3),
-    variant("unlabelled", unlabelled=7),
+    variant("unlabeled", unlabeled=7),
     # Two samples that were mixed with each other have the same features, so rounding says who is nearest.
-    variant("steps", bank="steps", bank_every=2, unlabelled=7, local=True),
+    variant("steps", bank="steps", bank_every=2, unlabeled=7, local=True),
     variant("pass-now-and-then", bank_every=3),
-    Case("gce-truncated", METHODS["gce"], {"k": 0.3, "prune_from": 1, "prune_every": 2}, unlabelled=7),
-    Case("coteaching-unlabelled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabelled=7),
-    Case("dividemix-labelled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabelled=7),
-    Case("posterior-unlabelled", METHODS["posterior"], {"correct_from": 1, "correct_every": 1}, unlabelled=7),
-    Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabelled=7),
+    Case("gce-truncated", METHODS["gce"], {"k": 0.3, "prune_from": 1, "prune_every": 2}, unlabeled=7),
+    Case("coteaching-unlabeled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabeled=7),
+    Case("dividemix-labeled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabeled=7),
+    Case("posterior-unlabeled", METHODS["posterior"], {"correct_from": 1, "correct_every": 1}, unlabeled=7),
+    Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabeled=7),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),
 ]
 
@@ -99,18 +99,18 @@ def images(n: int, height: int = 8, width: int = 8) -> Tensor:
     return torch.randint(256, (n, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def make_data(count: int = 47, *, batch_size: int = 16, augment: Any = "crop-flip", unlabelled: int = 0) -> TrainData:
+def make_data(count: int = 47, *, batch_size: int = 16, augment: Any = "crop-flip", unlabeled: int = 0) -> TrainData:
     """Noise that is brighter in the channel of its class, every fifth label wrong; 47 leaves uneven batches.
 
     Those without a label come on top of `count`, and lie among the others.
     """
     random = torch.Generator().manual_seed(3)
-    samples = count + unlabelled
+    samples = count + unlabeled
     labels = torch.arange(samples) % CLASSES
     images = torch.randint(0, 180, (samples, 3, 8, 8), generator=random)
     images += 75 * nn.functional.one_hot(labels, CLASSES)[:, :, None, None]
     labels[::5] = (labels[::5] + 1) % CLASSES
-    unknown = torch.randperm(samples, generator=random)[:unlabelled]
+    unknown = torch.randperm(samples, generator=random)[:unlabeled]
     labels[unknown] = -1 - unknown % 2  # two words for it
     return TrainData(images.byte(), labels, batch_size=batch_size, seed=7, augment=augment)
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # As many threads as this process has, so that both compute the same to the last bit.
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
-COLOURS = {"blue": (0, 0, 1), "green": (0, 1, 0), "red": (1, 0, 0)}
+COLORS = {"blue": (0, 0, 1), "green": (0, 1, 0), "red": (1, 0, 0)}
 SIZE, PER_CLASS = 16, 20
 # No processes that decode, which cost more to start than these few images.
 SMALL = f"--data.image-size {SIZE} --data.workers 0 --batch-size 16 --precision float32 --device cpu".split()
@@ -33,12 +33,12 @@ SHORT = ["--epochs", "4", "--mixnn.warmup", "1", "--mixnn.mixup-until", "0", "--
 def write_folder(root: Path, *, per_class: int = PER_CLASS) -> Path:
     """Noise that is brighter in the channel of its class, as root/class/00.png …; two wrong labels in each class."""
     random = np.random.RandomState(0)
-    names = list(COLOURS)
+    names = list(COLORS)
     for label, name in enumerate(names):
         (root / name).mkdir(parents=True)
         for i in range(per_class):
             shown = names[(label + 1) % len(names)] if i < 2 and per_class > 4 else name
-            pixels = random.randint(0, 150, (SIZE, SIZE, 3)) + 100 * np.array(COLOURS[shown])
+            pixels = random.randint(0, 150, (SIZE, SIZE, 3)) + 100 * np.array(COLORS[shown])
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{i:02d}.png")
     return root
 

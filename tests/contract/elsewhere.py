@@ -22,7 +22,7 @@ from mixnn import TrainData, fit
 from mixnn.cli.main import main as mixnn
 from mixnn.distributed import ranks
 from mixnn.training import loop
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 
 STEPS = (2, 4)  # an epoch
 EVIDENCE = ("probs", "targets", "loss", "clean_prob", "label_posterior")
@@ -30,7 +30,7 @@ EVIDENCE = ("probs", "targets", "loss", "clean_prob", "label_posterior")
 
 def on(device: str, data: TrainData) -> TrainData:
     images, labels = data.pixels.tensor.to(device), data.labels.to(device)
-    return TrainData(images, labels, batch_size=data.batch_size, seed=data.seed, augment="colour")
+    return TrainData(images, labels, batch_size=data.batch_size, seed=data.seed, augment="color")
 
 
 def differing(case: Case) -> list[str]:
@@ -48,7 +48,9 @@ def trained(case: Case, device: str) -> dict[str, Tensor]:
     method, *_ = build(case, data)
     optimizer, scheduler = make_optimizer(method.to(device))
     fit(method, data, optimizer, scheduler, epochs=STOP)
-    evidence = collect_evidence(method, data, [str(i) for i in range(len(data))])
+    evidence = judge_labels(
+        collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(len(data))]
+    ).evidence
     found = {key: torch.as_tensor(getattr(evidence, key)[:]) for key in EVIDENCE}
     return found | {key: value.cpu() for key, value in method.state_dict().items()}
 

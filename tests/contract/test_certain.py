@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn import Method, TrainData, fit
 from mixnn.results.issues import judge
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 
 # How a method says what it chose, each bool (N,); others use every label as it is.
 CHOSEN: dict[str, Any] = {
@@ -29,7 +29,7 @@ def reviewed(case: Case, *, certain: bool) -> TrainData:
     rows = torch.arange(5, 47, 8)
     data.labels[rows] = (rows + 2) % CLASSES
     data.certain[rows] = certain
-    data.labelled = data.labels.ge(0).nonzero()[:, 0]
+    data.labeled = data.labels.ge(0).nonzero()[:, 0]
     return data
 
 
@@ -50,7 +50,9 @@ def test_they_end_as_they_were_given(case: Case) -> None:
         assert_same(targets[rows], given)
     if case.name in CHOSEN:
         assert CHOSEN[case.name](method)[rows].all()
-    evidence = collect_evidence(method, data, [f"{i}.png" for i in range(len(data))])
+    evidence = judge_labels(
+        collect_evidence(method, data), data, method.num_classes, [f"{i}.png" for i in range(len(data))]
+    ).evidence
     assert_same(torch.from_numpy(evidence.targets)[rows], given)
     assert evidence.clean_prob[rows].tolist() == [1] * len(rows)
     assert evidence.verified.tolist() == rows.tolist()
@@ -90,10 +92,12 @@ def test_coteaching_picks_them_first() -> None:
     torch.testing.assert_close(method(batch), losses[:, worst].mean(1).sum())
 
 
-def test_distances_are_those_of_the_neighbours(case: Case) -> None:
+def test_distances_are_those_of_the_neighbors(case: Case) -> None:
     data = case.data()
     method, *_ = build(case, data)
-    evidence = collect_evidence(method, data, [f"{i}.png" for i in range(len(data))])
+    evidence = judge_labels(
+        collect_evidence(method, data), data, method.num_classes, [f"{i}.png" for i in range(len(data))]
+    ).evidence
     assert evidence.distances is not None
     assert evidence.distances.shape == evidence.neighbors.shape
     assert (np.diff(evidence.distances, axis=1) >= -1e-5).all()  # near to far

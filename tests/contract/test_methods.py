@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from examples.own_loop import train
 from mixnn import METHODS, Batch, Method, MixNN, TrainData, fit
 from mixnn.methods.losses import soft_cross_entropy
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 
 
 def inputs(data: TrainData) -> Tensor:
@@ -130,9 +130,9 @@ def test_mixnn_without_neighbors_and_correction_is_plain_training() -> None:
 
 def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
     """Such a sample is nobody's batch and lends nobody its target, until the network has an opinion of it."""
-    data = make_data(unlabelled=7)
+    data = make_data(unlabeled=7)
     unknown = data.labels < 0
-    method, *_ = build(variant("unlabelled", warmup=1, correct_from=2), data)
+    method, *_ = build(variant("unlabeled", warmup=1, correct_from=2), data)
     assert isinstance(method, MixNN)
     uniform = torch.full((7, CLASSES), 1 / CLASSES)
     for epoch in range(3):
@@ -148,19 +148,21 @@ def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
     assert (method.weights[:, 1:][unknown[method.nearest]] > 0).all()
 
 
-def test_what_nobody_labelled_says_nothing_of_other_labels() -> None:
-    """Losses are stretched, and the mixture fitted, as if the unlabelled were not there."""
-    mixed = make_data(unlabelled=7)
+def test_what_nobody_labeled_says_nothing_of_other_labels() -> None:
+    """Losses are stretched, and the mixture fitted, as if the unlabeled were not there."""
+    mixed = make_data(unlabeled=7)
     known = mixed.labels >= 0
     images = (255 * inputs(mixed)).round().byte()
     images[~known] = 255 * (images[~known] > 128).byte()  # so glaring that their losses are the extremes
     found = []
     for rows in (known, torch.ones_like(known)):
         data = TrainData(images[rows], mixed.labels[rows])
-        method, *_ = build(variant("unlabelled"), data)
+        method, *_ = build(variant("unlabeled"), data)
         assert isinstance(method, MixNN)
         method.eval().begin_epoch(1, data)
-        evidence = collect_evidence(method, data, [str(i) for i in range(len(data))])
+        evidence = judge_labels(
+            collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(len(data))]
+        ).evidence
         kept = known[rows]
         found.append([method.clean[kept], method.history[-1][kept], evidence.clean_prob[kept], evidence.loss[kept]])
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)

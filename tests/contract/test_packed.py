@@ -20,7 +20,7 @@ from mixnn.evidence.forward_pass import look
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.tables.topk_rows import SparseRows
 from mixnn.tables.topk_tensors import unpack
-from mixnn.training.evidence import collect_evidence
+from mixnn.training.evidence import collect_evidence, judge_labels
 
 KINDS, PER_KIND, KEPT = 12, 30, 5
 TRAIN = [*SMALL[2:], "--network", "mlp", "--epochs", "4", "--posterior.correct-from", "1", "--noise", "symmetric:0.2"]
@@ -109,7 +109,9 @@ def judged(kept: int | None) -> tuple[dict[str, Tensor], Tensor, Evidence]:
     assert targets is not None
     features = look(method.classifiers, data, kept).features
     assert (features.dtype, features.shape[1]) == ((torch.float32, 32) if kept is None else (torch.float16, 24))
-    evidence = collect_evidence(method, data, [str(i) for i in range(48)])
+    evidence = judge_labels(
+        collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(48)]
+    ).evidence
     return method.networks.state_dict(), unpack(targets, CLASSES), evidence
 
 

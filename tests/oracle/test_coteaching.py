@@ -71,7 +71,7 @@ def wrong_by_hand(p, labels) -> float:
 
 
 def test_the_share_of_wrong_labels_is_estimated_until_the_share_left_out_is_full():
-    data = make_data(150, unlabelled=7)
+    data = make_data(150, unlabeled=7)
     known = data.labels >= 0
     estimates, expected = [], []
 

@@ -57,19 +57,19 @@ def probabilities(network: Classifier, x) -> np.ndarray:
 
 
 def expected_loss(networks, k, x, y, w, draws, *, temperature, lambda_u, ramp) -> float:
-    """Lines 10 to 27 for network k: `x`[labelled or not][view][b], given labels `y`[b], the other's `w`[b]."""
+    """Lines 10 to 27 for network k: `x`[labeled or not][view][b], given labels `y`[b], the other's `w`[b]."""
     own, other, (share, order) = networks[k], networks[1 - k], draws
     inputs, targets = [], []
-    for labelled in (True, False):
+    for labeled in (True, False):
         for m in range(M):
             for b in range(B):
-                p = [probabilities(own, x[0 if labelled else 1][view][b]) for view in range(M)]
-                if labelled:  # co-refinement
+                p = [probabilities(own, x[0 if labeled else 1][view][b]) for view in range(M)]
+                if labeled:  # co-refinement
                     one_hot = np.eye(C)[y[b]]
                     q = w[b] * one_hot + (1 - w[b]) * sum(p) / M
                 else:  # co-guessing
                     q = (sum(p) + sum(probabilities(other, x[1][view][b]) for view in range(M))) / (2 * M)
-                inputs.append(x[0 if labelled else 1][m][b])
+                inputs.append(x[0 if labeled else 1][m][b])
                 targets.append(sharpened(q, temperature))
     share = max(share, 1 - share)
     used = range(2 * M * B) if lambda_u > 0 else range(M * B)
@@ -95,7 +95,7 @@ def test_the_loss_of_a_step(epoch, rampup, ramp, lambda_u):
     labels = torch.tensor(random.randint(C, size=20))
     method = DivideMix(networks, labels, C, warmup=2, rampup=rampup, **options)
     method.epoch, method.w = epoch, torch.tensor(random.uniform(size=(2, 20)))
-    index = torch.tensor(random.randint(20, size=4 * B))  # labelled, unlabelled, of the first and of the second
+    index = torch.tensor(random.randint(20, size=4 * B))  # labeled, unlabeled, of the first and of the second
     views = random.normal(size=(M, 4 * B, D))
     first, second = torch.tensor(views, dtype=torch.float32)
     near = Batch(index[:, None], second[:, None], labels[index][:, None])
@@ -130,7 +130,7 @@ def test_warmup_loss(penalty):
 
 def divided(**options):
     """Two networks on data of which seven have no label, and what begins an epoch after the warm-up."""
-    data = make_data(60, unlabelled=7)
+    data = make_data(60, unlabeled=7)
     method, *_ = build(Case("dividemix", DivideMix, {"warmup": 0} | options), data)
     assert isinstance(method, DivideMix)
     method.begin_epoch(0, data)
@@ -138,7 +138,7 @@ def divided(**options):
 
 
 def judged(method, data):
-    """Each network's normalised losses, (2, N), and probabilities, (2, N, C)."""
+    """Each network's normalized losses, (2, N), and probabilities, (2, N, C)."""
     known, losses, probs = data.labels >= 0, [], []
     for network in method.classifiers:
         log_probs = full_pass(network, data).log_probs
@@ -157,14 +157,14 @@ def test_each_network_takes_the_division_of_the_other():
     assert method.figures["clean_share"] == pytest.approx(sum(map(len, clean)) / 2 / 60)
     drawn = [set(), set(), set(), set()]
     batches = list(method.batches(0, data))
-    assert len(batches) == -(-max(map(len, clean)) // (data.batch_size // 2))  # an epoch over the larger labelled set
+    assert len(batches) == -(-max(map(len, clean)) // (data.batch_size // 2))  # an epoch over the larger labeled set
     for batch in batches:
         for group, index in zip(drawn, batch.index.view(4, -1).tolist(), strict=True):
             group.update(index)
     assert drawn[0] == clean[1] or drawn[2] == clean[0]  # the larger one is gone through to the end
     assert all(drawn[2 * k] <= clean[1 - k] for k in (0, 1))
     assert all(drawn[2 * k + 1].isdisjoint(clean[1 - k]) for k in (0, 1))
-    assert not known[list(drawn[1] | drawn[3])].all()  # without a label a sample is one of the unlabelled
+    assert not known[list(drawn[1] | drawn[3])].all()  # without a label a sample is one of the unlabeled
     torch.testing.assert_close(method.w, torch.stack([w[1], w[0]]), rtol=1e-4, atol=1e-5)
 
 
@@ -204,9 +204,9 @@ def test_a_part_that_is_empty_is_the_whole(clean):
     known = data.labels >= 0
     method.w = torch.full((2, 67), clean) * known
     groups = torch.cat([batch.index.view(4, -1) for batch in method.batches(0, data)], 1)
-    for labelled, unlabelled in (groups[:2], groups[2:]):
-        assert set(labelled.tolist()) == set(known.nonzero()[:, 0].tolist())
-        assert set(unlabelled.tolist()) <= (set(range(67)) if clean == 0 else set((~known).nonzero()[:, 0].tolist()))
+    for labeled, unlabeled in (groups[:2], groups[2:]):
+        assert set(labeled.tolist()) == set(known.nonzero()[:, 0].tolist())
+        assert set(unlabeled.tolist()) <= (set(range(67)) if clean == 0 else set((~known).nonzero()[:, 0].tolist()))
     method.w = torch.ones(2, 67)  # as where every sample has a label
     groups = torch.cat([batch.index.view(4, -1) for batch in method.batches(0, data)], 1)
     assert len(set(groups[1].tolist())) == 67

@@ -73,7 +73,7 @@ def test_a_certain_network_has_a_finite_loss():
 
 
 def test_what_was_never_seen_has_a_uniform_target():
-    data = make_data(COUNT, unlabelled=5)
+    data = make_data(COUNT, unlabeled=5)
     method = ELR(make_network(), data.labels, CLASSES)
     method.begin_epoch(0, data)
     for batch in method.batches(0, data):

@@ -44,7 +44,7 @@ def test_min_max(seed, n):
 
 
 @given(seeds, st.integers(2, 6), st.integers(0, 4))
-def test_mixing_weights_are_the_normalised_clean_probabilities(seed, n, k):
+def test_mixing_weights_are_the_normalized_clean_probabilities(seed, n, k):
     random = np.random.RandomState(seed)
     w, near = random.uniform(0.01, 1, size=n), random.randint(n, size=(n, k))
     a = mixing.mixing_weights(torch.tensor(w), torch.tensor(near))

@@ -115,7 +115,7 @@ def test_selection_every_other_epoch():
     assert sizes[1] == sizes[3] < sizes[0] == sizes[2] == len(z)
 
 
-def test_small_and_uniform_classes_stay_whole_and_the_unlabelled_are_never_drawn():
+def test_small_and_uniform_classes_stay_whole_and_the_unlabeled_are_never_drawn():
     z, labels, _ = planted(0.4)
     labels[labels == 1] = -1
     labels[:2] = 1  # two of class 1, one after the other

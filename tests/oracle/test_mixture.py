@@ -36,7 +36,7 @@ SETTINGS = [
 well_separated = pytest.mark.parametrize("name", ["two humps", "narrow low", "two values", "one outlier"])
 
 
-def normalised(name: str) -> torch.Tensor:
+def normalized(name: str) -> torch.Tensor:
     return min_max(torch.tensor(DATA[name]))
 
 
@@ -71,13 +71,13 @@ def assert_same(x: torch.Tensor, mixture: Mixture, theirs: GaussianMixture) -> N
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("name", DATA)
 def test_equals_scikit_learn_from_the_same_start(name, settings):
-    x = normalised(name)
+    x = normalized(name)
     assert_same(x, fit_mixture(x, **settings), scikit(x, **settings, **same_start(x, settings["reg"])))
 
 
 def test_some_settings_converge_and_some_do_not():
     """So that the comparison above has seen both ways to stop."""
-    assert {fit_mixture(normalised(name), **settings).converged for name in DATA for settings in SETTINGS} == {
+    assert {fit_mixture(normalized(name), **settings).converged for name in DATA for settings in SETTINGS} == {
         True,
         False,
     }
@@ -85,7 +85,7 @@ def test_some_settings_converge_and_some_do_not():
 
 @well_separated
 def test_equals_scikit_learn_from_its_own_start(name):
-    x = normalised(name)
+    x = normalized(name)
     assert_same(x, fit_mixture(x), scikit(x, 100, 1e-3, 5e-4))
 
 
@@ -93,7 +93,7 @@ def test_equals_scikit_learn_from_its_own_start(name):
 def test_clean_probability_is_the_posterior_of_the_lower_component(name):
     losses = torch.tensor(DATA[name])
     w, _ = clean_probability(losses, monotone=False)
-    x = normalised(name)
+    x = normalized(name)
     theirs = scikit(x, 100, 1e-3, 5e-4, **same_start(x, 5e-4))
     np.testing.assert_allclose(w, theirs.predict_proba(x[:, None].numpy())[:, theirs.means_[:, 0].argmin()], atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours against a float64 table of all distances."""
+"""Nearest neighbors against a float64 table of all distances."""
 
 import sys
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def clusters(spread: float) -> Tensor:
-    """1 000 points around ten centres; `spread` is the share of the centres' own spread."""
+    """1 000 points around ten centers; `spread` is the share of the centers' own spread."""
     return normal(10, 64, seed=1).repeat(100, 1) + spread * normal(1000, 64)
 
 
@@ -55,7 +55,7 @@ def recall(found: Tensor, true: Tensor) -> float:
 
 
 def assert_valid(found: Tensor) -> None:
-    """Nobody is its own neighbour, and nobody is named twice."""
+    """Nobody is its own neighbor, and nobody is named twice."""
     assert found.dtype == torch.int64
     assert (found != torch.arange(len(found))[:, None]).all()
     assert all(len(set(row)) == len(row) for row in found.tolist())

@@ -70,7 +70,7 @@ def test_then_cross_entropy_against_what_label_quality_says():
     given = data.labels.numpy()
     expected = label_issues(features, given, range(CLASSES)).issues.label_posterior  # has tests of its own
     np.testing.assert_allclose(method.soft_targets().numpy(), expected, atol=1e-6)
-    assert method.figures["relabelled_share"] == pytest.approx((expected.argmax(1) != given).mean())
+    assert method.figures["relabeled_share"] == pytest.approx((expected.argmax(1) != given).mean())
     assert method.figures["clean_share"] == pytest.approx(expected[np.arange(COUNT), given].mean(), abs=1e-4)
 
     p = probabilities(method, batch.inputs)
@@ -268,7 +268,7 @@ def test_small_batches():
     assert [len(batch.index) for batch in method.batches(0, data)] == [12] * 8
 
 
-def test_it_then_goes_twice_through_the_samples_in_other_colours():
+def test_it_then_goes_twice_through_the_samples_in_other_colors():
     plain = make_data(64, batch_size=32, augment="none")
     data = make_data(64, batch_size=32)
     method = Posterior(make_network(), data.labels, CLASSES, correct_from=1, turns=2, split=2)

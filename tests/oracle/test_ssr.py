@@ -1,4 +1,4 @@
-"""SSR's equations a second time, in plain Python: relabelling, balanced vote, consistency, sampling, both losses."""
+"""SSR's equations a second time, in plain Python: relabeling, balanced vote, consistency, sampling, both losses."""
 
 import math
 from fractions import Fraction
@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(seeds, st.integers(1, 8), st.integers(2, 5), st.floats(0, 1))
-def test_what_the_classifier_is_sure_of_is_relabelled(seed, n, c, theta_r):
+def test_what_the_classifier_is_sure_of_is_relabeled(seed, n, c, theta_r):
     random = np.random.RandomState(seed)
     p, labels = random.dirichlet(np.full(c, 0.3), size=n), random.randint(-1, c, size=n)
     expected = []
@@ -83,9 +83,9 @@ def projected(method: SSR, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray
 
 @pytest.mark.parametrize("theta_s", [0.6, 1.0])
 def test_an_epoch_begins_with_a_vote_of_the_nearest_on_new_labels(theta_s: float) -> None:
-    """l^r, the neighbours, q, c and the selection, from the network's answers for each image."""
+    """l^r, the neighbors, q, c and the selection, from the network's answers for each image."""
     torch.manual_seed(0)
-    data, k = make_data(unlabelled=10), 5
+    data, k = make_data(unlabeled=10), 5
     n = len(data)
     method = SSR(make_network(), data.labels, CLASSES, theta_r=0.37, theta_s=theta_s, neighbors=k)
     method.begin_epoch(0, data)
@@ -97,7 +97,7 @@ def test_an_epoch_begins_with_a_vote_of_the_nearest_on_new_labels(theta_s: float
     labels = []
     for i, p in enumerate(logits.softmax(1).tolist()):
         labels.append(p.index(max(p)) if max(p) > 0.37 else given[i])
-    assert method.relabelled.tolist() == labels
+    assert method.relabeled.tolist() == labels
     assert 0 < sum(new != old for new, old in zip(labels, given, strict=True)) < n
 
     selected = []
@@ -116,7 +116,7 @@ def test_selected_samples_are_mixed_and_all_views_agree() -> None:
     partners, b = batch.partners, 16
     assert partners is not None
     assert method.selected[batch.index[:b]].all()
-    assert (method.relabelled != make_data().labels)[batch.index[:b]].any()
+    assert (method.relabeled != make_data().labels)[batch.index[:b]].any()
     assert len(batch.index) == 2 * b
 
     torch.manual_seed(5)
@@ -124,7 +124,7 @@ def test_selected_samples_are_mixed_and_all_views_agree() -> None:
     share = torch.distributions.Beta(2.0, 2.0).sample().item()
     share = max(share, 1 - share)
     x = [pixels(image) for image in [*batch.inputs[:b], *partners.inputs[:b, 0]]]
-    labels = [int(method.relabelled[i]) for i in [*batch.index[:b], *batch.index[:b]]]
+    labels = [int(method.relabeled[i]) for i in [*batch.index[:b], *batch.index[:b]]]
     cross = 0.0
     for i, j in enumerate(order):
         logits = method.network((share * x[i] + (1 - share) * x[j])[None])[0].tolist()
@@ -151,13 +151,13 @@ def test_only_the_predicted_view_is_learnt_from() -> None:
     assert x2.grad.abs().sum() > 0
 
 
-def test_warm_up_selects_all_as_they_are_labelled() -> None:
+def test_warm_up_selects_all_as_they_are_labeled() -> None:
     method = built(warmup=1, theta_r=0.0)
     data = make_data()
     assert method.figures["clean_share"] == 1
-    assert torch.equal(method.relabelled, data.labels)
+    assert torch.equal(method.relabeled, data.labels)
     method.begin_epoch(1, data)  # θ_r = 0 believes the classifier throughout
-    assert not torch.equal(method.relabelled, data.labels)
+    assert not torch.equal(method.relabeled, data.labels)
 
 
 def test_where_nothing_is_selected_all_are_drawn() -> None:

@@ -9,8 +9,8 @@ from mixnn.data.dataset import Dataset
 from mixnn.data.readers import Columns, read_source
 from mixnn.errors import InputError
 
-GREY = np.random.RandomState(0).randint(256, size=(6, 28, 28), dtype=np.uint8)
-COLOUR = np.random.RandomState(1).randint(256, size=(6, 32, 32, 3), dtype=np.uint8)
+GRAY = np.random.RandomState(0).randint(256, size=(6, 28, 28), dtype=np.uint8)
+COLOR = np.random.RandomState(1).randint(256, size=(6, 32, 32, 3), dtype=np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 10])
 
 
@@ -31,7 +31,7 @@ def medmnist(images: np.ndarray) -> dict[str, np.ndarray]:
     return members | {f"{name}_labels": labels[rows] for name, rows in parts.items()}
 
 
-@pytest.mark.parametrize("images", [GREY, COLOUR], ids=["grey", "colour"])
+@pytest.mark.parametrize("images", [GRAY, COLOR], ids=["gray", "color"])
 def test_medmnist(tmp_path, images):
     dataset = read(save(tmp_path / "pneumoniamnist.npz", **medmnist(images)))
     assert dataset.classes == ["0", "1"]
@@ -47,44 +47,44 @@ def test_medmnist(tmp_path, images):
 
 @pytest.mark.parametrize(("image", "label"), [("images", "labels"), ("x", "y"), ("X", "Y"), ("data", "targets")])
 def test_plain_arrays(tmp_path, image, label):
-    dataset = read(save(tmp_path / "a.npz", **{image: COLOUR, label: LABELS}))
+    dataset = read(save(tmp_path / "a.npz", **{image: COLOR, label: LABELS}))
     assert dataset.classes == ["0", "1", "2", "10"]  # by value
     assert dataset.train.labels.tolist() == [0, 1, 2, 0, 1, 3]
-    assert np.array_equal(dataset.train.images, COLOUR)
+    assert np.array_equal(dataset.train.images, COLOR)
     assert dataset.heldout is None
 
 
 def test_other_member_names(tmp_path):
-    path = save(tmp_path / "a.npz", pixels=COLOUR, images=GREY, kind=LABELS, labels=LABELS[::-1])
+    path = save(tmp_path / "a.npz", pixels=COLOR, images=GRAY, kind=LABELS, labels=LABELS[::-1])
     dataset = read(path, image="pixels", label="kind")
-    assert np.array_equal(dataset.train.images, COLOUR)
+    assert np.array_equal(dataset.train.images, COLOR)
     assert dataset.label_words(dataset.train.labels) == list(map(str, LABELS))
 
 
 def test_parts_as_keras_names_them(tmp_path):
-    dataset = read(save(tmp_path / "mnist.npz", x_train=GREY, y_train=LABELS, x_test=GREY[:2], y_test=LABELS[:2]))
+    dataset = read(save(tmp_path / "mnist.npz", x_train=GRAY, y_train=LABELS, x_test=GRAY[:2], y_test=LABELS[:2]))
     assert (len(dataset.train), len(dataset.heldout), dataset.heldout_name) == (6, 2, "test")
 
 
 def test_a_folder_of_npy_files(tmp_path):
-    np.save(tmp_path / "images.npy", COLOUR)
+    np.save(tmp_path / "images.npy", COLOR)
     np.save(tmp_path / "labels.npy", LABELS)
-    assert np.array_equal(read(tmp_path).train.images, COLOUR)
+    assert np.array_equal(read(tmp_path).train.images, COLOR)
 
 
 def test_class_names(tmp_path):
-    dataset = read(save(tmp_path / "a.npz", images=COLOUR, labels=[2, 0, 1, 1, 1, 0], classes=["owl", "cat", "dog"]))
+    dataset = read(save(tmp_path / "a.npz", images=COLOR, labels=[2, 0, 1, 1, 1, 0], classes=["owl", "cat", "dog"]))
     assert dataset.classes == ["owl", "cat", "dog"]
     assert dataset.train.labels.tolist() == [2, 0, 1, 1, 1, 0]
     words = np.array([b"cat", b"owl", b"owl", b"cat", b"dog", b"cat"])
-    assert read(save(tmp_path / "a.npz", images=COLOUR, labels=words)).classes == ["cat", "dog", "owl"]
+    assert read(save(tmp_path / "a.npz", images=COLOR, labels=words)).classes == ["cat", "dog", "owl"]
     with pytest.raises(InputError, match="label 10, but 3 classes"):
-        read(save(tmp_path / "a.npz", images=COLOUR, labels=LABELS, class_names=["owl", "cat", "dog"]))
+        read(save(tmp_path / "a.npz", images=COLOR, labels=LABELS, class_names=["owl", "cat", "dog"]))
 
 
-def test_colours_first_are_put_last(tmp_path):
-    images = read(save(tmp_path / "a.npz", images=COLOUR.transpose(0, 3, 1, 2), labels=LABELS)).train.images
-    assert np.array_equal(images, COLOUR)
+def test_colors_first_are_put_last(tmp_path):
+    images = read(save(tmp_path / "a.npz", images=COLOR.transpose(0, 3, 1, 2), labels=LABELS)).train.images
+    assert np.array_equal(images, COLOR)
     assert images.flags.c_contiguous
 
 
@@ -99,8 +99,8 @@ def test_embeddings(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (GREY / 255, LABELS, r"floating-point pixels .float64.*: save pixels as uint8 from 0 to 255"),
-        (GREY.astype(int), LABELS, "dtype int64: save pixels as uint8"),
+        (GRAY / 255, LABELS, r"floating-point pixels .float64.*: save pixels as uint8 from 0 to 255"),
+        (GRAY.astype(int), LABELS, "dtype int64: save pixels as uint8"),
         (np.zeros((6, 28, 28, 28), np.uint8), LABELS, r"shape \(6, 28, 28, 28\).*without depth"),
         (np.zeros((6, 1, 28, 28, 28), np.uint8), LABELS, "without depth"),
         (np.zeros((6, 8, 8, 4), np.uint8), LABELS, "transparency"),
@@ -108,10 +108,10 @@ def test_embeddings(tmp_path, dtype):
         (np.zeros((0, 8, 8, 3), np.uint8), [], "holds no image"),
         (np.array([[0, 1], [np.nan, 0], [0, np.inf]]), [0, 1, 1], "NaN or infinity in 2 rows, the first is 1"),
         (np.array([[0, 1e300]]), [0], "NaN or infinity in 1 rows"),
-        (COLOUR, LABELS[:4], "4 labels for 6 images"),
-        (COLOUR, np.zeros((6, 14), np.uint8), r"shape \(6, 14\): one label for each sample"),
-        (COLOUR, LABELS * 1.0, "dtype float64: save labels as integers or text"),
-        (COLOUR, np.array([object()] * 6), "Python objects, which are never unpickled"),
+        (COLOR, LABELS[:4], "4 labels for 6 images"),
+        (COLOR, np.zeros((6, 14), np.uint8), r"shape \(6, 14\): one label for each sample"),
+        (COLOR, LABELS * 1.0, "dtype float64: save labels as integers or text"),
+        (COLOR, np.array([object()] * 6), "Python objects, which are never unpickled"),
         (np.array([None] * 6), LABELS, "Python objects, which are never unpickled"),
     ],
 )
@@ -121,7 +121,7 @@ def test_arrays_that_do_not_fit(tmp_path, images, labels, message):
 
 
 def test_missing_members(tmp_path):
-    path = save(tmp_path / "a.npz", train_images=GREY, train_labels=LABELS, test_images=GREY)
+    path = save(tmp_path / "a.npz", train_images=GRAY, train_labels=LABELS, test_images=GRAY)
     with pytest.raises(InputError, match=r"no labels for 'test' .it has train_images, .*add them as test_labels"):
         read(path)
     with pytest.raises(InputError, match=r"--data\.image-column: .* has no 'pixels' \(it has train_images, "):
@@ -129,19 +129,19 @@ def test_missing_members(tmp_path):
     with pytest.raises(InputError, match=r"--data\.split-column 'part' goes with tables"):
         read(path, split="part")
     with pytest.raises(InputError, match=r"'classes' of .* is no list of different names"):
-        read(save(tmp_path / "a.npz", images=GREY, labels=LABELS, classes=["a", "a"]))
+        read(save(tmp_path / "a.npz", images=GRAY, labels=LABELS, classes=["a", "a"]))
 
 
 def test_damaged_files(tmp_path):
     path = tmp_path / "a.npz"
     with pytest.raises(InputError, match=r"a\.npz cannot be read .No such file"):
         read(path)
-    whole = save(path, images=COLOUR, labels=LABELS).read_bytes()
+    whole = save(path, images=COLOR, labels=LABELS).read_bytes()
     flipped = bytes([*whole[:5000], whole[5000] ^ 255, *whole[5001:]])
     for content in (b"", b"<html>404</html>", whole[: len(whole) // 2], flipped):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"a\.npz cannot be read"):
             read(path)
-    np.save(tmp_path / "images.npy", COLOUR)
+    np.save(tmp_path / "images.npy", COLOR)
     with pytest.raises(InputError, match="no labels for 'train'"):
         read(tmp_path)

@@ -25,7 +25,7 @@ def test_it_takes_no_path():
         read_source("demo:photos")
 
 
-def test_size_and_licence():
+def test_size_and_license():
     folder = resources.files("mixnn.data") / "clothing"
     assert sum(len(file.read_bytes()) for file in folder.iterdir()) < 7_000_000
     assert "CC0" in (folder / "LICENSE.txt").read_text()

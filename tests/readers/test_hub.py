@@ -20,12 +20,12 @@ datasets = pytest.importorskip("datasets")
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 CLASSES = ["owl", "cat", "newt"]
-COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255)])
+COLORS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255)])
 
 
 def png(label: int) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (20, 20), tuple(COLOURS[label])).save(file, "png")
+    Image.new("RGB", (20, 20), tuple(COLORS[label])).save(file, "png")
     return file.getvalue()
 
 
@@ -66,7 +66,7 @@ def test_splits(tmp_path):
     path = save(
         tmp_path / "d", train=table([0, 1]), validation=table([1]), test=table([-1, None]), extra=table([1, None])
     )
-    dataset = read_source(f"hf:{path}", unlabelled='""')
+    dataset = read_source(f"hf:{path}", unlabeled='""')
     assert dataset.heldout_name == "val"  # the test part has no labels
     assert looks_like(dataset.heldout.images) == [1]
     assert list(dataset.others) == ["extra"]
@@ -87,9 +87,9 @@ def test_images_stay_in_their_file(tmp_path):
     table([i % 2 for i in range(300)]).save_to_disk(tmp_path / "one")
     images = read(tmp_path / "one").train.images
     assert sum(len(images.source(i)) for i in range(300)) > 20_000
-    travelling = pickle.dumps(images)
-    assert len(travelling) < 5_000
-    assert pickle.loads(travelling).source(7) == images.source(7) == png(1)
+    traveling = pickle.dumps(images)
+    assert len(traveling) < 5_000
+    assert pickle.loads(traveling).source(7) == images.source(7) == png(1)
     assert looks_like(images[np.array([3, 2])]) == [1, 0]
     stamp = images.stamp()
     assert read(tmp_path / "one").train.images.stamp() == stamp

@@ -27,9 +27,9 @@ def rows(source: Source, split: str = "train") -> list[tuple[str, str]]:
     return list(zip(source.parts[split].names, source.parts[split].labels, strict=True))
 
 
-def encoded(colour: tuple[int, int, int]) -> bytes:
+def encoded(color: tuple[int, int, int]) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (8, 8), colour).save(file, "png")
+    Image.new("RGB", (8, 8), color).save(file, "png")
     return file.getvalue()
 
 

@@ -31,7 +31,7 @@ def made_up(
     classes: int,
     *,
     noise: float = 0.2,
-    unlabelled: int = 0,
+    unlabeled: int = 0,
     names: Sequence[str] | None = None,
 ) -> Evidence:
     """Evidence of a network that is mostly right, with about `noise` of the labels wrong."""
@@ -39,7 +39,7 @@ def made_up(
     truth = random.integers(0, classes, samples)
     wrong = random.random(samples) < noise
     given = np.where(wrong, (truth + random.integers(1, classes, samples)) % classes, truth)
-    given[samples - unlabelled :] = -1
+    given[samples - unlabeled :] = -1
     sure = random.uniform(0.6, 0.99, samples).astype(np.float32)
     probs = np.repeat(((1 - sure) / (classes - 1))[:, None], classes, 1)
     probs[np.arange(samples), truth] = sure
@@ -65,7 +65,7 @@ def made_up(
         clean_prob=np.where(known, np.where(agrees, 0.98, 0.02), np.nan).astype(np.float32),
         mixture=np.array([[0.15, 0.85], [0.01, 0.01], [1 - noise, noise]]),
         neighbors=near,
-        unlabelled=np.array(["Not sure"] if unlabelled else [], dtype=np.str_),
+        unlabeled=np.array(["Not sure"] if unlabeled else [], dtype=np.str_),
         coordinates=(np.stack([np.cos(angle), np.sin(angle)], 1) + spread).astype(np.float32),
     )
 

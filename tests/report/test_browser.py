@@ -17,7 +17,7 @@ CLASSES = ["apple", "pear", "plum"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    run = write_run(tmp_path_factory.mktemp("report") / "run", made_up(300, 3, unlabelled=5), CLASSES)
+    run = write_run(tmp_path_factory.mktemp("report") / "run", made_up(300, 3, unlabeled=5), CLASSES)
     write_report(run, run.report)
     return run
 
@@ -180,7 +180,7 @@ def test_the_download(page: Page, run: RunDirectory) -> None:
 
 
 def test_samples_without_a_label(page: Page) -> None:
-    page.js("const s = document.getElementById('group'); s.value = 'unlabelled'; s.dispatchEvent(new Event('change'))")
+    page.js("const s = document.getElementById('group'); s.value = 'unlabeled'; s.dispatchEvent(new Event('change'))")
     assert len(page.texts("#cards .name")) == 5
     page.focus("#cards article")
     page.keys("k")

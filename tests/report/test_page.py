@@ -91,7 +91,7 @@ def test_hostile_names_make_no_tags(tmp_path: Path) -> None:
 
 
 def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
-    evidence = made_up(200, 3, unlabelled=4)
+    evidence = made_up(200, 3, unlabeled=4)
     run = write_run(tmp_path / "run", evidence, CLASSES)
     issues = judge(evidence)
     data = content.collect(run, evidence, issues)
@@ -112,7 +112,7 @@ def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
     assert sum(n for *_, n in data["pairs"]) == issues.is_label_issue.sum()
     assert len(decoded(data["map"]["index"])) == 200
     assert data["marks"] == [
-        {"after": 1, "text": "mixing with neighbours begins"},
+        {"after": 1, "text": "mixing with neighbors begins"},
         {"after": 1, "text": "warm-up ends"},
         {"after": 2, "text": "correction begins"},
     ]
@@ -161,7 +161,7 @@ def test_how_right_each_class_is_on_the_part_held_out(tmp_path: Path) -> None:
 
 
 def test_a_map_by_umap_puts_like_to_like(tmp_path: Path) -> None:
-    """Two groups, whose members are each other's neighbours, on top of each other by principal components."""
+    """Two groups, whose members are each other's neighbors, on top of each other by principal components."""
     samples, random = 60, np.random.default_rng(0)
     ring = (np.arange(samples)[:, None] + 2 * np.arange(1, 6)) % samples  # even rows with even ones
     evidence = replace(
@@ -178,7 +178,7 @@ def test_a_map_by_umap_puts_like_to_like(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", evidence, CLASSES[:2])
     page = build_page(run, "umap")
     assert data_of(page)["map"]["x"] != data_of(build_page(run))["map"]["x"]
-    assert "UMAP, from the nearest neighbours of each" in page
+    assert "UMAP, from the nearest neighbors of each" in page
     assert len(decoded(data_of(page)["map"]["index"])) == samples
 
 
@@ -246,7 +246,7 @@ def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch
 
 
 def test_the_summary_in_words(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "my run", made_up(300, 3, unlabelled=5), CLASSES)
+    run = write_run(tmp_path / "my run", made_up(300, 3, unlabeled=5), CLASSES)
     words = words_of(build_page(run))
     flagged = int(judge(run.read_evidence()).is_label_issue.sum())
     assert (

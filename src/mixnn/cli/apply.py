@@ -28,7 +28,7 @@ from mixnn.utils.output_paths import check_place, file_in
 
 TABLES = ("csv", "tsv", "jsonl", "parquet")
 MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
-KEPT = ("image_column", "label_column", "split_column", "unlabelled", "heldout")  # of DataOptions, for the next run
+KEPT = ("image_column", "label_column", "split_column", "unlabeled", "heldout")  # of DataOptions, for the next run
 
 
 def run(words: Sequence[str]) -> int:

@@ -12,13 +12,12 @@ from mixnn.data.readers import Columns, read_source
 from mixnn.errors import InputError
 from mixnn.utils.console import counter
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabelled", "heldout"}  # of DataOptions
+OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabeled", "heldout"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
-    parser = Parser(
-        prog="mixnn check", description="Say what is wrong with a data set; exit code 1 where something is."
-    )
+    about = "Say what is wrong with a data set; exit code 1 where something is."
+    parser = Parser(prog="mixnn check", description=about, example="mixnn check photos/")
     parser.add_argument("source", metavar="DATA", help="as for train; all of its parts are looked at")
     parser.add_argument("--out", type=str | None, default=None, help="findings as FILE.csv, with FILE.png beside it")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read images")
@@ -36,7 +35,7 @@ def run(words: Sequence[str]) -> int:
         check_free(out)
     data = data_options(given)
     columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
-    dataset = read_source(given.source, columns=columns, unlabelled=data.unlabelled, heldout=data.heldout)
+    dataset = read_source(given.source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout)
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
         encoding = sys.stdout.encoding or "utf-8"

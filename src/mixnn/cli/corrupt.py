@@ -21,14 +21,18 @@ from mixnn.errors import InputError
 from mixnn.utils.console import counter
 from mixnn.utils.files import TEXT, replacing
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabelled"}  # of DataOptions
+OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabeled"}  # of DataOptions
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 
 
 def run(words: Sequence[str]) -> int:
     about = "Write labels with noise added, the same that `mixnn train --noise --seed` trains on."
-    parser = Parser(prog="mixnn corrupt", description=about)
+    parser = Parser(
+        prog="mixnn corrupt",
+        description=about,
+        example="mixnn corrupt photos/ --noise symmetric:0.2 --out noisy/labels.csv",
+    )
     parser.add_argument("source", metavar="DATA", help="as for train; its training part")
     parser.add_argument("--noise", required=True, help=f"asymmetric:0.4, matrix:FILE …; {', '.join(KINDS)}")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
@@ -87,13 +91,13 @@ def summary(record: dict[str, Any]) -> str:
     np.fill_diagonal(counts, 0)
     largest = [divmod(int(place), len(classes)) for place in np.argsort(-counts, axis=None, kind="stable")[:LARGEST]]
     confusions = [f"{classes[a]} → {classes[b]} {counts[a, b]:,}" for a, b in largest if counts[a, b]]
-    known = record["samples"] - record["unlabelled"]
+    known = record["samples"] - record["unlabeled"]
     line = f"{record['flipped_share']:.2%} of {known:,} labels are flipped"
     return f"{line}, most often {', '.join(confusions)}" if confusions else line
 
 
 def draw_counts(record: dict[str, Any], path: Path) -> None:
-    """A picture of what each class is labelled, as shares of it."""
+    """A picture of what each class is labeled, as shares of it."""
     from matplotlib.figure import Figure
 
     from mixnn.utils.plotting import INK, save, shortened

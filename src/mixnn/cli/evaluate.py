@@ -15,11 +15,12 @@ from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
 # How images are read is the run's to say, and none is held out.
-OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabelled", "workers")
+OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabeled", "workers")
 
 
 def run(words: Sequence[str]) -> int:
-    parser = Parser(prog="mixnn evaluate", description="Accuracy of a trained run: of each class, and in all.")
+    about = "Accuracy of a trained run: of each class, and in all."
+    parser = Parser(prog="mixnn evaluate", description=about, example="mixnn evaluate runs/first other-photos/")
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
     parser.add_argument("source", metavar="DATA", help="as for train; its test part where it has one, else all of it")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
@@ -41,7 +42,7 @@ def run(words: Sequence[str]) -> int:
     samples = samples[np.flatnonzero(samples.labels >= 0)]
     if len(samples) == 0:
         raise InputError(
-            f"{given.source} has no label to compare with: give other data, or leave --data.unlabelled away"
+            f"{given.source} has no label to compare with: give other data, or leave --data.unlabeled away"
         )
     labels = translated(samples, dataset, classes)
     probs, bad = predict_samples(model, samples, data_options(given))

@@ -21,9 +21,9 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
     twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:
         lines.append(f"the same picture under two labels: {twice:,} samples (review_reason in labels.csv)")
-    unlabelled = int((evidence.given < 0).sum())
-    if unlabelled:
-        lines.append(f"without a label: {unlabelled:,}, each with a suggestion in labels.csv")
+    unlabeled = int((evidence.given < 0).sum())
+    if unlabeled:
+        lines.append(f"without a label: {unlabeled:,}, each with a suggestion in labels.csv")
     if run.unreadable.exists():
         bad = len(run.read_table(run.unreadable))
         lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")

@@ -1,4 +1,7 @@
-"""The training set as tensors, and the order of its batches. Must not know: methods, files, networks."""
+"""What a step sees of the data, the training set as tensors, and the order of its batches.
+
+Must not know: methods, files, networks.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ class TrainData:
         labels: int64 (N,); below 0 for samples whose label nobody knows: no batch is drawn from these.
         batch_size: samples a step, over all ranks.
         seed: of the order and of the augmentation.
-        augment: "crop-flip", "resized-crop", "colour", "strong" or "none".
+        augment: "crop-flip", "resized-crop", "color", "strong" or "none".
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where None.
         certain: bool (N,) on the labels' device, labels that a person has reviewed; none where None.
@@ -83,18 +86,18 @@ class TrainData:
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
         self.balanced, self.steps_per_epoch = balanced, steps_per_epoch
         self.certain = torch.zeros_like(labels, dtype=torch.bool) if certain is None else certain
-        self.labelled = labels.cpu().ge(0).nonzero()[:, 0]
+        self.labeled = labels.cpu().ge(0).nonzero()[:, 0]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def num_batches(self) -> int:
-        return self.steps_per_epoch or -(-len(self.labelled) // self.batch_size)
+        return self.steps_per_epoch or -(-len(self.labeled) // self.batch_size)
 
     @property
     def samples_per_epoch(self) -> int:
-        return self.steps_per_epoch * self.batch_size if self.steps_per_epoch else len(self.labelled)
+        return self.steps_per_epoch * self.batch_size if self.steps_per_epoch else len(self.labeled)
 
     @property
     def smallest_batch(self) -> int:
@@ -129,7 +132,7 @@ class TrainData:
             batch_size: samples a step, over all ranks; the data's own where None.
             turns: how often the epoch goes through its samples, each time in another order and augmented anew.
         """
-        rows = self.labelled if rows is None else rows.cpu()
+        rows = self.labeled if rows is None else rows.cpu()
         order = torch.cat([self._order(epoch, rows, shuffle, turn) for turn in range(turns)])
         repeats = len(order) > len(rows) or self.balanced
         # A sample that comes twice in an epoch is augmented in two ways: its draws go by its place in the order.
@@ -141,12 +144,12 @@ class TrainData:
             for own in [own_share(len(batch))]
         ]
         count = len(order) if repeats else len(self)
-        return self._batches(epoch, share, count, self._travelling(partners, views), augment)
+        return self._batches(epoch, share, count, self._traveling(partners, views), augment)
 
     def grouped_batches(
         self, epoch: int, groups: Sequence[Tensor], steps: int, *, size: int | None = None, views: int = 1
     ) -> Iterator[Batch]:
-        """`steps` batches with as many samples out of each of several groups, such as labelled and unlabelled ones.
+        """`steps` batches with as many samples out of each of several groups, such as labeled and unlabeled ones.
 
         Each group is gone through in a new order, again and again, for as long as the epoch lasts.
 
@@ -172,9 +175,9 @@ class TrainData:
         keys = torch.arange(rows.numel()).view(rows.shape)
         own = own_share(size)
         share = [(rows[step][:, own].flatten(), keys[step][:, own].flatten()) for step in range(steps)]
-        return self._batches(epoch, share, rows.numel(), self._travelling(None, views), augment=True)
+        return self._batches(epoch, share, rows.numel(), self._traveling(None, views), augment=True)
 
-    def _travelling(self, partners: Tensor | None, views: int) -> Tensor | None:
+    def _traveling(self, partners: Tensor | None, views: int) -> Tensor | None:
         """Which rows come along with each sample, int64 (N, K) on the CPU."""
         if views > 1:
             return torch.arange(len(self))[:, None].expand(-1, views - 1)
@@ -221,7 +224,7 @@ class TrainData:
         return self.pixels.get(plan, "none")
 
     def _order(self, epoch: int, rows: Tensor, shuffle: bool, turn: int) -> Tensor:
-        """The samples of a turn, out of `rows`: int64 (samples_per_epoch,) where these are the labelled ones."""
+        """The samples of a turn, out of `rows`: int64 (samples_per_epoch,) where these are the labeled ones."""
         wanted = self.steps_per_epoch * self.batch_size if self.steps_per_epoch else len(rows)
         random = generator(self.seed, epoch, SHUFFLE, *([turn] if turn else []))
         if self.balanced:

@@ -1,4 +1,4 @@
-"""Labelled images, in parts. Must not know: file formats, torch, methods."""
+"""Labeled images, in parts. Must not know: file formats, torch, methods."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Samples:
 
     Attributes:
         images: uint8 (N, H, W, 3), or float32 (N, D) embeddings, or still encoded.
-        labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabelled`.
+        labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabeled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
         certain: bool (N,), labels that a person has reviewed; None where none was.
         features: float32 (N, D), made of the images elsewhere; None where there are none.
@@ -79,7 +79,7 @@ class Dataset:
         heldout: samples kept apart for accuracy; None where the source has none and none were drawn.
         heldout_name: what to call them, e.g. "test" or "holdout".
         original: int64 (N,), the labels of `train` before noise was added; None where none was.
-        unlabelled: words that mean "don't know"; `unlabelled[i]` is label -1 - i.
+        unlabeled: words that mean "don't know"; `unlabeled[i]` is label -1 - i.
         others: parts of the source that the run does not use.
         dropped: int64 (D,), rows of `train` that a person has thrown out; noise is drawn before they go, so that
             what the others are given stays the same.
@@ -90,40 +90,40 @@ class Dataset:
     heldout: Samples | None = None
     heldout_name: str = "none"
     original: NDArray[np.int64] | None = None
-    unlabelled: list[str] = field(default_factory=list)
+    unlabeled: list[str] = field(default_factory=list)
     others: dict[str, Samples] = field(default_factory=dict)
     dropped: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""
-        words = [*self.classes, *reversed(self.unlabelled)]  # words[-1 - i] is unlabelled[i]
+        words = [*self.classes, *reversed(self.unlabeled)]  # words[-1 - i] is unlabeled[i]
         return [words[label] for label in labels.tolist()]
 
 
 def build_dataset(
-    source: Source, *, unlabelled: str | None = None, heldout: str | None = None, relabelled: bool = False
+    source: Source, *, unlabeled: str | None = None, heldout: str | None = None, relabeled: bool = False
 ) -> Dataset:
     """A source with its labels as numbers.
 
     Args:
-        unlabelled: words that mean "don't know", with commas between them (a CSV line).
-        relabelled: other labels will take the place of these, so that a word of `unlabelled` need not occur yet.
+        unlabeled: words that mean "don't know", with commas between them (a CSV line).
+        relabeled: other labels will take the place of these, so that a word of `unlabeled` need not occur yet.
         heldout: the part that accuracy is measured on; "test", or else "val", where not said. "train": none of the
             parts, so that some of the training part is held out.
 
     Raises:
-        InputError: there is no part of that name, a word of `unlabelled` does not occur, a
+        InputError: there is no part of that name, a word of `unlabeled` does not occur, a
             label is empty and no such word, or a number is no place in the list of classes.
     """
-    unknown = [] if unlabelled is None else _split_words(unlabelled)
+    unknown = [] if unlabeled is None else _split_words(unlabeled)
     words: set[str] = set() if source.classes is None else set(source.classes)
     for part in source.parts.values():
         if not isinstance(part.labels, np.ndarray):
             words.update(part.labels)
     for word in unknown:
-        if word not in words and not relabelled:
+        if word not in words and not relabeled:
             some = ", ".join(map(repr, sort_words(words)[:20]))
-            raise InputError(f"--data.unlabelled: no label is {word!r}: correct it; the labels are {some}")
+            raise InputError(f"--data.unlabeled: no label is {word!r}: correct it; the labels are {some}")
     if "" in words and "" not in unknown:
         _refuse_empty(source)
     kept = [word for word in source.classes or sort_words(words - set(unknown)) if word not in unknown]
@@ -136,10 +136,10 @@ def build_dataset(
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
     measured = heldout or next((name for name in HELDOUT if name in parts), "train")
     if measured == "train":
-        return Dataset(kept, train, unlabelled=unknown, others=parts)
+        return Dataset(kept, train, unlabeled=unknown, others=parts)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
-    return Dataset(kept, train, known, measured, unlabelled=unknown, others=parts)
+    return Dataset(kept, train, known, measured, unlabeled=unknown, others=parts)
 
 
 def sort_words(words: set[str]) -> list[str]:
@@ -153,7 +153,7 @@ def _refuse_empty(source: Source) -> None:
     empty = [name for part in parts for name, word in zip(part.names, part.labels, strict=True) if word == ""]
     if empty:
         found = f"{len(empty)} samples have" if len(empty) > 1 else "1 sample has"
-        fix = 'fill them in, or --data.unlabelled "" to have labels suggested'
+        fix = 'fill them in, or --data.unlabeled "" to have labels suggested'
         raise InputError(f"{found} an empty label (the first: {empty[0]}): {fix}")
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mixnn.config import DataOptions, TrainOptions
+from mixnn.config import DataOptions, ReadOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.check.findings import label_findings
 from mixnn.data.check.table import summary_lines
@@ -55,7 +55,7 @@ class Loaded(NamedTuple):
     fingerprint: str
 
 
-def load(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loaded:
+def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded:
     """Check labels, add noise, hold out, decode or look at every image; set aside what cannot be read.
 
     Raises:
@@ -214,7 +214,7 @@ def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
 
 
 def train_data(
-    samples: Samples, opened: Opened, size: int | None, options: TrainOptions, device: torch.device
+    samples: Samples, opened: Opened, size: int | None, options: ReadOptions, device: torch.device
 ) -> TrainData:
     """`samples` with their pixels, where training wants them."""
     return TrainData(

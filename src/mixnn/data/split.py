@@ -22,7 +22,7 @@ def prepare(
     Held-out samples have the labels of before any noise was added.
 
     Args:
-        holdout: share of each class, in 0–1; at least one sample a class unless 0. Unlabelled ones stay.
+        holdout: share of each class, in 0–1; at least one sample a class unless 0. Unlabeled ones stay.
         imbalance: see `long_tail`; 1 leaves nothing out.
         limit: the first so many of these training samples are used.
         seed: of the hold-out.
@@ -113,7 +113,7 @@ def check_counts(dataset: Dataset, where: str, least: int = 2) -> None:
     """Raise InputError unless there are two classes, each with `least` training samples."""
     if len(dataset.classes) < 2:
         if not dataset.classes:
-            raise InputError("the data has no class, all labels are unlabelled ones: correct --data.unlabelled")
+            raise InputError("the data has no class, all labels are unlabeled ones: correct --data.unlabeled")
         found = ", ".join(dataset.classes)
         raise InputError(f"the data has one class only ({found}): give a folder, or a label, for each class")
     labels = dataset.train.labels if dataset.original is None else dataset.original

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from mixnn.data.batches import TrainData
 from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.near_duplicates import find_near_duplicates
 from mixnn.evidence.neighbors.brute_force import Progress, silent
@@ -34,28 +33,19 @@ class Measured(NamedTuple):
     chosen: dict[str, Any]
 
 
-def measure(
-    features: Tensor,
-    given: NDArray[np.int64],
-    classes: Sequence[str],
-    verified: NDArray[np.bool_],
-    inputs: Callable[[Tensor], Iterator[Tensor]],
-    progress: Progress = silent,
-) -> Measured:
+def measure(features: Tensor, data: TrainData, classes: int, progress: Progress = silent) -> Measured:
     """The label quality of N samples, with near duplicates under two labels brought into agreement.
 
     Args:
         features: (N, D).
-        given: (N,), below 0 where there is no label.
-        classes: C names.
-        verified: (N,), labels that a person has confirmed.
-        inputs: gives the samples of some rows, see `find_near_duplicates`.
+        data: the samples, with their given and their verified labels.
+        classes: C.
         progress: is told of how many samples the neighbors are found.
     """
-    given = given.clip(-1)
-    found = label_issues(features, given, list(classes), verified=verified, progress=progress)
+    given, verified = data.labels.cpu().numpy().clip(-1), data.certain.cpu().numpy()
+    found = label_issues(features, given, range(classes), verified=verified, progress=progress)
     near, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
-    pairs = find_near_duplicates(inputs, near, distances).cpu().numpy()
+    pairs = find_near_duplicates(data.inputs, near, distances).cpu().numpy()
     issues = reconcile(found.issues, pairs)
     fields = {
         "label_posterior": issues.label_posterior,

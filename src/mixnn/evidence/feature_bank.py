@@ -22,7 +22,7 @@ class Bank(nn.Module):
 
     From a "pass" over all samples they are as good as the network is, for a third of an epoch. The "steps" of training
     have them for nothing: half an epoch older, by a network in train mode, of inputs as they were trained on
-    (augmented, or mixed); samples that no step had, such as unlabelled ones, are looked at in a pass of their own. Two
+    (augmented, or mixed); samples that no step had, such as unlabeled ones, are looked at in a pass of their own. Two
     samples that were mixed with each other look the same there, and stay each other's nearest.
 
     Args:

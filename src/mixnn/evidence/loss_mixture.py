@@ -68,7 +68,7 @@ def two_means(x: Tensor) -> Tensor:
 
 
 def fit_mixture(x: Tensor, *, max_iter: int = 100, tol: float = 1e-3, reg: float = 5e-4) -> Mixture:
-    """Two-component Gaussian mixture of `x` (N,) by expectation maximisation, in float64.
+    """Two-component Gaussian mixture of `x` (N,) by expectation maximization, in float64.
 
     The steps, the stopping rule (change of the mean log-likelihood below `tol`) and `reg` (added
     to the variances) are scikit-learn's `GaussianMixture`.
@@ -117,7 +117,7 @@ def clean_probability(
             poor to doubt any label: w is one.
 
     Returns:
-        w (N,) float32 in 0–1, and the mixture of the normalised losses. Where all losses are equal
+        w (N,) float32 in 0–1, and the mixture of the normalized losses. Where all losses are equal
         there is no mixture (None) and nothing speaks against any label: w is one.
 
     Raises:

@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from mixnn.data.batches import as_input
 
-NEAR = 0.4  # of the median distance of a nearest neighbour: no farther apart they may be duplicates
+NEAR = 0.4  # of the median distance of a nearest neighbor: no farther apart they may be duplicates
 ALIKE = 0.97  # correlation at 8 × 8 pixels: all 12 such pairs among 10 000 CIFAR-10 images looked the same
 SAME = 1e-6  # distance of embeddings that are equal but for rounding
 MOST = 20_000  # pairs that are looked at, the nearest first
@@ -44,6 +44,6 @@ def find_near_duplicates(inputs: Callable[[Tensor], Iterator[Tensor]], neighbors
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Of the values of each picture, (M, …) and (M, …) -> (M,) in -1–1; 0 where one is all of one colour."""
+    """Of the values of each picture, (M, …) and (M, …) -> (M,) in -1–1; 0 where one is all of one color."""
     x, y = (part.flatten(1) - part.flatten(1).mean(1, keepdim=True) for part in (a, b))
     return (normalize(x) * normalize(y)).sum(1)

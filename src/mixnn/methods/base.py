@@ -35,7 +35,7 @@ class Method(nn.Module):
         choices: what it chose by itself, in words, by name; said once, and written to `environment.json`.
         under_way: the phases, see `phase`, that it is in, the innermost last.
         seconds: how long its own phases took in this epoch, by name.
-        losses: (N,) in 0–1, normalised losses of this epoch's full pass, NaN where there is no label; None where
+        losses: (N,) in 0–1, normalized losses of this epoch's full pass, NaN where there is no label; None where
             there was no pass.
         mixture: (3, 2) float64: means, variances, weights of what was fitted to them, lower mean first, or None.
     """
@@ -74,7 +74,7 @@ class Method(nn.Module):
         return self.classifiers[0]
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
-        """Whatever needs the whole training set: passes, mixtures, neighbours."""
+        """Whatever needs the whole training set: passes, mixtures, neighbors."""
         self.epoch, self.figures, self.seconds = epoch, {}, {}
         self.certain = data.certain
         self.losses = self.mixture = None

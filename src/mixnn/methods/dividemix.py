@@ -36,11 +36,11 @@ class DivideMix(Method):
         networks, labels, num_classes: see `Method`.
         warmup: epochs of cross-entropy (paper: 10 of 300 for CIFAR-10, 30 for CIFAR-100).
         confidence_penalty: weight of -H(p) in the warm-up (Eq. 2; paper: 1 for asymmetric noise, else 0).
-        threshold: τ, above it a clean probability makes a labelled sample (paper: 0.5; 0.6 at 90 % noise).
+        threshold: τ, above it a clean probability makes a labeled sample (paper: 0.5; 0.6 at 90 % noise).
         temperature: T of the sharpening (Eq. 4; paper: 0.5).
         alpha: α of Beta(α, α), of which the share of a sample in its mixture is drawn (Eq. 5; paper: 4).
         lambda_u: λ_u, weight of the loss of guessed labels (Eq. 12; paper: 0 to 150, public code: 25). Where it is 0,
-            unlabelled samples are only mixed into labelled ones, as in the public code for Clothing1M.
+            unlabeled samples are only mixed into labeled ones, as in the public code for Clothing1M.
         rampup: epochs after the warm-up in which the weight grows from 0 to λ_u (public code: 16).
         loss_window: the mixture sees the mean loss of so many passes (public code: 5 at 90 % noise, else 1).
 
@@ -49,7 +49,7 @@ class DivideMix(Method):
     """
 
     network_count: ClassVar[int] = 2
-    history: Tensor  # (2, loss_window, N) normalised losses of the latest passes, NaN where there was none
+    history: Tensor  # (2, loss_window, N) normalized losses of the latest passes, NaN where there was none
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class DivideMix(Method):
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
         if data.balanced:
-            raise InputError("dividemix draws from a labelled and an unlabelled set: leave --balanced off")
+            raise InputError("dividemix draws from a labeled and an unlabeled set: leave --balanced off")
         if epoch < self.warmup:
             return
         with self.phase("full_pass"):
@@ -113,12 +113,12 @@ class DivideMix(Method):
         if epoch < self.warmup:
             return data.train_batches(epoch)
         clean, known = self.w > self.threshold, data.labels >= 0  # (2, N), (N,)
-        labelled = [rows_of(part, known) for part in clean]
-        unlabelled = [rows_of(~part, torch.ones_like(known)) for part in clean]
-        groups = [labelled[0], unlabelled[0], labelled[1], unlabelled[1]]
-        # Labelled, and as many unlabelled ones (public code: 64, where the warm-up has 128).
+        labeled = [rows_of(part, known) for part in clean]
+        unlabeled = [rows_of(~part, torch.ones_like(known)) for part in clean]
+        groups = [labeled[0], unlabeled[0], labeled[1], unlabeled[1]]
+        # Labeled, and as many unlabeled ones (public code: 64, where the warm-up has 128).
         size = max(data.batch_size // 2, 1)
-        steps = data.steps_per_epoch or -(-max(map(len, labelled)) // size)
+        steps = data.steps_per_epoch or -(-max(map(len, labeled)) // size)
         return data.grouped_batches(epoch, groups, steps, size=size, views=2)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -127,8 +127,8 @@ class DivideMix(Method):
             return torch.stack(losses).sum()
         assert batch.partners is not None
         views = torch.stack([batch.inputs, batch.partners.inputs[:, 0]])  # (M, 4 b, …), M = 2
-        x = views.unflatten(1, (2, 2, -1)).movedim(0, 2)  # (network, labelled or not, M, b, …)
-        index, labels = (part.unflatten(0, (2, 2, -1))[:, 0] for part in (batch.index, batch.y))  # (2, b), labelled
+        x = views.unflatten(1, (2, 2, -1)).movedim(0, 2)  # (network, labeled or not, M, b, …)
+        index, labels = (part.unflatten(0, (2, 2, -1))[:, 0] for part in (batch.index, batch.y))  # (2, b), labeled
         y = [soft_labels(labels[k], self.num_classes) for k in (0, 1)]  # (b, C)
         q = [self._targets(k, x[k], y[k], self.w[k, index[k], None]) for k in (0, 1)]  # before either learns
         losses = [self._mixmatch_loss(self.classifiers[k], x[k].flatten(0, 2), q[k].flatten(0, 2)) for k in (0, 1)]
@@ -144,8 +144,8 @@ class DivideMix(Method):
         """Labels for network k, (2, M, b, C), the same for all M views: refined (Eq. 3), then guessed (Algorithm 1).
 
         Args:
-            x: (2, M, b, …), labelled and unlabelled samples.
-            y: (b, C), given labels of the labelled ones.
+            x: (2, M, b, …), labeled and unlabeled samples.
+            y: (b, C), given labels of the labeled ones.
             w: (b, 1), their clean probabilities.
         """
         own, other = self.classifiers[k], self.classifiers[1 - k]
@@ -160,7 +160,7 @@ class DivideMix(Method):
         return q[:, None].expand(-1, x.shape[1], -1, -1)
 
     def _mixmatch_loss(self, network: Classifier, x: Tensor, q: Tensor) -> Tensor:
-        """L_X + λ_u L_U + L_reg (Eq. 12): `x` (n, …) and `q` (n, C), the first half labelled -> scalar."""
+        """L_X + λ_u L_U + L_reg (Eq. 12): `x` (n, …) and `q` (n, C), the first half labeled -> scalar."""
         half = len(x) // 2
         used = len(x) if self.lambda_u > 0 else half
         share = Beta(self.alpha, self.alpha).sample().item()

@@ -21,7 +21,7 @@ LOW = 1e-4  # the authors' code cuts p to LOW to 1 - LOW, so that log(1 - <p, t>
 
 
 class ELR(Method):
-    """Early-learning regularisation: cross-entropy, and a pull towards each sample's earlier predictions.
+    """Early-learning regularization: cross-entropy, and a pull towards each sample's earlier predictions.
 
     Args:
         network, labels, num_classes: see `Method`.

@@ -1,4 +1,4 @@
-"""Generalised cross-entropy: a loss between cross-entropy, which fits, and absolute error, which withstands noise.
+"""Generalized cross-entropy: a loss between cross-entropy, which fits, and absolute error, which withstands noise.
 
 Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
 arXiv 1805.07836.
@@ -59,13 +59,13 @@ class GCE(Method):
         since = epoch - self.prune_from
         if self.k == 0 or since < 0:
             return
-        labelled = data.labels >= 0
+        labeled = data.labels >= 0
         if since % self.prune_every == 0:
             with self.phase("full_pass"):
                 log_probs = full_pass(self.network, data).log_probs  # (N, C)
             p = (-sample_losses(log_probs, data.labels.clamp_min(0))).exp()  # (N,)
             self.kept.copy_((p > self.k) | self.certain)
-        self.figures["clean_share"] = self.kept[labelled].float().mean().item()
+        self.figures["clean_share"] = self.kept[labeled].float().mean().item()
 
     def forward(self, batch: Batch) -> Tensor:
         log_p = -sample_losses(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), of the given label

@@ -2,7 +2,7 @@
 
 Must not know: networks, data sets, epochs, ranks, files.
 
-Letters: N samples, C classes, B batch, K neighbours other than the sample itself.
+Letters: N samples, C classes, B batch, K neighbors other than the sample itself.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 def mixing_weights(clean: Tensor, neighbors: Tensor, telling: Tensor | None = None) -> Tensor:
-    """a_i = normalise(w_i, w_n1, …, w_nK): `clean` (N,), `neighbors` int64 (N, K) -> (N, 1 + K).
+    """a_i = normalize(w_i, w_n1, …, w_nK): `clean` (N,), `neighbors` int64 (N, K) -> (N, 1 + K).
 
-    Rows sum to one; a sample and neighbours that are all certainly wrong share equally.
+    Rows sum to one; a sample and neighbors that are all certainly wrong share equally.
 
     Args:
-        telling: bool (N,), whose targets say something, all where None; neighbours of no such target get nothing.
+        telling: bool (N,), whose targets say something, all where None; neighbors of no such target get nothing.
     """
     weights = torch.cat([clean[:, None], clean[neighbors]], 1) + 1e-10
     if telling is not None:
@@ -63,5 +63,5 @@ def ema(targets: Tensor, probs: Tensor, alpha: float) -> Tensor:
 
 
 def neighbor_agreement(labels: Tensor, neighbors: Tensor) -> Tensor:
-    """Share of each sample's neighbours that carry its label: (N,), (N, K) -> (N,) in 0–1; NaN where K is 0."""
+    """Share of each sample's neighbors that carry its label: (N,), (N, K) -> (N,) in 0–1; NaN where K is 0."""
     return (labels[neighbors] == labels[:, None]).float().mean(1)

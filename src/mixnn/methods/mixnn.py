@@ -1,4 +1,4 @@
-"""MixNN: mix each sample with its nearest neighbours, weighted by how probably each label is clean.
+"""MixNN: mix each sample with its nearest neighbors, weighted by how probably each label is clean.
 
 He & Lu, "Mitigating Noisy Supervision Using Synthetic Samples with Soft Labels", arXiv 2406.16966.
 """
@@ -29,24 +29,24 @@ from mixnn.tables.sample_table import SampleTable
 
 
 class MixNN(Method):
-    """Mixes each sample with its nearest neighbours by clean probability, and corrects labels on the way.
+    """Mixes each sample with its nearest neighbors by clean probability, and corrects labels on the way.
 
     Epochs count from 0: cross-entropy before `warmup`, mixup with a random partner before
-    `mixup_until`, mixing with neighbours from then on, correction from `correct_from`.
+    `mixup_until`, mixing with neighbors from then on, correction from `correct_from`.
 
     Args:
         network, labels, num_classes: see `Method`.
         neighbors: K, other than the sample itself; 0 is plain training on soft targets.
-        scope: neighbours from the whole "dataset", by the full pass (the paper), or from the "batch",
+        scope: neighbors from the whole "dataset", by the full pass (the paper), or from the "batch",
             by a second train-mode forward of it (the public code).
-        backend: of the neighbour search: "auto", "exact", "bfloat16", "ivf" or "hnsw" (the paper's), see
+        backend: of the neighbor search: "auto", "exact", "bfloat16", "ivf" or "hnsw" (the paper's), see
             `nearest_neighbors`; the last two need the extra `ann`.
         metric: "l2" (the paper's) or "cosine".
         bank: features and predictions come from a "pass" over all samples (the paper), or from the "steps", see `Bank`.
-        bank_every: epochs from one pass to the next; in between neighbours and p stay, losses follow the targets.
+        bank_every: epochs from one pass to the next; in between neighbors and p stay, losses follow the targets.
         warmup: E_w, epochs of cross-entropy (paper: 10 for CIFAR-10, 30 for CIFAR-100).
         warmup_plain: warm up without augmentation and shuffling (the public code).
-        mixup_until: first epoch that mixes with neighbours (public code: 60); up to then, partners are random.
+        mixup_until: first epoch that mixes with neighbors (public code: 60); up to then, partners are random.
         early_loss: before correction starts, "ce" or "linear", the public code's -p_y.
         correct_from: E_s, first epoch that corrects labels (public code: 60 of 300).
         correct_every: epochs from one correction to the next (public code: 10).
@@ -61,7 +61,7 @@ class MixNN(Method):
         InputError: an option is out of its range, or K ≥ N.
     """
 
-    history: Tensor  # (loss_window, N) normalised losses of the latest passes, NaN where there was none
+    history: Tensor  # (loss_window, N) normalized losses of the latest passes, NaN where there was none
 
     def __init__(
         self,
@@ -165,16 +165,16 @@ class MixNN(Method):
             rows = rows[~self.certain[rows]]
             self.targets.write(rows, ema(self.targets[rows], log_probs[rows].exp(), self.alpha))
 
-    def _judge(self, log_probs: Tensor, labelled: Tensor) -> Tensor:
-        """The clean probability of every sample from its loss against its current label; `labelled` (N,) had one."""
+    def _judge(self, log_probs: Tensor, labeled: Tensor) -> Tensor:
+        """The clean probability of every sample from its loss against its current label; `labeled` (N,) had one."""
         t = self.targets.rows
         losses = sample_losses(log_probs, t.argmax(1))
-        self.history.copy_(torch.cat([self.history[1:], min_max(losses, labelled)[None]]))
+        self.history.copy_(torch.cat([self.history[1:], min_max(losses, labeled)[None]]))
         seen = self.history.nanmean(0)
-        clean, mixture = self.clean_probability(seen, labelled)
-        self.losses = seen.where(labelled, torch.nan)
+        clean, mixture = self.clean_probability(seen, labeled)
+        self.losses = seen.where(labeled, torch.nan)
         self.unsure = mixture is None or mixture.separation < self.min_separation
-        self.figures["clean_share"] = clean[labelled].gt(0.5).float().mean().item()
+        self.figures["clean_share"] = clean[labeled].gt(0.5).float().mean().item()
         if mixture is not None:
             self.mixture = torch.stack(mixture[:3])
             self.figures["mixture_low"], self.figures["mixture_high"] = mixture.means.tolist()
@@ -182,12 +182,12 @@ class MixNN(Method):
         return clean.masked_fill(self.certain, 1.0)
 
     def _telling(self, labels: Tensor) -> Tensor:
-        """Whose target says something, (N,); not that of an unlabelled sample before its first correction."""
+        """Whose target says something, (N,); not that of an unlabeled sample before its first correction."""
         t = self.targets.rows
         return (labels >= 0) | (t.amax(1) > t.amin(1))
 
     def _search(self, features: Tensor) -> Tensor:
-        """The neighbours of every sample; each rank searches for its share."""
+        """The neighbors of every sample; each rank searches for its share."""
         near, how = search_share(features, self.neighbors, metric=self.metric, backend=self.backend)
         self.choices["neighbors"] = how.search
         self.figures |= how.figures

@@ -69,7 +69,7 @@ class Posterior(Method):
         correct_from: int | None = None,
         correct_every: int = 6,
         turns: int = 2,
-        augment: Augmentation = "colour",
+        augment: Augmentation = "color",
         split: int = 2,
     ) -> None:
         super().__init__(network, labels, num_classes)
@@ -118,11 +118,11 @@ class Posterior(Method):
         with self.phase("full_pass"):
             features, probs, log_given = look([self.network], data, self.kept)  # (N, D), (N, C), (N, 1)
             own = embeddings(data) if is_embeddings(data) else None
-        labelled = data.labels >= 0
-        self.losses = min_max(-log_given[:, 0], labelled).where(labelled, torch.nan)
+        labeled = data.labels >= 0
+        self.losses = min_max(-log_given[:, 0], labeled).where(labeled, torch.nan)
         if self.unseen:
             known = likeliest(probs, self.num_classes) == data.labels
-            self._judge(known, labelled, data, first)
+            self._judge(known, labeled, data, first)
         del probs
         if int(self.given_up):
             return
@@ -138,16 +138,16 @@ class Posterior(Method):
             again = NEVER if own is not None else self.correct_every  # embeddings stay what they are
             self.due.fill_(self.epoch + (TRIAL if self.unseen else again))
 
-    def _judge(self, known: Tensor, labelled: Tensor, data: TrainData, first: bool) -> None:
+    def _judge(self, known: Tensor, labeled: Tensor, data: TrainData, first: bool) -> None:
         """Leave out what harms, by the labels that are held back, and hold them back no longer once nothing does.
 
         Args:
             known: bool (N,), whose given label the network gives.
-            labelled: bool (N,).
+            labeled: bool (N,).
             first: whether nothing has been corrected yet.
         """
         if first:
-            if self.unseen.learned_by_heart(known, labelled) and not is_embeddings(data):
+            if self.unseen.learned_by_heart(known, labeled) and not is_embeddings(data):
                 self._give_up(BY_HEART, data)
         elif not self.unseen.known_less(known):
             self.unseen.release()
@@ -169,12 +169,12 @@ class Posterior(Method):
 
     def _count(self, labels: Tensor) -> None:
         """How many labels the targets believe."""
-        labelled, y = labels >= 0, labels.clamp_min(0)
+        labeled, y = labels >= 0, labels.clamp_min(0)
         whole = unpacked_parts(self.targets, self.num_classes)  # t (n, C)
         of_rows = ((t.argmax(1), t.gather(1, y[rows, None])[:, 0]) for rows, t in whole)
         suggested, of_given = filled(len(labels), of_rows)  # (N,) each
-        self.figures["clean_share"] = of_given[labelled].mean().item()
-        self.figures["relabelled_share"] = (suggested != y)[labelled].float().mean().item()
+        self.figures["clean_share"] = of_given[labeled].mean().item()
+        self.figures["relabeled_share"] = (suggested != y)[labeled].float().mean().item()
 
     def _told(self) -> dict[str, str]:
         """What was chosen, in words."""
@@ -206,7 +206,7 @@ class Posterior(Method):
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         size = data.batch_size // min(self.split, max(1, data.batch_size // SMALLEST))
         if self.robust:
-            seen = data.labelled[~self.unseen.rows.cpu()[data.labelled]] if self.unseen else None
+            seen = data.labeled[~self.unseen.rows.cpu()[data.labeled]] if self.unseen else None
             return data.train_batches(epoch, rows=seen, batch_size=size)
         return data.train_batches(epoch, batch_size=size, turns=self.turns, augment=self._augmentation(data))
 
@@ -233,7 +233,7 @@ def robust_q(classes: int) -> float:
 def rarity(labels: Tensor, classes: int) -> Tensor:
     """How much a label of each class counts in the robust loss, (C,): the rarer, the more; 1 if all are equal.
 
-    The loss gives up on samples that it cannot fit, and so on a rare class as a whole; then no neighbour and no
+    The loss gives up on samples that it cannot fit, and so on a rare class as a whole; then no neighbor and no
     prediction speaks for it any more, and all of its labels are held to be wrong.
 
     Args:

@@ -1,4 +1,4 @@
-"""SSR: relabel what the network is sure of, train on the labels that their neighbours agree with.
+"""SSR: relabel what the network is sure of, train on the labels that their neighbors agree with.
 
 Feng, Tzimiropoulos & Patras, "SSR: An Efficient and Robust Framework for Learning with Unknown Label Noise",
 BMVC 2022, arXiv 2111.11288.
@@ -27,15 +27,15 @@ HIDDEN, PROJECTED = 256, 128  # widths of the two heads (public code, CIFAR)
 
 
 class SSR(Method):
-    """Relabels what the network is sure of, and trains on the samples whose neighbours agree with their label.
+    """Relabels what the network is sure of, and trains on the samples whose neighbors agree with their label.
 
     Each epoch begins anew with the given labels. A class of which no sample is selected is left out of that epoch;
     where none is selected at all, all samples are.
 
     Args:
         network, labels, num_classes: see `Method`.
-        warmup: epochs that select everything, as it is labelled (the paper: none, random features do).
-        theta_r: θ_r in 0–1, a sample is relabelled above this probability (public code: 0.9; CIFAR-100 with 50 % or
+        warmup: epochs that select everything, as it is labeled (the paper: none, random features do).
+        theta_r: θ_r in 0–1, a sample is relabeled above this probability (public code: 0.9; CIFAR-100 with 50 % or
             more of noise 0.8, mini-WebVision and ANIMAL-10N 0.95, Clothing1M 0.99).
         theta_s: θ_s in 0–1, a sample is selected from this consistency on (paper: 1, its label wins the vote).
         neighbors: K in 1 to N - 1, how many vote, other than the sample itself (paper: 200); where None,
@@ -48,7 +48,7 @@ class SSR(Method):
         InputError: an option is out of its range.
     """
 
-    relabelled: Tensor  # l^r int64 (N,), this epoch's labels
+    relabeled: Tensor  # l^r int64 (N,), this epoch's labels
 
     def __init__(
         self,
@@ -78,32 +78,32 @@ class SSR(Method):
         if feature_consistency > 0:
             self.h_proj = perceptron(self.network.head.in_features)
             self.h_pred = perceptron(PROJECTED)
-        self.register_buffer("relabelled", labels.clone())
+        self.register_buffer("relabeled", labels.clone())
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
-        labelled = data.labels >= 0
-        self.relabelled.copy_(data.labels)
-        self.selected = labelled  # (N,)
+        labeled = data.labels >= 0
+        self.relabeled.copy_(data.labels)
+        self.selected = labeled  # (N,)
         if epoch >= self.warmup:
             with self.phase("full_pass"):
                 f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
-            self.relabelled.copy_(data.labels.where(self.certain, relabel(data.labels, log_p.exp(), self.theta_r)))
+            self.relabeled.copy_(data.labels.where(self.certain, relabel(data.labels, log_p.exp(), self.theta_r)))
             with self.phase("neighbors"):  # each rank searches for its share
                 near, how = search_share(f, self.neighbors, metric="cosine")
-                q = gather_rows(balanced_vote(self.relabelled, near, self.num_classes))  # (N, C)
+                q = gather_rows(balanced_vote(self.relabeled, near, self.num_classes))  # (N, C)
             self.choices["neighbors"] = how.search
             self.figures |= how.figures
-            c = consistency(q, self.relabelled)  # (N,)
-            self.selected = labelled & ((c >= self.theta_s) | self.certain)
-        self.figures["clean_share"] = self.selected[labelled].float().mean().item()
-        self.figures["relabelled_share"] = (self.relabelled != data.labels)[labelled].float().mean().item()
+            c = consistency(q, self.relabeled)  # (N,)
+            self.selected = labeled & ((c >= self.theta_s) | self.certain)
+        self.figures["clean_share"] = self.selected[labeled].float().mean().item()
+        self.figures["relabeled_share"] = (self.relabeled != data.labels)[labeled].float().mean().item()
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         chosen = (self.selected if self.selected.any() else data.labels >= 0).nonzero()[:, 0]
-        groups = [class_balanced(chosen, self.relabelled[chosen])]
+        groups = [class_balanced(chosen, self.relabeled[chosen])]
         if self.feature_consistency > 0:
-            groups.append(data.labelled)
+            groups.append(data.labeled)
         return data.grouped_batches(epoch, groups, data.num_batches, views=2)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -112,7 +112,7 @@ class SSR(Method):
         view1, view2 = batch.inputs, batch.partners.inputs[:, 0]
         b = len(view1) // 2 if self.feature_consistency > 0 else len(view1)
         x = torch.cat([view1[:b], view2[:b]])  # (2b, …)
-        t = soft_labels(self.relabelled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
+        t = soft_labels(self.relabeled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
         partner = torch.randperm(2 * b, device=t.device)[:, None]
         share = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # one for the batch
         a = pair_weights(max(share, 1 - share), 2 * b, t.device)  # (2b, 2)
@@ -129,7 +129,7 @@ class SSR(Method):
         return -cosine_similarity(h2, z1).mean()
 
     def soft_targets(self) -> Tensor:
-        return soft_labels(self.relabelled, self.num_classes)
+        return soft_labels(self.relabeled, self.num_classes)
 
 
 def perceptron(width: int) -> nn.Sequential:
@@ -150,7 +150,7 @@ def relabel(labels: Tensor, p: Tensor, theta_r: float) -> Tensor:
 
 
 def balanced_vote(labels: Tensor, neighbors: Tensor, num_classes: int) -> Tensor:
-    """q_i = π⁻¹ · (1/K) Σ_j y_j over the neighbours (Eq. 1), π counting the samples of each class: (n, C), ≥ 0.
+    """q_i = π⁻¹ · (1/K) Σ_j y_j over the neighbors (Eq. 1), π counting the samples of each class: (n, C), ≥ 0.
 
     Args:
         labels: int64 (N,); those below 0 have no vote.

@@ -69,7 +69,7 @@ class BasicBlock(nn.Module):
 
 
 class PreActBlock(nn.Module):
-    """Normalisation and ReLU before each convolution (He et al., arXiv 1603.05027)."""
+    """Normalization and ReLU before each convolution (He et al., arXiv 1603.05027)."""
 
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()

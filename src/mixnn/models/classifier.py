@@ -1,7 +1,7 @@
 """Networks that give features and logits. Must not know: methods, data sets, files of ours.
 
 Every network is a `Classifier`: it takes pixels, as uint8 or as floats in 0–1 (or embeddings),
-normalises them itself, and so needs nothing beside its weights to predict.
+normalizes them itself, and so needs nothing beside its weights to predict.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def own_statistics(body: nn.Module, attribute: str, data: Tensor) -> Tensor:
     statistics = torch.as_tensor(own, dtype=data.dtype, device=data.device)
     lowest = 1e-3 if attribute == "pixel_std" else 0  # pixels are divided by it
     if statistics.shape != (3,) or statistics.min() < lowest or statistics.max() > 1:
-        raise InputError(f"the network's {attribute} is {own}: give three numbers of {lowest} to 1, one for a colour")
+        raise InputError(f"the network's {attribute} is {own}: give three numbers of {lowest} to 1, one for a color")
     return statistics
 
 

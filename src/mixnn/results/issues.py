@@ -105,4 +105,4 @@ def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
 
 def given_words(evidence: Evidence, classes: list[str]) -> list[str]:
     """Words by given label, those below 0 counting from the end."""
-    return [*classes, *reversed(evidence.unlabelled.tolist())]
+    return [*classes, *reversed(evidence.unlabeled.tolist())]

@@ -32,7 +32,7 @@ class Evidence:
 
     Attributes:
         names: (N,) file names, relative to the data.
-        given: (N,) int64 given labels; -1 - i where the label is the i-th of `unlabelled`.
+        given: (N,) int64 given labels; -1 - i where the label is the i-th of `unlabeled`.
         probs: (N, C) float32 predicted probabilities: of the trained network, without augmentation; of `mixnn find`,
             by a classifier that has not seen the sample's label.
         label_posterior: (N, C), rows sum to one: P(true label | evidence, given label).
@@ -40,7 +40,7 @@ class Evidence:
         noise_rate: 0-d float64, share of wrong labels, 0–1.
         noise_rate_interval: (2,) float64, low and high around it.
         neighbors: (N, K) int64 nearest samples in feature space, nearest first.
-        unlabelled: words that mean "don't know".
+        unlabeled: words that mean "don't know".
         verified: int64 (R,), rows whose label a person has confirmed.
         near_duplicates: int64 (M, 2), pairs of rows that show the same picture.
         distances: (N, K) float32 in 0–2, of the neighbors, one minus cosine; None where they were not kept.
@@ -48,7 +48,7 @@ class Evidence:
 
     Only a training has these; None of `mixnn find`:
         targets: (N, C) float32 soft targets; the probabilities for a method that has none.
-        loss: (N,) float32 in 0–1, normalised loss against the given label; NaN where there is none.
+        loss: (N,) float32 in 0–1, normalized loss against the given label; NaN where there is none.
         clean_prob: (N,) float32 in 0–1, posterior of the lower component; NaN where there is no label.
         mixture: (3, 2) float64: means, variances, weights, lower mean first; NaN where none was fitted.
         heldout: (C, C) int64, how many held-out samples of each label the network takes for each class.
@@ -62,7 +62,7 @@ class Evidence:
     noise_rate: NDArray[np.floating]
     noise_rate_interval: NDArray[np.floating]
     neighbors: NDArray[np.int64]
-    unlabelled: NDArray[np.str_]
+    unlabeled: NDArray[np.str_]
     verified: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     near_duplicates: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     distances: NDArray[np.float32] | None = None

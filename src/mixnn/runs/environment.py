@@ -1,4 +1,4 @@
-"""What has to stand beside a result: versions, machine, revision. Must not know: torch, runs."""
+"""What has to stand beside a result: versions, machine, revision. Must not know: torch, what a run is."""
 
 from __future__ import annotations
 

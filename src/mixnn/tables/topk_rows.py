@@ -1,7 +1,7 @@
 """How tables of N samples are held: a share for each of C classes, and features. Must not know: torch, runs, files.
 
 A small table is held whole, in float32. Of a row of a large one the largest shares are kept, in 16 bits, and what is
-left is spread evenly over the other classes, never dropped: that is what the vote of a few neighbours among many
+left is spread evenly over the other classes, never dropped: that is what the vote of a few neighbors among many
 classes is, exactly; no class is ever impossible, whose logarithm or power would then decide; and rows sum to one.
 
 Features are held in float32, very many of them in 16 bits: which samples are near in their direction stays as it was.
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIMIT = 2**27  # shares of a table that is held whole: half a gigabyte, and a run holds several
-KEPT = 32  # shares of a row of a larger one: more than the neighbours that vote among so many samples
+KEPT = 32  # shares of a row of a larger one: more than the neighbors that vote among so many samples
 VALUES = 2**29  # of features that are held in float32: two gigabytes
 WIDE_VALUES = 2**31  # of features that are held in full width: four gigabytes, in 16 bits
 DIRECTIONS = 1024  # that wider ones are held along: of 1 280 ImageNet features recall@10 is 0.97 then
-MOST = 2**16  # classes, by their number in 16 bits; how so many are labelled as each other takes 34 GB alone
+MOST = 2**16  # classes, by their number in 16 bits; how so many are labeled as each other takes 34 GB alone
 PART = 2**23  # shares that are worked on at a time: 64 MB in float64, of which there are then several
 
 

@@ -53,7 +53,7 @@ def pack_features(features: Tensor, size: int) -> Tensor:
     """Rows (n, D) as they are, where a value takes 4 bytes; where it takes 2, in float16, the largest as ±1.
 
     That keeps a row's direction, whatever its length. Whole numbers up to 127, in half as many bytes, do not where
-    samples of a class differ by a few per cent of the largest value: neighbours are then told apart by rounding.
+    samples of a class differ by a few per cent of the largest value: neighbors are then told apart by rounding.
     """
     if size == 4:
         return features

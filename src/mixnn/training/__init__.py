@@ -1,1 +1,1 @@
-"""A run, from a configuration to its directory."""
+"""A whole run: `run.train`, and `find.find`, which has an encoder in place of a training."""

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, LambdaLR, LRScheduler, MultiStepLR
 
-from mixnn.config import RunConfig, TrainOptions, option_section
+from mixnn.config import MethodOptions, OptimizerOptions, RunConfig, option_section
 from mixnn.data.batches import TrainData, channel_statistics
 from mixnn.data.seeds import derived_seed
 from mixnn.errors import InputError
@@ -41,13 +41,12 @@ def with_defaults(config: RunConfig) -> RunConfig:
     )
 
 
-def build_method(config: RunConfig, data: TrainData, num_classes: int, device: torch.device) -> Method:
+def build_method(options: MethodOptions, data: TrainData, num_classes: int, device: torch.device) -> Method:
     """The method with its networks, weights drawn from the seed, on `device`.
 
     Raises:
         InputError: an option is unknown or out of range.
     """
-    options = config.options
     kind = method_class(options.method)
     mean, std = channel_statistics(data)
     mean, std = mean.to(device), std.to(device)
@@ -63,14 +62,14 @@ def build_method(config: RunConfig, data: TrainData, num_classes: int, device: t
         if options.compile:
             compile_body(network, example, options.network)
     try:
-        method = kind(networks, data.labels, num_classes, **config.method_options)
+        method = kind(networks, data.labels, num_classes, **options.method_options)
     except TypeError as error:
         section = option_section(options.method)
         raise InputError(f"options of {section}: {error}: see `mixnn methods`") from error
     return method.to(device)
 
 
-def build_optimizer(method: nn.Module, options: TrainOptions) -> tuple[Optimizer, LRScheduler]:
+def build_optimizer(method: nn.Module, options: OptimizerOptions) -> tuple[Optimizer, LRScheduler]:
     """Stochastic gradient descent and its schedule, one step of which is an epoch."""
     optimizer = SGD(
         method.parameters(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,23 +20,42 @@ from mixnn.runs.directory import Evidence
 from mixnn.tables.topk_rows import kept_of
 from mixnn.tables.topk_tensors import as_rows, pack, packed
 
-FOR_LISTS = "neighbors for the lists"  # what a run says of the search for them
+
+class Collected(NamedTuple):
+    """What the method says of N samples after training, the same on every rank.
+
+    Attributes:
+        features: (N, D), which label quality is worked out from: embeddings as they are given, or else the network's,
+            which may have seen the labels.
+        probs: a table (N, C), see `tables.topk_tensors`.
+        targets: likewise, what the method takes each label for.
+        loss: (N,) in 0–1, NaN where there is no label.
+        clean_prob: (N,), likewise.
+        mixture: (3, 2), means, variances and weights of what was fitted to the losses.
+    """
+
+    features: Tensor
+    probs: Tensor
+    targets: Tensor
+    loss: Tensor
+    clean_prob: Tensor
+    mixture: Any
+
+
+class Judged(NamedTuple):
+    """`evidence`, with the label quality in it; and `search`, how neighbors were searched for it, in words."""
+
+    evidence: Evidence
+    search: str
 
 
 @torch.no_grad()
-def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unlabelled: Sequence[str] = ()) -> Evidence:
-    """One full pass after training, and the label quality; the same for every method.
-
-    It is made of embeddings as they are given, or else of the network's features, which may have seen the labels.
-    """
-    classes, given = method.num_classes, numpy(data.labels)
-    kept = kept_of(len(data), classes)
+def collect_evidence(method: Method, data: TrainData) -> Collected:
+    """One full pass after training, the same for every method."""
+    classes, kept = method.num_classes, kept_of(len(data), method.num_classes)
     features, probs, log_given = look(method.classifiers, data, kept)  # (N, D), (N, C), (N, networks)
     if is_embeddings(data):
         features = embeddings(data)  # as they are given: what was trained on them has seen the labels
-    measured = measure(features, given, [str(label) for label in range(classes)], numpy(data.certain), data.inputs)
-    method.choices[FOR_LISTS] = measured.search
-    del features  # by far the largest table
     known, verified = data.labels >= 0, data.certain.nonzero()[:, 0]
     loss = -log_given.exp().mean(1).clamp_min(1e-12).log()  # (N,)
     clean, mixture = clean_probability(loss, known)
@@ -45,19 +64,34 @@ def collect_evidence(method: Method, data: TrainData, names: Sequence[str], unla
     if len(verified):
         targets = targets.clone()
         targets[verified] = pack(soft_labels(data.labels[verified], classes), kept)
-    clean = clean.masked_fill(data.certain, 1.0)
-    nothing = np.full((3, 2), np.nan)
-    return Evidence(
+    return Collected(
+        features,
+        probs,
+        targets,
+        min_max(loss, known).where(known, torch.nan),
+        clean.masked_fill(data.certain, 1.0).where(known, torch.nan),
+        np.full((3, 2), np.nan) if mixture is None else np.stack([numpy(part) for part in mixture[:3]]),
+    )
+
+
+@torch.no_grad()
+def judge_labels(
+    collected: Collected, data: TrainData, classes: int, names: Sequence[str], unlabeled: Sequence[str] = ()
+) -> Judged:
+    """The label quality of every sample, beside what was collected of it."""
+    measured = measure(collected.features, data, classes)
+    evidence = Evidence(
         names=np.array(names, dtype=np.str_),
-        given=given,
-        probs=as_rows(probs, classes),
-        unlabelled=np.array(unlabelled, dtype=np.str_),
-        targets=as_rows(targets, classes),
-        loss=numpy(min_max(loss, known).where(known, torch.nan)),
-        clean_prob=numpy(clean.where(known, torch.nan)),
-        mixture=nothing if mixture is None else np.stack([numpy(part) for part in mixture[:3]]),
+        given=numpy(data.labels),
+        probs=as_rows(collected.probs, classes),
+        unlabeled=np.array(unlabeled, dtype=np.str_),
+        targets=as_rows(collected.targets, classes),
+        loss=numpy(collected.loss),
+        clean_prob=numpy(collected.clean_prob),
+        mixture=collected.mixture,
         **measured.fields,
     )
+    return Judged(evidence, measured.search)
 
 
 def numpy(x: Tensor) -> Any:

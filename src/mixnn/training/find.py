@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mixnn.config import FindConfig
+from mixnn.config import FindConfig, FindOptions
 from mixnn.data.dataset import Dataset
 from mixnn.data.feature_files import read_features
 from mixnn.data.images.decode_pool import watching_decoders
 from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
-from mixnn.errors import InputError
+from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.assessment import Measured, measure
 from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
-from mixnn.training.outputs import result_steps, write_steps
+from mixnn.training.opening import data_words
+from mixnn.training.outputs import Steps, write_results
+from mixnn.training.record import write_data
 from mixnn.utils.console import counter, say, showing
-from mixnn.utils.devices import pick_device
+from mixnn.utils.devices import device_name, pick_device
 
 PHOTO_SIZE = 128  # px, for images of no particular size
 
@@ -48,19 +51,19 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     config, dataset = with_features(config, dataset)
     with run.at_work(training=False), watching_decoders():
         try:
-            loaded = load(dataset, config.options.reading(), device)
-            features = features_of(loaded, config, device)
+            loaded = load(dataset, config.options.for_reading(), device)
+            say(f"{data_words(loaded)}, on {device_name(device)}")
+            features = features_of(loaded, config.options, device)
             with showing("asking neighbors and a classifier about each label …"):
-                measured = judge_labels(loaded, features)
+                measured = measure(features, loaded.train, len(loaded.dataset.classes), counter("finding neighbors"))
         except BaseException:
             run.discard()
             raise
-        write_beginning(run, config, loaded, measured, device)
+        write_beginning(run, config.to_dict(), loaded, measured, device)
         run.write_evidence(evidence_of(loaded, measured))
-        failed = write_steps(result_steps(run, loaded))
-    if failed:
-        print(f"mixnn: these could not be written: {'; '.join(failed)}", file=sys.stderr)
-        raise SystemExit(1)
+        write_results(run, loaded, steps := Steps())
+    if steps.failed:
+        raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
     return run
 
 
@@ -102,20 +105,14 @@ def with_features(config: FindConfig, dataset: Dataset) -> tuple[FindConfig, Dat
     return replace(config, options=options), dataset
 
 
-def features_of(loaded: Loaded, config: FindConfig, device: torch.device) -> Tensor:
+def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> Tensor:
     """(N, D), on the device: those given, the embeddings themselves, or what a network makes of the images."""
     train = loaded.dataset.train
     if train.features is not None:
         return torch.from_numpy(train.features).to(device)
     if loaded.image_size is None:
         return torch.cat(list(loaded.train.full_batches()))
-    return encode(loaded.train, config.options, device, counter("encoding images"))
-
-
-def judge_labels(loaded: Loaded, features: Tensor) -> Measured:
-    data = loaded.train
-    labels, verified = data.labels.cpu().numpy(), data.certain.cpu().numpy()
-    return measure(features, labels, loaded.dataset.classes, verified, data.inputs, counter("finding neighbors"))
+    return encode(loaded.train, options, device, counter("encoding images"))
 
 
 def evidence_of(loaded: Loaded, measured: Measured) -> Evidence:
@@ -124,25 +121,17 @@ def evidence_of(loaded: Loaded, measured: Measured) -> Evidence:
         names=np.array(dataset.train.names, dtype=np.str_),
         given=dataset.train.labels,
         probs=measured.probs,
-        unlabelled=np.array(dataset.unlabelled, dtype=np.str_),
+        unlabeled=np.array(dataset.unlabeled, dtype=np.str_),
         **measured.fields,
     )
 
 
 def write_beginning(
-    run: RunDirectory, config: FindConfig, loaded: Loaded, measured: Measured, device: torch.device
+    run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, measured: Measured, device: torch.device
 ) -> None:
     """What was done, with what, and on what."""
-    dataset = loaded.dataset
-    run.write_config(config.to_dict())
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    run.write_config(settings)
     choices = {"neighbors": measured.search, **measured.chosen}
-    run.write_json(run.environment, environment(config.options.seed, name, "float32") | {"choices": choices})
-    run.write_json(run.classes, dataset.classes)
-    if loaded.noise_record is not None:
-        run.write_json(run.noise_record, loaded.noise_record)
-    if loaded.unreadable:
-        run.write_table(run.unreadable, loaded.unreadable)
-    if dataset.original is not None:
-        flipped = dataset.original != dataset.train.labels
-        run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
+    now = environment(settings["seed"], device_name(device), "float32") | {"choices": choices}
+    run.write_json(run.environment, now)
+    write_data(run, loaded)

@@ -8,7 +8,7 @@ from mixnn.label_quality.sampling import head_samples
 from mixnn.tables.topk_rows import feature_bytes, feature_width, kept_of, row_bytes
 
 # What a method holds in its epochs besides one table of `posterior` like those of the evidence: tables in float32,
-# N × C and N × D, and other bytes a sample (the votes of 200 neighbours). N × C as counted in trials of 20 000 × 100,
+# N × C and N × D, and other bytes a sample (the votes of 200 neighbors). N × C as counted in trials of 20 000 × 100,
 # but `coteaching`; N × D and votes of `fine` and `ssr` in trials of 20 000 × 512; all else from the code. A method of
 # your own is taken to need what MixNN does.
 OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0, 0)) | {
@@ -21,7 +21,7 @@ OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0, 0)
     "mixnn": (7, 1, 0),
     "dividemix": (12, 1, 0),
 }
-LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
+LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbors with distances, verdicts
 SCALED = 65_536  # samples whose features are scaled at a time
 COMPONENTS = 256  # of the features, that a linear head sees
 HEAD, CELL = 4 * 4 * COMPONENTS, 60  # bytes that a sample which heads are fitted to takes, and each of its shares
@@ -37,7 +37,7 @@ class Footprint(NamedTuple):
         width: D, of the network's features.
         bank: whether features and log-probabilities are kept from one epoch to the next, see `evidence.feature_bank`.
         neighbors: how many are looked up of each sample, see `evidence.knn.vote_k`.
-        searched: bytes that a sample takes in what is searched for neighbours, see `neighbors.sharded`.
+        searched: bytes that a sample takes in what is searched for neighbors, see `neighbors.sharded`.
     """
 
     method: str
@@ -82,12 +82,12 @@ class Footprint(NamedTuple):
 
     @property
     def directions(self) -> int:
-        """Along how many directions features that neighbours are searched by are kept; D: as they are."""
+        """Along how many directions features that neighbors are searched by are kept; D: as they are."""
         return feature_width(self.samples, self.width)
 
     @property
     def rounded(self) -> bool:
-        """Whether features that neighbours are searched by are kept in 16 bits."""
+        """Whether features that neighbors are searched by are kept in 16 bits."""
         return feature_bytes(self.samples, self.width) == 2
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,36 +21,44 @@ from mixnn.runs.directory import RunDirectory
 from mixnn.utils.console import showing
 
 THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are
-Step = tuple[str, Callable[[], object]]  # the file it writes, and how
 
 
-def result_steps(run: RunDirectory, loaded: Loaded) -> list[Step]:
-    """Everything that is made from the files of the run."""
-    return [
-        (run.labels.name, lambda: write_labels(run)),
-        (run.thumbnails.name, lambda: write_thumbnails(run, loaded)),
-        (run.overview.name, lambda: draw_overview(run)),
-        (run.report.name, lambda: write_report(run, run.report)),
-    ]
-
-
-def write_steps(steps: Sequence[Step], *, shown: bool = True, fatal: Sequence[str] = ()) -> list[str]:
-    """Take one step after the other; one that fails does not stop the next. What failed, in words.
+class Steps:
+    """Steps that each write a file; one that fails does not stop the next.
 
     Args:
         shown: say on the screen which one is under way.
-        fatal: files whose error is raised all the same.
+
+    Attributes:
+        failed: what could not be written, in words.
     """
-    failed = []
-    for name, write in steps:
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self.shown = shown
+        self.failed: list[str] = []
+
+    @contextmanager
+    def writing(self, file: Path, *, fatal: bool = False) -> Iterator[None]:
+        """What stands inside writes `file`; `fatal`: an error in it is raised all the same."""
         try:
-            with showing(f"writing {name} …") if shown else nullcontext():
-                write()
+            with showing(f"writing {file.name} …") if self.shown else nullcontext():
+                yield
         except Exception as error:  # whatever it is, the long part is behind us
-            if name in fatal:
+            if fatal:
                 raise
-            failed.append(f"{name} ({type(error).__name__}: {error})")
-    return failed
+            self.failed.append(f"{file.name} ({type(error).__name__}: {error})")
+
+
+def write_results(run: RunDirectory, loaded: Loaded, steps: Steps) -> None:
+    """Everything that is made from the files of the run."""
+    with steps.writing(run.labels):
+        write_labels(run)
+    with steps.writing(run.thumbnails):
+        write_thumbnails(run, loaded)
+    with steps.writing(run.overview):
+        draw_overview(run)
+    with steps.writing(run.report):
+        write_report(run, run.report)
 
 
 def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:

@@ -1,4 +1,4 @@
-"""Where cleaned data and exports go: never onto anything, nor half. Must not know: what is written there, torch."""
+"""Where cleaned data and exports may be written: never onto anything. Must not know: what is written there, torch."""
 
 from __future__ import annotations
 

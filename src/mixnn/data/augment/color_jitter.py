@@ -1,4 +1,4 @@
-"""Colour augmentation: other light, and now and then something in front. Must not know: labels, epochs, files.
+"""Color augmentation: other light, and now and then something in front. Must not know: labels, epochs, files.
 
 Milder than `augment.randaugment`, for runs of some dozen epochs, and so cheap that it is not seen beside a step.
 """
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from mixnn.data.augment.randaugment import cutout
 
-COLOUR_DRAWS = 8
+COLOR_DRAWS = 8
 CHANGE, TINT = 0.4, 0.2  # of contrast and brightness, and of a single channel, up or down
 COVERED = 0.5  # share of the images that get a square
 
 
-def colour(images: Tensor, draws: Tensor) -> Tensor:
-    """Another contrast, brightness and tint for each image, and on every other one a grey square of half the width.
+def color(images: Tensor, draws: Tensor) -> Tensor:
+    """Another contrast, brightness and tint for each image, and on every other one a gray square of half the width.
 
     x ← mean + contrast · (x − mean), where the mean of each channel is then moved by brightness and tint.
 

@@ -18,7 +18,7 @@ def pick(images: Tensor, rows: Tensor) -> Tensor:
     return pixels.index_select(0, rows).permute(0, 3, 1, 2)
 
 
-def centre_crop(images: Tensor, size: int) -> Tensor:
+def center_crop(images: Tensor, size: int) -> Tensor:
     """The middle of each image: uint8 (B, 3, size, size)."""
     top, left = ((side - size) // 2 for side in images.shape[2:])
     middle = images[:, :, top : top + size, left : left + size]

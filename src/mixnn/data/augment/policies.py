@@ -12,30 +12,30 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mixnn.data.augment.color_jitter import COLOUR_DRAWS, colour
-from mixnn.data.augment.crop import centre_crop, crop_flip, pick
+from mixnn.data.augment.color_jitter import COLOR_DRAWS, color
+from mixnn.data.augment.crop import center_crop, crop_flip, pick
 from mixnn.data.augment.randaugment import STRONG_DRAWS, resample, strong
 from mixnn.errors import InputError
 
-Augmentation = Literal["crop-flip", "resized-crop", "colour", "strong", "none"]
+Augmentation = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 
 # How many uniform numbers in 0–1 a sample needs.
 DRAWS: dict[str, int] = {
     "crop-flip": 3,
     "resized-crop": 5,
-    "colour": 3 + COLOUR_DRAWS,
+    "color": 3 + COLOR_DRAWS,
     "strong": 3 + STRONG_DRAWS,
     "none": 0,
 }
-AFTER = {"colour": colour, "strong": strong}  # crop-flip
+AFTER = {"color": color, "strong": strong}  # crop-flip
 
 
 def augment(policy: Augmentation, images: Tensor, draws: Tensor | None, size: int) -> Tensor:
     """Augment all of a batch.
 
     Args:
-        policy: "crop-flip": `augment.crop.crop_flip`. "resized-crop": `resized_crop`. "colour" and "strong": the
-            first, then `augment.color_jitter.colour` or `mixnn.data.augment.randaugment.strong`. "none": the centre.
+        policy: "crop-flip": `augment.crop.crop_flip`. "resized-crop": `resized_crop`. "color" and "strong": the
+            first, then `augment.color_jitter.color` or `mixnn.data.augment.randaugment.strong`. "none": the center.
         images: uint8 (B, 3, S, S).
         draws: float32 (B, DRAWS[policy]) uniform in 0–1; None is "none".
         size: pixels, at most S.
@@ -48,7 +48,7 @@ def augment(policy: Augmentation, images: Tensor, draws: Tensor | None, size: in
     """
     if policy == "none" or draws is None:
         check_size(images, size)
-        return centre_crop(images, size)
+        return center_crop(images, size)
     return augment_rows(policy, images, torch.arange(len(images), device=images.device), draws, size)
 
 
@@ -61,7 +61,7 @@ def augment_rows(policy: Augmentation, images: Tensor, rows: Tensor, draws: Tens
     """
     check_size(images, size)
     if policy == "none" or draws is None:
-        return centre_crop(pick(images, rows), size)
+        return center_crop(pick(images, rows), size)
     if policy == "resized-crop":
         return resized_crop(pick(images, rows), draws, size)
     cropped = crop_flip(images, rows, draws[:, :3], size)
@@ -99,7 +99,7 @@ def resized_crop(
     share = area[0] + (area[1] - area[0]) * u[0]
     shape = (math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * u[1]).exp()
     width, height = (share * shape).sqrt().clamp(max=1), (share / shape).sqrt().clamp(max=1)
-    # Pixels of the result at -1 … 1 lie in the image at scale × that + centre.
+    # Pixels of the result at -1 … 1 lie in the image at scale × that + center.
     x, y = ((1 - part) * (2 * place - 1) for part, place in ((width, u[2]), (height, u[3])))
     width = torch.where(u[4] < 0.5, width, -width)
     zero = torch.zeros_like(x)

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from mixnn.data.augment.crop import CACHE, pick
 
 STRONG_DRAWS = 6
-GREY = 128  # what is not known
+GRAY = 128  # what is not known
 
 
 def strong(images: Tensor, draws: Tensor) -> Tensor:
-    """Two operations out of `OPERATIONS`, then a grey square of half the width somewhere.
+    """Two operations out of `OPERATIONS`, then a gray square of half the width somewhere.
 
     Args:
         images: uint8 (B, 3, S, S).
@@ -45,7 +45,7 @@ def operate(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor, draws: Tensor, some: Tensor | None = None) -> Tensor:
-    """A square of half the width made grey, its centre anywhere: `draws` (B, 2) in 0–1; on `some` images only, (B,)."""
+    """A square of half the width made gray, its center anywhere: `draws` (B, 2) in 0–1; on `some` images only, (B,)."""
     half = images.shape[3] / 4
     inside = []
     for side, place in zip(images.shape[2:], draws.T, strict=True):
@@ -56,7 +56,7 @@ def cutout(images: Tensor, draws: Tensor, some: Tensor | None = None) -> Tensor:
     lines = images.permute(0, 2, 3, 1).flatten(2)  # (B, H, W·3)
     outside = ~(inside[0][:, :, None] & inside[1].repeat_interleave(3, 1)[:, None])
     # Bytes wrap around, so this gives back what is outside; `masked_fill` is slower.
-    kept: Tensor = ((lines - GREY) * outside + GREY).unflatten(2, (-1, 3))
+    kept: Tensor = ((lines - GRAY) * outside + GRAY).unflatten(2, (-1, 3))
     return kept.permute(0, 3, 1, 2)
 
 
@@ -82,21 +82,21 @@ def equalize(images: Tensor) -> Tensor:
     return torch.where(step > 0, table.gather(1, channels), channels).byte().view(images.shape)
 
 
-def grey(images: Tensor) -> Tensor:
+def gray(images: Tensor) -> Tensor:
     """Luma, rounded: int32 (n, 1, H, W)."""
     red, green, blue = images.int().split(1, 1)
     luma: Tensor = (19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16
     return luma
 
 
-def mean_grey(images: Tensor) -> Tensor:
-    luma = grey(images).flatten(1)
+def mean_gray(images: Tensor) -> Tensor:
+    luma = gray(images).flatten(1)
     count = luma.shape[1]
     return _each((luma.sum(1) + count // 2) // count)
 
 
 def smooth(images: Tensor) -> Tensor:
-    """The mean of each pixel, five times, and its eight neighbours, once; the border stays."""
+    """The mean of each pixel, five times, and its eight neighbors, once; the border stays."""
     x = images.float()
     columns = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
     total = columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:] + 4 * x[..., 1:-1, 1:-1]
@@ -144,7 +144,7 @@ def resample(images: Tensor, across: Tensor, down: Tensor, size: int, *, outside
         across, down: float32 (B, 3): the place in the image of pixel (x, y) of the result is
             (across · (x, y, 1), down · (x, y, 1)); all run from -1 to 1.
         size: pixels.
-        outside: what is beyond the image: "border", its last pixel, or "zeros", grey.
+        outside: what is beyond the image: "border", its last pixel, or "zeros", gray.
     """
     x = (2 * torch.arange(size, device=images.device) + 1) / size - 1
     # Few images at a time stay in the cache of a CPU: 40 bytes for a pixel, its place and its value as floats.
@@ -154,8 +154,8 @@ def resample(images: Tensor, across: Tensor, down: Tensor, size: int, *, outside
         # Written out: a matrix product may round differently in batches of another size.
         places = [a[:, 0, None, None] * x + a[:, 1, None, None] * x[:, None] + a[:, 2, None, None] for a in rows]
         grid = torch.stack(places, 3)
-        sampled = F.grid_sample(pixels.float() - GREY, grid, padding_mode=outside, align_corners=False)
-        parts.append((sampled + (GREY + 0.5)).permute(0, 2, 3, 1).byte().contiguous())
+        sampled = F.grid_sample(pixels.float() - GRAY, grid, padding_mode=outside, align_corners=False)
+        parts.append((sampled + (GRAY + 0.5)).permute(0, 2, 3, 1).byte().contiguous())
     return torch.cat(parts).permute(0, 3, 1, 2)
 
 
@@ -173,8 +173,8 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "autocontrast": lambda x, s: autocontrast(x),
     "equalize": lambda x, s: equalize(x),
     "brightness": lambda x, s: blend(x, 0, s),
-    "contrast": lambda x, s: blend(x, mean_grey(x), s),
-    "colour": lambda x, s: blend(x, grey(x), s),
+    "contrast": lambda x, s: blend(x, mean_gray(x), s),
+    "color": lambda x, s: blend(x, gray(x), s),
     "sharpness": lambda x, s: blend(x, smooth(x), s),
     "posterize": posterize,
     "solarize": solarize,

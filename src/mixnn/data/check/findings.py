@@ -1,4 +1,4 @@
-"""What can be wrong with labelled images, told from labels and keys. Must not know: how to open a file, torch."""
+"""What can be wrong with labeled images, told from labels and keys. Must not know: how to open a file, torch."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ KINDS = {
     "similar labels": (WRONG, "labels that differ only by case, spaces or how Unicode writes them"),
     "class too small": (WRONG, f"classes with fewer than {TOO_FEW} training samples, which cannot be split"),
     "one class": (WRONG, "there is nothing to tell apart"),
-    "duplicate": (NOTE, "the same image again, under the same label or where one is unlabelled"),
+    "duplicate": (NOTE, "the same image again, under the same label or where one is unlabeled"),
     "in two parts": (NOTE, "the same image in two parts of which none is measured on"),
     "small class": (NOTE, f"classes with fewer than {FEW} training samples"),
     "class not measured": (NOTE, "classes without samples in the part that accuracy is measured on"),
-    "unlabelled": (NOTE, "samples whose label says that nobody knows"),
+    "unlabeled": (NOTE, "samples whose label says that nobody knows"),
 }
 
 
@@ -94,14 +94,14 @@ def class_findings(dataset: Dataset) -> Iterator[Finding]:
         if heldout is not None and not heldout[word]:
             yield Finding("class not measured", dataset.heldout_name, label=word)
     for name, count in counts.items():
-        for word in dataset.unlabelled:
+        for word in dataset.unlabeled:
             if count[word]:
-                yield Finding("unlabelled", name, label=word, detail=str(count[word]))
+                yield Finding("unlabeled", name, label=word, detail=str(count[word]))
 
 
 def label_counts(samples: Samples, dataset: Dataset) -> Counter[str]:
     """Samples of each class and each word for "don't know"; 0 is said too."""
-    labels, words = samples.labels, [*dataset.classes, *reversed(dataset.unlabelled)]
+    labels, words = samples.labels, [*dataset.classes, *reversed(dataset.unlabeled)]
     counts = np.bincount(np.where(labels < 0, labels + len(words), labels), minlength=len(words))
     return Counter(dict(zip(words, counts.tolist(), strict=True)))
 

@@ -49,15 +49,15 @@ def draw_findings(dataset: Dataset, findings: Sequence[Finding], path: Path) -> 
 def draw_counts(axes: Axes, dataset: Dataset) -> None:
     """Samples of each label, the parts above each other, the most frequent label first."""
     parts = parts_of(dataset)
-    words = [*dataset.classes, *dataset.unlabelled]
+    words = [*dataset.classes, *dataset.unlabeled]
     by_part = [label_counts(samples, dataset) for samples in parts.values()]
     counts = np.array([[count[word] for word in words] for count in by_part])  # (parts, words)
     order = np.argsort(-counts.sum(0), kind="stable")
     counts, below = counts[:, order], np.zeros(len(words))
-    colours = [GOOD, BAD, SOFT, INK]
+    colors = [GOOD, BAD, SOFT, INK]
     for i, (name, own) in enumerate(zip(parts, counts, strict=True)):
         label = f"{printable(name)}: {own.sum():,}"
-        axes.bar(range(len(words)), own, bottom=below, width=0.8, color=colours[i % len(colours)], label=label)
+        axes.bar(range(len(words)), own, bottom=below, width=0.8, color=colors[i % len(colors)], label=label)
         below += own
     if len(words) <= NAMED:
         names = [shortened(printable(words[i])) for i in order]

@@ -57,9 +57,9 @@ def count_lines(dataset: Dataset) -> list[str]:
     """Samples of each class and part."""
     parts = parts_of(dataset)
     counts = {name: label_counts(samples, dataset) for name, samples in parts.items()}
-    unknown = {word: f"{word} (unlabelled)" for word in dataset.unlabelled}
+    unknown = {word: f"{word} (unlabeled)" for word in dataset.unlabeled}
     rows = [["class", *parts]]
-    for word in [*dataset.classes, *dataset.unlabelled]:
+    for word in [*dataset.classes, *dataset.unlabeled]:
         rows.append([unknown.get(word, word), *(f"{counts[name][word]:,}" for name in parts)])
     return aligned([*rows, ["(all)", *(f"{len(samples):,}" for samples in parts.values())]])
 

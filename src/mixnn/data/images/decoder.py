@@ -1,4 +1,4 @@
-"""One image, from whatever people call an image to an upright square of 8-bit colours.
+"""One image, from whatever people call an image to an upright square of 8-bit colors.
 
 Must not know: labels, layouts, torch.
 """
@@ -42,7 +42,7 @@ class BadImage(Exception):
 
 
 def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
-    """An image as uint8 (size, size, 3): turned upright, short side resized, centre cut out.
+    """An image as uint8 (size, size, 3): turned upright, short side resized, center cut out.
 
     Args:
         source: a path, or the bytes of an image file.
@@ -113,7 +113,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Colours of 8 bits: 16-bit grey scaled down, transparent parts on white.
+    """Colors of 8 bits: 16-bit gray scaled down, transparent parts on white.
 
     Raises:
         ValueError: the pixels are floating-point numbers, whose range nobody knows.
@@ -123,8 +123,8 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        grey = np.asarray(image)
-        return Image.fromarray((grey >> 8 if grey.max() > 255 else grey).astype(np.uint8)).convert("RGB")
+        gray = np.asarray(image)
+        return Image.fromarray((gray >> 8 if gray.max() > 255 else gray).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -27,8 +27,8 @@ LARGEST = 2**24  # pixels, well below Pillow's guard against decompression bombs
 # Markers, each followed by the length of what it announces.
 START, SCAN = b"\xff\xd8", 0xFFDA
 FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}  # baseline, extended, progressive
-TABLES = {0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE}  # Huffman, quantisation, restart interval; comments
-NOTES = {(0xFFE0, 16), (0xFFEE, 14)}  # JFIF, and how Adobe stores colours, in the usual lengths
+TABLES = {0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE}  # Huffman, quantization, restart interval; comments
+NOTES = {(0xFFE0, 16), (0xFFEE, 14)}  # JFIF, and how Adobe stores colors, in the usual lengths
 
 
 def decode_jpeg(source: str | bytes, size: int) -> NDArray[np.uint8] | None:
@@ -56,7 +56,7 @@ def decode_jpeg(source: str | bytes, size: int) -> NDArray[np.uint8] | None:
 
 
 def plain_shape(head: bytes) -> tuple[int, int] | None:
-    """(height, width) of a JPEG that is grey or of three colours, of 8 bits, without EXIF and the like; else None."""
+    """(height, width) of a JPEG that is gray or of three colors, of 8 bits, without EXIF and the like; else None."""
     shape, at = None, 2
     try:
         while head[:2] == START:
@@ -64,8 +64,8 @@ def plain_shape(head: bytes) -> tuple[int, int] | None:
             if marker == SCAN:
                 return shape
             if marker in FRAMES and shape is None:
-                bits, height, width, colours = struct.unpack_from(">BHHB", head, at + 4)
-                if bits != 8 or colours not in (1, 3):
+                bits, height, width, colors = struct.unpack_from(">BHHB", head, at + 4)
+                if bits != 8 or colors not in (1, 3):
                     return None
                 shape = height, width
             elif marker not in TABLES and (marker, length) not in NOTES:

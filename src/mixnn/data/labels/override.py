@@ -16,17 +16,17 @@ def with_label_file(dataset: Dataset, spec: str) -> Dataset:
     """`dataset` with the labels of a file; a sample whose label is empty is left out (what `mixnn apply` drops).
 
     Raises:
-        InputError: the file is not about these samples and classes, or a word of `unlabelled` does not occur in it.
+        InputError: the file is not about these samples and classes, or a word of `unlabeled` does not occur in it.
     """
-    words, classes = [*dataset.classes, *dataset.unlabelled], len(dataset.classes)
+    words, classes = [*dataset.classes, *dataset.unlabeled], len(dataset.classes)
     empty = [] if "" in words else [""]
     labels = read_label_file(spec, dataset.train.names, [*words, *empty], "--data.labels")
     dropped = np.flatnonzero(labels == len(words))
-    labels = np.where(labels < classes, labels, classes - 1 - labels)  # words[classes + i] is unlabelled[i]
+    labels = np.where(labels < classes, labels, classes - 1 - labels)  # words[classes + i] is unlabeled[i]
     labels[dropped] = dataset.train.labels[dropped]
-    for i, word in enumerate(dataset.unlabelled):
+    for i, word in enumerate(dataset.unlabeled):
         if not (labels == -1 - i).any():
-            raise InputError(f"--data.unlabelled: no label of {spec} is {word!r}: correct it")
+            raise InputError(f"--data.unlabeled: no label of {spec} is {word!r}: correct it")
     return replace(dataset, train=replace(dataset.train, labels=labels), dropped=dropped)
 
 
@@ -39,7 +39,7 @@ def with_corrections(dataset: Dataset, path: str) -> Dataset:
         InputError: the file is none of corrections, or not about these samples and classes.
     """
     corrections = read_corrections(path)
-    words, train = [*dataset.classes, *dataset.unlabelled], dataset.train
+    words, train = [*dataset.classes, *dataset.unlabeled], dataset.train
     check_corrections(corrections, path, train.names, words)
     place = {word: i if i < len(dataset.classes) else len(dataset.classes) - 1 - i for i, word in enumerate(words)}
     labels, certain = train.labels.copy(), np.zeros(len(train), dtype=bool)

@@ -37,7 +37,7 @@ def check_noise(noise: str) -> None:
 def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Samples], NDArray[np.uint8]]) -> Dataset:
     """`dataset` with noisy labels in its training part, and those of before as `original`.
 
-    Unlabelled samples stay so, and labels that are certain stay what they are. Same data, noise and seed, same
+    Unlabeled samples stay so, and labels that are certain stay what they are. Same data, noise and seed, same
     labels on every machine; for `instance` noise on compressed images, where these decode to the same pixels.
 
     Args:
@@ -67,11 +67,11 @@ def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Sam
 
 
 def labels_from_file(dataset: Dataset, spec: str) -> NDArray[np.int64]:
-    """(N,), what a label file says of the training part; the unlabelled and the certain keep theirs."""
+    """(N,), what a label file says of the training part; the unlabeled and the certain keep theirs."""
     labels, classes = dataset.train.labels, dataset.classes
     kept = labels < 0 if dataset.train.certain is None else (labels < 0) | dataset.train.certain
     # A file of `mixnn corrupt` has the words for "don't know" too; they count as classes while it is read.
-    words = [*classes, *dataset.unlabelled]
+    words = [*classes, *dataset.unlabeled]
     given = read_label_file(spec, dataset.train.names, words, "--noise file")
     lost = np.flatnonzero((given >= len(classes)) & ~kept)
     if len(lost):
@@ -81,7 +81,7 @@ def labels_from_file(dataset: Dataset, spec: str) -> NDArray[np.int64]:
 
 
 def read_matrix(path: str, classes: list[str] | None = None) -> NDArray[np.float64]:
-    """A transition matrix (C, C) from a .npy, or a .csv without headings; row a is what class a is labelled.
+    """A transition matrix (C, C) from a .npy, or a .csv without headings; row a is what class a is labeled.
 
     Rows may be off one by a thousandth, as rounded numbers are, and are then scaled to it.
 
@@ -126,7 +126,7 @@ def noise_record(dataset: Dataset, noise: str, seed: int) -> dict[str, Any]:
     """What noise.json holds, so that others can use or check the very same labels.
 
     `labels_sha256` is the SHA-256, in hexadecimal, of the noisy labels of all training samples in order, each as
-    a little-endian 64-bit integer: its place, from 0, in `classes`; -1, -2 … for the unlabelled.
+    a little-endian 64-bit integer: its place, from 0, in `classes`; -1, -2 … for the unlabeled.
 
     Args:
         dataset: as `add_noise` gave it; `flipped` holds places in its training part.
@@ -146,7 +146,7 @@ def noise_record(dataset: Dataset, noise: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "classes": [printable(name) for name in dataset.classes],
         "samples": len(labels),
-        "unlabelled": len(labels) - len(known),
+        "unlabeled": len(labels) - len(known),
         "flipped_share": len(flipped) / max(1, len(known)),
         "transition_counts": transition_counts(before[known], labels[known], c).tolist(),
         "flipped": flipped.tolist(),
@@ -155,7 +155,7 @@ def noise_record(dataset: Dataset, noise: str, seed: int) -> dict[str, Any]:
 
 
 def transition_counts(before: NDArray[np.int64], after: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """(C, C): [a, b] is how many samples of class a are labelled b, of n with labels (n,) each."""
+    """(C, C): [a, b] is how many samples of class a are labeled b, of n with labels (n,) each."""
     return np.bincount(before * classes + after, minlength=classes**2).reshape(classes, classes)
 
 

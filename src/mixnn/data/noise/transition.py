@@ -1,6 +1,6 @@
 """Label noise, the same for the same seed on every machine. Must not know: images, files, torch.
 
-What is drawn here is class-conditional: a transition matrix says how each class is mislabelled. The other
+What is drawn here is class-conditional: a transition matrix says how each class is mislabeled. The other
 kinds are drawn elsewhere (`instance_dependent.py`) or read (`injection.py`); all are named here, once.
 """
 
@@ -97,7 +97,7 @@ def parse_rate(kind: str, value: str) -> float:
 
 
 def transition_matrix(kind: str, rate: float, classes: Sequence[str]) -> NDArray[np.float64]:
-    """T (C, C), rows sum to one: T[a, b] is the probability that class a is labelled b; see `RATED`.
+    """T (C, C), rows sum to one: T[a, b] is the probability that class a is labeled b; see `RATED`.
 
     Raises:
         InputError: "asymmetric" or "asymmetric-superclass" is not defined for these classes.
@@ -112,7 +112,7 @@ def transition_matrix(kind: str, rate: float, classes: Sequence[str]) -> NDArray
 
 
 def _confused_with(kind: str, classes: list[str]) -> NDArray[np.int64]:
-    """(C,), the one class that each is mislabelled as; itself where it never is."""
+    """(C,), the one class that each is mislabeled as; itself where it never is."""
     place = np.arange(len(classes))
     if kind == "pairflip":
         return (place + 1) % len(classes)

@@ -61,16 +61,16 @@ def read_source(
     source: str,
     *,
     columns: Columns | None = None,
-    unlabelled: str | None = None,
+    unlabeled: str | None = None,
     heldout: str | None = None,
-    relabelled: bool = False,
+    relabeled: bool = False,
 ) -> Dataset:
     """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
     Args:
         source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
         columns: of tables.
-        unlabelled, heldout, relabelled: see `build_dataset`.
+        unlabeled, heldout, relabeled: see `build_dataset`.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
@@ -82,7 +82,7 @@ def read_source(
     module, function = READERS[kind].split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
-    return build_dataset(content, unlabelled=unlabelled, heldout=heldout, relabelled=relabelled)
+    return build_dataset(content, unlabeled=unlabeled, heldout=heldout, relabeled=relabeled)
 
 
 def split_source(source: str) -> tuple[str, str]:

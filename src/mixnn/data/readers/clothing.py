@@ -1,7 +1,7 @@
 """The photos of clothes inside this package: what `mixnn demo` works on.
 
 Ten classes of the CC0 "clothing dataset" by Alexey Grigorev and contributors, 64 × 64 px, with
-the mistakes their labels came with. Licence: `mixnn/data/clothing/LICENSE.txt`. Must not know: other data, torch.
+the mistakes their labels came with. License: `mixnn/data/clothing/LICENSE.txt`. Must not know: other data, torch.
 """
 
 from __future__ import annotations

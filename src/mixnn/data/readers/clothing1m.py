@@ -12,7 +12,7 @@ import numpy as np
 from mixnn.data.dataset import Part, Source
 from mixnn.data.images.encoded import ImageFiles
 from mixnn.data.readers import Columns
-from mixnn.data.readers.lists import labelled_lines, numbered_lines
+from mixnn.data.readers.lists import labeled_lines, numbered_lines
 from mixnn.errors import InputError
 
 CLASSES = [
@@ -34,7 +34,7 @@ def read_clothing1m(path: str, columns: Columns) -> Source:
     root = Path(path)
     lists = root / "annotations" if (root / "annotations" / "noisy_train_key_list.txt").is_file() else root
     files = {kind: lists / f"{kind}_label_kv.txt" for kind in ("noisy", "clean")}
-    labels = {kind: dict(labelled_lines(file, len(CLASSES), FIX)) for kind, file in files.items()}
+    labels = {kind: dict(labeled_lines(file, len(CLASSES), FIX)) for kind, file in files.items()}
     prefix = _unused_prefix(root)
     parts = {}
     for part, stem in PARTS.items():

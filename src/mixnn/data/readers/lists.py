@@ -30,7 +30,7 @@ def numbered_lines(path: Path, fix: str) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path} is empty: {fix}")
 
 
-def labelled_lines(path: Path, num_classes: int, fix: str) -> Iterator[tuple[str, int]]:
+def labeled_lines(path: Path, num_classes: int, fix: str) -> Iterator[tuple[str, int]]:
     """(file name, label from 0) of lines such as `google/q0001/a.jpg 0`.
 
     Raises:

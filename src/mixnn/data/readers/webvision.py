@@ -15,7 +15,7 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.images.decoder import SUFFIXES
 from mixnn.data.images.encoded import ImageFiles
 from mixnn.data.readers import Columns
-from mixnn.data.readers.lists import first_folder, labelled_lines, numbered_lines
+from mixnn.data.readers.lists import first_folder, labeled_lines, numbered_lines
 from mixnn.errors import InputError
 
 MINI = 50  # classes
@@ -73,7 +73,7 @@ class _Rows:
 
     def add(self, file: Path, prefix: str, listed: int, kept: int) -> None:
         """The lines of `file` with a label below `kept`; labels up to `listed` are right, if not asked for."""
-        for name, label in labelled_lines(file, listed, FIX):
+        for name, label in labeled_lines(file, listed, FIX):
             if label < kept:
                 self.names.append(prefix + name)
                 self.labels.append(label)

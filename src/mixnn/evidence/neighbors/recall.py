@@ -8,7 +8,7 @@ from torch import Tensor
 from mixnn.evidence.neighbors.brute_force import squared_distances
 from mixnn.evidence.neighbors.points import Points
 
-SAMPLE = 200  # samples, evenly spread, whose neighbours are searched exactly
+SAMPLE = 200  # samples, evenly spread, whose neighbors are searched exactly
 
 
 def sampled(n: int, device: torch.device) -> Tensor:

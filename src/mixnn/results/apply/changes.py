@@ -1,4 +1,4 @@
-"""What every sample was labelled, and is from now on. Must not know: file formats, the command line, torch."""
+"""What every sample was labeled, and is from now on. Must not know: file formats, the command line, torch."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ RECORD = "corrections_applied"
 HEADER = ("file_name", "label", ORIGINAL, "decision", "original_file_name")
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """One image.
 
     Attributes:
@@ -53,7 +53,7 @@ def clean_folder(path: str, columns: Columns, changes: Changes, decisions: Corre
     Raises:
         InputError: a label cannot be the name of a folder, a link cannot be made, or `out` cannot be written.
     """
-    images, tables = labelled_images(path, columns, changes), tables_in(path)
+    images, tables = labeled_images(path, columns, changes), tables_in(path)
     places = new_places(path, images)
     with written_folder(out) as new:
         for name, place in places.items():
@@ -75,7 +75,7 @@ def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisio
     Raises:
         InputError: a label cannot be the name of a folder, or a file cannot be moved.
     """
-    images, tables, top = labelled_images(path, columns, changes), tables_in(path), Path(path)
+    images, tables, top = labeled_images(path, columns, changes), tables_in(path), Path(path)
     places = new_places(path, images)
     for _, table in tables:
         check_backup(table)
@@ -102,7 +102,7 @@ def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisio
         clean_in_place(table, _kind(table), columns, changes, inside=inside, guess=True)
 
 
-def labelled_images(path: str, columns: Columns, changes: Changes) -> list[Labelled]:
+def labeled_images(path: str, columns: Columns, changes: Changes) -> list[Labeled]:
     """The images of all parts; decisions are about those to train on.
 
     Raises:
@@ -113,11 +113,11 @@ def labelled_images(path: str, columns: Columns, changes: Changes) -> list[Label
         for name, own in zip(content.names, map(str, content.labels), strict=True):
             train = part == "train"
             original, now = (changes.original(name, own), changes.now(name, own)) if train else (own, own)
-            images.append(Labelled(name, own, original, now))
+            images.append(Labeled(name, own, original, now))
     return images
 
 
-def new_places(path: str, images: Sequence[Labelled]) -> dict[str, str]:
+def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
     """Where each image goes, by name; those that go altogether, or lie outside the folder, are not in it.
 
     No two get one place: `cat/1.jpg` that is a dog becomes `dog/1-cat.jpg` where there is a `dog/1.jpg`.
@@ -151,7 +151,7 @@ def tables_in(path: str) -> list[tuple[str, str]]:
     return [(inside, table) for inside, table in found if table is not None]
 
 
-def write_record(out: Path, images: Iterable[Labelled], places: dict[str, str], decisions: Corrections) -> None:
+def write_record(out: Path, images: Iterable[Labeled], places: dict[str, str], decisions: Corrections) -> None:
     """A row for each image that was decided about, or has another label than the data's own."""
     with written(out) as temporary, open(temporary, "w", newline="", **TEXT) as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -19,10 +19,10 @@ def clean_label_list(dataset: Dataset, changes: Changes, out: Path) -> None:
     """
     words, names = dataset.label_words(dataset.train.labels), dataset.train.names
     now = [changes.now(name, word) for name, word in zip(names, words, strict=True)]
-    known = {*dataset.classes, *dataset.unlabelled}
+    known = {*dataset.classes, *dataset.unlabeled}
     for name, label in zip(names, now, strict=True):
         if label is None and "" in known:
-            raise InputError(f"{name} cannot be dropped here: an empty label means an unlabelled one in this data")
+            raise InputError(f"{name} cannot be dropped here: an empty label means an unlabeled one in this data")
         if label is not None and label not in known:
             raise InputError(
                 f"{name} is {label!r}, but the classes of this data cannot become more: choose one of them"

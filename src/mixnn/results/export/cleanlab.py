@@ -21,7 +21,7 @@ from mixnn.utils.files import TEXT
 def write(findings: Findings, folder: Path, prefix: str) -> None:
     """`label_issues.csv`, `labels.npy`, `pred_probs.npy`, `classes.json`, `knn_graph.npz`; samples with a label only.
 
-    The graph has as many neighbours for each sample as all have, and is left away where that is none.
+    The graph has as many neighbors for each sample as all have, and is left away where that is none.
     """
     evidence = findings.evidence
     kept, predicted = np.flatnonzero(evidence.given >= 0), evidence.probs.argmax(1)
@@ -44,9 +44,9 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
 
 
 def knn_graph(evidence: Evidence, kept: NDArray[np.int64]) -> dict[str, NDArray[np.generic]] | None:
-    """The neighbours of the samples `kept` (n,) among themselves, as `scipy.sparse.load_npz` reads a CSR matrix (n, n).
+    """The neighbors of the samples `kept` (n,) among themselves, as `scipy.sparse.load_npz` reads a CSR matrix (n, n).
 
-    Values are distances, near to far in each row. None where a sample has no such neighbour, or the run is of before
+    Values are distances, near to far in each row. None where a sample has no such neighbor, or the run is of before
     distances were kept.
     """
     if evidence.distances is None:

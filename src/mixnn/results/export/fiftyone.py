@@ -20,7 +20,7 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
 
 
 def sample(findings: Findings, row: int, prefix: str) -> dict[str, object]:
-    """One image; what nobody labelled has neither `ground_truth` nor `mistakenness`."""
+    """One image; what nobody labeled has neither `ground_truth` nor `mistakenness`."""
     about, probs = findings.rows[row], findings.evidence.probs[row]
     quality = about["label_quality"]
     return {

@@ -1,4 +1,4 @@
-"""For Label Studio: tasks to import, with the suggestion as a prediction, and the labelling configuration.
+"""For Label Studio: tasks to import, with the suggestion as a prediction, and the labeling configuration.
 
 Must not know: Label Studio, torch.
 """

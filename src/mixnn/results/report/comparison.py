@@ -19,18 +19,18 @@ def draw_comparison(
     """Write held-out accuracy by epoch and the final losses of each run to `path`, and suspects of the last run."""
     figure, charts, pictures = new_page(title, below)
     curves, losses = figure.add_subplot(charts[0]), figure.add_subplot(charts[1])
-    for (name, run), colour in zip(runs.items(), (BAD, GOOD, SOFT, INK), strict=False):
+    for (name, run), color in zip(runs.items(), (BAD, GOOD, SOFT, INK), strict=False):
         rows, evidence = run.read_table(run.metrics), run.read_evidence()
         accuracy = [float(row["accuracy"]) for row in rows]
         label = f"{name}, last {accuracy[-1]:.1%}"
-        curves.plot([int(row["epoch"]) for row in rows], accuracy, color=colour, label=label)
+        curves.plot([int(row["epoch"]) for row in rows], accuracy, color=color, label=label)
         assert evidence.loss is not None  # of a training
         losses.hist(
             evidence.loss[~np.isnan(evidence.loss)],
             bins=60,
             range=(0, 1),
             density=True,
-            color=colour,
+            color=color,
             alpha=0.5,
             label=name,
         )

@@ -23,7 +23,7 @@ PAIRS = 1000  # given → suggested, the largest
 CURVES = ("accuracy", "clean_share", "right_targets", "train_loss")
 MARKS = {  # settings of methods -> what begins with the epoch after so many
     "warmup": "warm-up ends",
-    "mixup_until": "mixing with neighbours begins",
+    "mixup_until": "mixing with neighbors begins",
     "correct_from": "correction begins",
 }
 
@@ -55,16 +55,16 @@ def fingerprint(evidence: Evidence, issues: LabelIssues) -> str:
 def samples(
     evidence: Evidence, issues: LabelIssues, classes: list[str], pictures: Mapping[int, bytes]
 ) -> dict[str, Any]:
-    """The samples shown, in columns: cards first, then what only the map or a neighbour's picture leads to."""
+    """The samples shown, in columns: cards first, then what only the map or a neighbor's picture leads to."""
     shown, why = cards(evidence, issues), review(evidence, issues)
     points = mapped(evidence, shown)
     near = evidence.neighbors[:, :NEIGHBORS]
     first = np.concatenate([shown.suspects, shown.doubtful])
     followed = first[:WITH_NEIGHBORS]
-    rows = once(np.concatenate([first, shown.unlabelled, points, near[followed].ravel()]))
+    rows = once(np.concatenate([first, shown.unlabeled, points, near[followed].ravel()]))
     place = np.zeros(len(evidence.given), dtype=np.int64)  # of a row among those shown
     place[rows] = np.arange(len(rows))
-    words = len(classes) + len(evidence.unlabelled)
+    words = len(classes) + len(evidence.unlabeled)
     given = evidence.given % words  # those below 0 count from the end
     with_picture = [row for row in rows.tolist() if row in pictures]
     sizes = np.cumsum([len(pictures[row]) for row in with_picture], dtype=np.int64)

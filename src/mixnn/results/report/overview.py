@@ -60,14 +60,14 @@ def new_page(title: str, below: str) -> tuple[Figure, GridSpec, GridSpec]:
 def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
     """Held-out accuracy, share of labels taken as clean, and training loss, by epoch."""
     epochs = [int(row["epoch"]) for row in rows]
-    for column, label, colour in [
+    for column, label, color in [
         ("accuracy", f"accuracy ({rows[0].get('heldout', '')})", GOOD),
         ("clean_share", "share of labels taken as clean", SOFT),
         ("right_targets", "share of right labels after correction", "#8250df"),
     ]:
         values = [float(row[column]) if row.get(column) else np.nan for row in rows]
         if not np.isnan(values).all():
-            axes.plot(epochs, values, color=colour, label=f"{label}, last {values[-1]:.3f}")
+            axes.plot(epochs, values, color=color, label=f"{label}, last {values[-1]:.3f}")
     axes.set(xlabel="epoch", ylim=(0, 1), title="learning curves")
     loss = axes.twinx()
     loss.plot(epochs, [float(row["train_loss"]) for row in rows], color=BAD, ls=":")
@@ -88,10 +88,10 @@ def draw_losses(axes: Axes, evidence: Evidence) -> None:
     axes.hist(losses, bins=60, range=(0, 1), density=True, color="#cbd2d9")
     means, variances, weights = evidence.mixture
     x = np.linspace(0, 1, 400)
-    for k, (label, colour) in enumerate([("clean", GOOD), ("noisy", BAD)]):
+    for k, (label, color) in enumerate([("clean", GOOD), ("noisy", BAD)]):
         if np.isfinite(means[k]):
             density = np.exp(-((x - means[k]) ** 2) / (2 * variances[k])) / np.sqrt(2 * np.pi * variances[k])
-            axes.plot(x, weights[k] * density, color=colour, label=f"{label}: {weights[k]:.0%}")
+            axes.plot(x, weights[k] * density, color=color, label=f"{label}: {weights[k]:.0%}")
     axes.set(xlabel="loss against the given label, in 0–1", ylabel="density", title="losses and their mixture")
     axes.set_ylim(0, 1.05 * np.histogram(losses, 60, (0, 1), density=True)[0].max())
     if axes.get_legend_handles_labels()[0]:

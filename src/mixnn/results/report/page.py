@@ -31,7 +31,7 @@ from mixnn.utils.files import read_yaml, replacing
 
 TEMPLATE = resources.files("mixnn.results.report") / "template"
 STYLES = ("style.css", "cards.css", "print.css")
-PLANES = {"pca": "principal components", "umap": "UMAP, from the nearest neighbours of each"}
+PLANES = {"pca": "principal components", "umap": "UMAP, from the nearest neighbors of each"}
 SCRIPTS = ("base.js", "review.js", "matrix.js", "gallery.js", "keys.js", "map.js")
 TRAINING = ("training.html", "charts.js")  # of a run with learning curves and losses
 TRAINING_LINK = '<a href="#training">Training</a>'

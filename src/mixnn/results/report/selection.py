@@ -15,7 +15,7 @@ DOUBTFUL = 200  # labels that are not flagged, but next in the order
 WITHOUT_LABEL = 10_000
 POINTS = 20_000  # on the map
 PICTURED, PICTURED_WITHOUT_LABEL = 600, 100
-WITH_NEIGHBORS = 150  # cards whose neighbours have pictures as well
+WITH_NEIGHBORS = 150  # cards whose neighbors have pictures as well
 NEIGHBORS = 8  # shown as evidence
 
 Rows = NDArray[np.int64]
@@ -27,29 +27,29 @@ class Cards(NamedTuple):
     Attributes:
         suspects: labels flagged as issues.
         doubtful: labels that come next.
-        unlabelled: samples without a label, the surest suggestion first.
+        unlabeled: samples without a label, the surest suggestion first.
     """
 
     suspects: Rows
     doubtful: Rows
-    unlabelled: Rows
+    unlabeled: Rows
 
 
 def cards(evidence: Evidence, issues: LabelIssues) -> Cards:
     """What there is to decide on."""
     flagged = int(issues.is_label_issue.sum())
-    labelled = issues.ranking[evidence.given[issues.ranking] >= 0]
-    unlabelled = np.flatnonzero(evidence.given < 0)
-    surest = unlabelled[np.argsort(-issues.suggested_confidence[unlabelled], kind="stable")]
-    doubtful = labelled[flagged : max(flagged, min(flagged + DOUBTFUL, len(labelled)))]
-    return Cards(labelled[: min(flagged, SUSPECTS)], doubtful, surest[:WITHOUT_LABEL])
+    labeled = issues.ranking[evidence.given[issues.ranking] >= 0]
+    unlabeled = np.flatnonzero(evidence.given < 0)
+    surest = unlabeled[np.argsort(-issues.suggested_confidence[unlabeled], kind="stable")]
+    doubtful = labeled[flagged : max(flagged, min(flagged + DOUBTFUL, len(labeled)))]
+    return Cards(labeled[: min(flagged, SUSPECTS)], doubtful, surest[:WITHOUT_LABEL])
 
 
 def pictured(evidence: Evidence, shown: Cards) -> Rows:
-    """Samples that a report needs pictures of: those to be looked at first, and neighbours of the first of these."""
+    """Samples that a report needs pictures of: those to be looked at first, and neighbors of the first of these."""
     first = np.concatenate([shown.suspects, shown.doubtful])[:PICTURED]
     near = evidence.neighbors[first[:WITH_NEIGHBORS], :NEIGHBORS].ravel()
-    return once(np.concatenate([first, shown.unlabelled[:PICTURED_WITHOUT_LABEL], near]))
+    return once(np.concatenate([first, shown.unlabeled[:PICTURED_WITHOUT_LABEL], near]))
 
 
 def mapped(evidence: Evidence, shown: Cards) -> Rows:

@@ -26,9 +26,9 @@ def percent(value: float) -> str:
 
 def facts(evidence: Evidence, issues: LabelIssues, metrics: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """The figures that stand largest: (figure, what it is)."""
-    labelled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
-    yield percent(flagged / max(1, labelled)), "of the labels are flagged as label issues"
-    yield f"{flagged:,}", f"suspects among {labelled:,} labels"
+    labeled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
+    yield percent(flagged / max(1, labeled)), "of the labels are flagged as label issues"
+    yield f"{flagged:,}", f"suspects among {labeled:,} labels"
     accuracies = accuracy(metrics)
     if accuracies:
         yield percent(accuracies[-1]), f"accuracy on {name_html(metrics[-1]['heldout'])}, last epoch"
@@ -42,15 +42,15 @@ def sentences(
     evidence: Evidence, issues: LabelIssues, classes: list[str], metrics: list[dict[str, str]]
 ) -> Iterator[str]:
     """What came out, in words."""
-    labelled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
+    labeled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
     lead = ""
-    if little_noise(issues, labelled):
+    if little_noise(issues, labeled):
         lead = "<strong>There seems to be almost no noise here.</strong> "
-    elif flagged < LITTLE * labelled:
+    elif flagged < LITTLE * labeled:
         better = "train longer, or use better features"
         lead = f"<strong>The evidence does not suffice to tell wrong labels: {better}.</strong> "
     yield (
-        f"{lead}{flagged:,} of {labelled:,} labels ({percent(flagged / max(1, labelled))}) are flagged as label "
+        f"{lead}{flagged:,} of {labeled:,} labels ({percent(flagged / max(1, labeled))}) are flagged as label "
         f"issues; {noise_rate_words(issues)}."
     )
     confused = [
@@ -71,14 +71,14 @@ def sentences(
     twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:
         yield f"{twice:,} labels are at odds with that of another sample which shows the same picture."
-    unlabelled = int((evidence.given < 0).sum())
-    if unlabelled:
-        yield f"{unlabelled:,} samples have no label; each has a suggestion."
+    unlabeled = int((evidence.given < 0).sum())
+    if unlabeled:
+        yield f"{unlabeled:,} samples have no label; each has a suggestion."
 
 
-def little_noise(issues: LabelIssues, labelled: int) -> bool:
+def little_noise(issues: LabelIssues, labeled: int) -> bool:
     """Whether the labels can be taken as they are."""
-    return int(issues.is_label_issue.sum()) < LITTLE * labelled and issues.noise_rate < DOUBT
+    return int(issues.is_label_issue.sum()) < LITTLE * labeled and issues.noise_rate < DOUBT
 
 
 def next_steps(run: RunDirectory, config: Mapping[str, Any], few: bool) -> Iterator[tuple[str, list[str]]]:

@@ -1,4 +1,4 @@
-"""The samples on a plane by UMAP, from the neighbours that a run has kept. Must not know: torch, training, HTML."""
+"""The samples on a plane by UMAP, from the neighbors that a run has kept. Must not know: torch, training, HTML."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from mixnn.errors import InputError
 from mixnn.runs.directory import Evidence
 
-FEWEST = 8  # samples that have a neighbourhood to speak of
+FEWEST = 8  # samples that have a neighborhood to speak of
 
 
 def umap_plane(evidence: Evidence) -> NDArray[np.float32]:
     """Coordinates (N, 2) under which near samples stay near (McInnes et al., arXiv 1802.03426).
 
-    The ten neighbours of every sample and their distances are all that is taken from the run, so that no feature has
+    The ten neighbors of every sample and their distances are all that is taken from the run, so that no feature has
     to be kept and nothing is searched again. It starts from principal components; the same run gives the same points.
 
     Raises:

@@ -97,14 +97,14 @@ function hue(place) {
   if (place >= CLASSES) return null;
   return CLASSES <= 12 ? (place * 360) / Math.max(CLASSES, 3) + 12 : (place * 137.508) % 360;
 }
-function colour(place) {
+function color(place) {
   const angle = hue(place);
   if (angle === null) return dark.matches ? "hsl(0 0% 60%)" : "hsl(0 0% 50%)";
   const light = (dark.matches ? 62 : 46) + (place % 2 ? 6 : -4);
   return `hsl(${angle.toFixed(0)} 62% ${light}%)`;
 }
 
-// Run `draw(width)` now, and again when the width of `box` or the colour scheme changes.
+// Run `draw(width)` now, and again when the width of `box` or the color scheme changes.
 function drawn(box, draw) {
   let width = 0;
   const again = () => width && draw(width);

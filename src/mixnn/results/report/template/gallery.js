@@ -4,7 +4,7 @@ const PAGE = 24;
 const GROUPS = {
   suspects: "suspects, the worst first",
   doubtful: "next in doubt",
-  unlabelled: "without a label",
+  unlabeled: "without a label",
   decided: "decided",
 };
 
@@ -16,8 +16,8 @@ const current = () => gallery.list[gallery.at];
 const cardOf = (i) => byId("cards").querySelector(`[data-place="${i}"]`);
 
 function placesOf(group) {
-  const { suspects, doubtful, unlabelled } = DATA.groups;
-  const ends = { suspects: [0, suspects], doubtful: [suspects, suspects + doubtful], unlabelled: [suspects + doubtful, suspects + doubtful + unlabelled] };
+  const { suspects, doubtful, unlabeled } = DATA.groups;
+  const ends = { suspects: [0, suspects], doubtful: [suspects, suspects + doubtful], unlabeled: [suspects + doubtful, suspects + doubtful + unlabeled] };
   if (group === "decided") return [...review.decided.keys()].map((row) => PLACE.get(row)).sort((a, b) => a - b);
   const [from, to] = ends[group];
   return Array.from({ length: to - from }, (_, k) => from + k);
@@ -108,9 +108,9 @@ function evidenceOf(i) {
   const near = ANY_PICTURE ? [...nearSamples(i)] : [];
   const pictures = near.map((other, k) => el("button", {
     type: "button", class: kind(places[k]), tabindex: "-1", title: `${visible(SAMPLES.name(other))}: ${label(places[k])}`,
-    "aria-label": `See ${visible(SAMPLES.name(other))}, labelled ${label(places[k])}`, click: () => showOne(other),
+    "aria-label": `See ${visible(SAMPLES.name(other))}, labeled ${label(places[k])}`, click: () => showOne(other),
   }, picture(other) ? el("img", { src: picture(other), alt: "" }) : "?", named(LABELS[places[k]], { class: "caption" })));
-  return el("div", { class: "near" }, el("p", {}, "Nearest images are labelled"), el("ul", { class: "counts" }, ...words),
+  return el("div", { class: "near" }, el("p", {}, "Nearest images are labeled"), el("ul", { class: "counts" }, ...words),
     pictures.length ? el("div", { class: "strip" }, ...pictures) : null);
 }
 

@@ -18,8 +18,8 @@ function mapOf(data) {
   const shown = (k) => (!view.only || suspect(k)) && (view.alone === null || place(k) === view.alone);
 
   function paint(k) {
-    if (view.by !== "quality") return colour(place(k));
-    if (SAMPLES.given[index[k]] >= CLASSES) return colour(CLASSES);
+    if (view.by !== "quality") return color(place(k));
+    if (SAMPLES.given[index[k]] >= CLASSES) return color(CLASSES);
     const share = SAMPLES.quality[index[k]];
     return `rgb(${LOW.map((low, c) => Math.round(low + (HIGH[c] - low) * share)).join()})`;
   }
@@ -152,7 +152,7 @@ function mapOf(data) {
     }
     box.replaceChildren(...LABELS.slice(0, Math.min(LABELS.length, 60)).map((name, label) => {
       const dot = el("span", { class: "dot" });
-      dot.style.background = colour(label);
+      dot.style.background = color(label);
       return el("li", {}, el("button", { type: "button", "aria-pressed": String(view.alone === label), click: () => {
         view.alone = view.alone === label ? null : label;
         select(-1);
@@ -163,7 +163,7 @@ function mapOf(data) {
     }));
   }
 
-  byId("colour").addEventListener("change", (event) => {
+  byId("color").addEventListener("change", (event) => {
     view.by = event.target.value;
     showLegend();
     draw();

@@ -1,0 +1,87 @@
+"""What stands beside the results of a run: its settings, data, noise, machine, and what it chose by itself.
+
+Must not know: methods by name, how results are made.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from mixnn.data.batches import TrainData
+from mixnn.data.load import Loaded
+from mixnn.evidence.feature_bank import Bank
+from mixnn.evidence.knn import vote_k
+from mixnn.evidence.neighbors.sharded import searched_bytes
+from mixnn.methods.base import Method
+from mixnn.models.classifier import Classifier
+from mixnn.runs.directory import RunDirectory
+from mixnn.runs.environment import environment
+from mixnn.training.memory_estimate import Footprint
+from mixnn.utils.devices import device_name
+from mixnn.utils.memory import peak_memory
+
+
+def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method: Method) -> None:
+    """Write what a training is, and say what a person should know before it takes its time."""
+    if method.network.pretrained is not None:
+        print(f"mixnn: {settings['weights']}: {method.network.pretrained}", file=sys.stderr)
+    footprint = footprint_of(settings["method"], loaded.train, method)
+    run.write_config(settings)
+    write_environment(run, settings["seed"], method.network, footprint)
+    write_data(run, loaded)
+    if method.first_own_epoch >= settings["epochs"]:
+        print(
+            f"mixnn: --epochs {settings['epochs']} is too short for {settings['method']}, whose own way begins after "
+            f"epoch {method.first_own_epoch}: raise it, or shorten the preparation (`mixnn methods`)",
+            file=sys.stderr,
+        )
+    if footprint.worth_telling:
+        print(f"mixnn: {footprint}", file=sys.stderr)
+
+
+def footprint_of(name: str, data: TrainData, method: Method) -> Footprint:
+    width = method.network.head.in_features
+    bank = any(isinstance(part, Bank) and part.kept for part in method.modules())
+    samples, classes = len(data), method.num_classes
+    neighbors = vote_k(samples, classes)
+    return Footprint(name, samples, classes, width, bank, neighbors, searched_bytes(samples, width, neighbors))
+
+
+def write_environment(run: RunDirectory, seed: int, network: Classifier, footprint: Footprint) -> None:
+    """Versions and machine; a run that was stopped lists where it went on, since these may differ."""
+    precision = "bfloat16" if network.bf16 else "float32"
+    now = environment(seed, device_name(network.mean.device), precision) | {
+        "tables_gb": round(footprint.bytes / 1e9, 3),
+        "shares_kept": footprint.kept,
+        "threads": torch.get_num_threads(),
+        "features_rounded": footprint.rounded,
+        "feature_directions": footprint.directions,
+    }
+    before = run.read_json(run.environment) if run.environment.exists() else None
+    run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
+
+
+def write_data(run: RunDirectory, loaded: Loaded) -> None:
+    """Classes, noise, and images that cannot be read."""
+    dataset = loaded.dataset
+    run.write_json(run.classes, dataset.classes)
+    if loaded.noise_record is not None:
+        run.write_json(run.noise_record, loaded.noise_record)
+    run.unreadable.unlink(missing_ok=True)  # a start that was stopped may have written one
+    if loaded.unreadable:
+        run.write_table(run.unreadable, loaded.unreadable)
+    if dataset.original is not None:
+        flipped = dataset.original != dataset.train.labels
+        run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
+
+
+def write_ending(run: RunDirectory, choices: Mapping[str, str], device: torch.device) -> None:
+    """What the method chose by itself, and the peak of memory of the device that trained, beside what was predicted."""
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
+    now = run.read_json(run.environment)
+    now["choices"] = now.get("choices", {}) | choices  # a run that only wrote its lists anew has not trained
+    run.write_json(run.environment, now if peak is None else now | {"peak_memory_gb": round(peak / 1e9, 3)})
