@@ -43,9 +43,9 @@ from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.load import Loaded, load
 from mixnn.data.read import read
 from mixnn.errors import InputError
-from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.methods.base import Method
-from mixnn.methods.fine import FINE, alignment, main_directions
+from mixnn.methods.fine import FINE, alignment, principal_components
 from mixnn.results.issues import judge, neighbor_agreement
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
@@ -149,14 +149,14 @@ def opinions(
         seen = evidence_of(method, loaded)
         yield f"ours ({name})", verdict(seen), seconds, seen
     method, seconds = trained(loaded, options, "fine")
-    features, log_probs = full_pass(method.network, loaded.train)
+    features, probs, _ = eval_pass([method.network], loaded.train)
     z = normalize(features)
     assert isinstance(method, FINE)
-    score = alignment(z, labels, main_directions(z[method.clean], labels[method.clean], log_probs.shape[1]))
-    yield "FINE", Found.by(score.numpy(), log_probs.numpy(), given), seconds, None
-    probs, seconds = out_of_sample(loaded, options)
-    listed = find_label_issues(given, probs)
-    yield "cleanlab", Found.by(get_label_quality_scores(given, probs), probs, given, listed), seconds, None
+    score = alignment(z, labels, principal_components(z[method.clean], labels[method.clean], probs.shape[1]))
+    yield "FINE", Found.by(score.numpy(), probs.log().numpy(), given), seconds, None
+    unseen, seconds = out_of_sample(loaded, options)
+    listed = find_label_issues(given, unseen)
+    yield "cleanlab", Found.by(get_label_quality_scores(given, unseen), unseen, given, listed), seconds, None
 
 
 def trained(loaded: Loaded, options: TrainOptions, method: str) -> tuple[Method, float]:
@@ -180,7 +180,7 @@ def out_of_sample(loaded: Loaded, options: TrainOptions) -> tuple[NDArray[np.flo
         train.labels = labels.index_fill(0, torch.from_numpy(held_out), -1)  # no batch is drawn from these
         train.labeled = train.labels.ge(0).nonzero()[:, 0]
         method, seconds = trained(loaded._replace(train=train), options, "ce")
-        probs[held_out] = full_pass(method.network, loaded.train).log_probs.double().exp().numpy()[held_out]
+        probs[held_out] = eval_pass([method.network], loaded.train).probs.double().numpy()[held_out]
         total += seconds
     return probs / probs.sum(1, keepdims=True), total
 

@@ -27,11 +27,10 @@ from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.load import load
 from mixnn.data.read import read
-from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.loss_mixture import clean_probability, min_max
 from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.methods.base import Method
-from mixnn.methods.losses import sample_losses
 from mixnn.runs.environment import environment
 from mixnn.training.build import build_method, build_optimizer, with_defaults
 from mixnn.training.loop import fit
@@ -57,10 +56,10 @@ class Snapshots:
 
     @torch.no_grad()
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
-        features, log_probs = full_pass(self.method.network, self.data)
+        features, _, log_given = eval_pass([self.method.network], self.data)
         near = nearest_neighbors(features, NEIGHBORS, metric="cosine")
         given = self.data.labels
-        losses = min_max(sample_losses(log_probs, given))
+        losses = min_max(-log_given[:, 0])
         clean, mixture = clean_probability(losses, normalized=True)
         wrong = given != self.true_labels
         self.rows.append(

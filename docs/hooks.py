@@ -26,6 +26,16 @@ FIRST = ("find_label_issues", "LabelIssues", "train", "Run")
 LINK = re.compile(r"\[([^\[\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 
+def on_config(config: Any) -> Any:
+    """Put the cards of the methods into the menu, after the page that lists them."""
+    for section in config.nav:
+        for title, pages in section.items():
+            for part in pages if title == "Train" else []:
+                if "Methods" in part:
+                    part["Methods"] += [{name: f"methods/{name}.md"} for name in mixnn.METHODS]
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     for path, uri in OUTSIDE.items():
         files.append(File.generated(config, uri, abs_src_path=str(ROOT / path)))

@@ -40,7 +40,9 @@ def make_evidence(dataset: Dataset) -> Evidence:
         mixture=np.full((3, 2), np.nan),
         neighbors=near,
         unlabeled=np.array(dataset.unlabeled, dtype=np.str_),
-        verified=np.flatnonzero(dataset.train.certain) if dataset.train.certain is not None else np.zeros(0, np.int64),
+        verified=np.flatnonzero(dataset.train.verified)
+        if dataset.train.verified is not None
+        else np.zeros(0, np.int64),
         distances=np.tile(np.linspace(0.1, 0.3, K, dtype=np.float32), (n, 1)),
     )
 

@@ -50,21 +50,19 @@ VALUES = {
     "--preset": "nosuch",
     "--config": "none.yaml",
     "--mixnn.neighbors": f"-1 {TRAINED_ON} {TRAINED_ON + 1} all",
-    "--mixnn.scope": "galaxy",
     "--mixnn.backend": "magic",
     "--mixnn.metric": "hamming",
     "--mixnn.alpha": "1.1 -0.1 most",
     "--mixnn.warmup": "-7",
-    "--mixnn.correct-every": "-7 0",
-    "--mixnn.loss-window": "-7 0",
-    "--mixnn.gmm-max-iter": "-7",
-    "--mixnn.gmm-reg": "-7",
+    "--mixnn.correct-from": "-7",
+    "--mixnn.min-separation": "-7",
+    "--mixnn.gmm-monotone": "perhaps",
 }
 
 
 @pytest.mark.parametrize(("option", "value"), [(name, value) for name in VALUES for value in VALUES[name].split()])
 def test_values(option: str, value: str, photos: Path, tmp_path: Path) -> None:
-    parts = option.strip("-").rpartition(".")[2].split("-")  # gmm-reg or gmm_reg: both are written
+    parts = option.strip("-").rpartition(".")[2].split("-")  # correct-from or correct_from: both are written
     result = refuse_to_train(tmp_path / "run", photos, *FAST, f"{option}={value}", named=tuple(parts))
     assert re.search(rf"(?<![\w.]){re.escape(value)}(?![\w])", result.err), result.err  # not the 0 of 10
 
@@ -92,7 +90,6 @@ def test_values(option: str, value: str, photos: Path, tmp_path: Path) -> None:
         ("--schedule steps --milestones [0]", ["milestones", "[0]"]),
         ("--milestones 10", ["milestones", "10"]),
         (f"--mixnn.neighbors {TRAINED_ON}", ["neighbors", TRAINED_ON, TRAINED_ON - 1]),
-        ("--mixnn.scope batch --mixnn.neighbors 5 --batch-size 4", ["neighbors", 5, "batch"]),
     ],
 )
 def test_words_that_do_not_go(words: str, named: list[object], photos: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from contract.cases import build, make_data, method_case
 
 from mixnn import METHODS, Classifier, TrainData
-from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.knn import vote_k
 from mixnn.evidence.loss_mixture import min_max
 from mixnn.training.evidence import collect_evidence, judge_labels
@@ -70,7 +70,7 @@ def test_several_networks_are_believed_in_the_mean():
     evidence = judge_labels(
         collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(48)]
     ).evidence
-    each = [full_pass(network, data).log_probs.exp() for network in method.classifiers]
+    each = [eval_pass([network], data).probs for network in method.classifiers]
     assert not torch.allclose(*each, atol=1e-3)
     mean = torch.stack(each).mean(0)
     np.testing.assert_allclose(evidence.probs, mean, atol=1e-6)

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn.errors import InputError
 from mixnn.evidence.loss_mixture import clean_probability, min_max
-from mixnn.methods.losses import linear_loss, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.losses import linear_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement
 from mixnn.training.calibration import calibration_error, confidence_bins
 
@@ -68,7 +68,7 @@ def test_nothing_speaks_against_a_label_where_only_the_unknown_differ():
 
 
 def test_a_label_nobody_knows_is_every_label():
-    rows = soft_labels(torch.tensor([2, -1, 0, -2]), 4)
+    rows = one_hot_or_uniform(torch.tensor([2, -1, 0, -2]), 4)
     expected = [[0.0, 0.0, 1.0, 0.0], [0.25] * 4, [1.0, 0.0, 0.0, 0.0], [0.25] * 4]
     assert torch.equal(rows, torch.tensor(expected))
 
@@ -178,7 +178,7 @@ def test_losses_of_certain_targets(seed, b, c):
     labels = torch.randint(c, (b,), generator=torch.Generator().manual_seed(seed))
     certain = one_hot(labels, c).float()
     torch.testing.assert_close(soft_cross_entropy(logits, certain), cross_entropy(logits, labels))
-    torch.testing.assert_close(sample_losses(logits.log_softmax(1), labels).mean(), cross_entropy(logits, labels))
+    torch.testing.assert_close(nll(logits.log_softmax(1), labels).mean(), cross_entropy(logits, labels))
     assert -1 <= linear_loss(logits, certain) <= 0
 
 

@@ -9,7 +9,7 @@ from contract.cases import ROOT
 from contract.command import SHORT, SMALL, succeed, write_folder
 
 from benchmarks.suite.cells import merged
-from mixnn import TrainData
+from mixnn import METHODS, TrainData
 from mixnn.cli.train import parse
 from mixnn.presets import PRESETS, preset_names, read_preset
 from mixnn.training.build import build_method, build_optimizer
@@ -71,14 +71,15 @@ def test_presets_build_and_train(preset: str, photos: Path, tmp_path: Path) -> N
     method = build_method(config.for_method(), data, 2, torch.device("cpu"))
     optimizer, scheduler = build_optimizer(method, config.options.for_optimizer())
     assert sum(p.numel() for p in method.parameters()) > 20_000_000
-    assert (method.scope, method.correct_every) == {"paper": ("dataset", 1), "public-code": ("batch", 10)}[preset]
+    section = {"paper": "mixnn", "public-code": "mixnn_public_code"}[preset]
+    assert isinstance(method, METHODS[section])
     assert (optimizer.param_groups[0]["nesterov"], scheduler.T_0) == (False, 10)
 
-    smaller = ["--network", "cnn", "--mixnn.mixup_until", "2", "--mixnn.correct-from", "2"]
-    succeed("train", photos, "--out", tmp_path / "run", f"--preset={preset}", *SMALL, *SHORT[:4], *smaller)
+    smaller = ["--network", "cnn", f"--{section}.warmup", "1", f"--{section}.mixup_until", "2"]
+    smaller += [f"--{section}.correct-from", "2", "--epochs", "4"]
+    succeed("train", photos, "--out", tmp_path / "run", f"--preset={preset}", *SMALL, *smaller)
     stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
-    assert (stored["network"], stored["weight_decay"], stored["mixnn"]["warmup"]) == ("cnn", 1e-3, 1)
-    assert stored["mixnn"]["scope"] == method.scope
+    assert (stored["network"], stored["weight_decay"], stored[section]["warmup"]) == ("cnn", 1e-3, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Reviewed labels on their way into training: certain, untouched by noise, and what was dropped left out."""
+"""Reviewed labels on their way into training: verified, untouched by noise, and what was dropped left out."""
 
 from dataclasses import replace
 
@@ -38,10 +38,10 @@ REVIEWED = ["00.png,owl,accept", "01.png,dog,keep", "02.png,,drop", "04.png,dog,
 def test_decisions_become_certain_labels(dataset, tmp_path):
     found = with_corrections(dataset, corrections(tmp_path, *REVIEWED))
     assert found.train.labels[[0, 1, 2, 4, 7]].tolist() == [2, 1, 2, 1, -1]
-    assert np.flatnonzero(found.train.certain).tolist() == [0, 1, 4]  # nobody knows what 7 is
+    assert np.flatnonzero(found.train.verified).tolist() == [0, 1, 4]  # nobody knows what 7 is
     assert found.dropped.tolist() == [2]
     assert (found.train.labels != dataset.train.labels).sum() == 2
-    assert dataset.train.certain is None
+    assert dataset.train.verified is None
 
 
 def test_decisions_about_another_data_set(dataset, tmp_path):
@@ -79,7 +79,7 @@ def test_what_is_certain_stays_so_through_hold_out_and_limit(dataset, tmp_path):
     used = prepare(with_corrections(dataset, corrections(tmp_path, *rows, "01.png,,drop")), holdout=0.2, limit=30)
     assert len(used.dropped) == 0
     for part in (used.train, used.heldout):
-        assert part.certain.tolist() == [int(name[:2]) % 5 == 0 for name in part.names]
+        assert part.verified.tolist() == [int(name[:2]) % 5 == 0 for name in part.names]
     assert "01.png" not in [*used.train.names, *used.heldout.names]
 
 
@@ -89,7 +89,7 @@ def test_the_fingerprint_knows_what_is_certain(dataset, tmp_path):
     kept = with_corrections(dataset, corrections(tmp_path, "01.png,dog,keep")).train  # not one label is another
     assert kept.labels.tolist() == dataset.train.labels.tolist()
     assert fingerprint(kept, checksums, dataset.classes) != plain
-    assert fingerprint(replace(kept, certain=None), checksums, dataset.classes) == plain
+    assert fingerprint(replace(kept, verified=None), checksums, dataset.classes) == plain
 
 
 def test_training_data_knows_what_is_certain(dataset, tmp_path, capsys):
@@ -98,9 +98,9 @@ def test_training_data_knows_what_is_certain(dataset, tmp_path, capsys):
     reviewed = with_corrections(dataset, corrections(tmp_path, *REVIEWED))
     loaded = load(reviewed, options, torch.device("cpu"))
     names = np.array(loaded.dataset.train.names)
-    assert names[loaded.train.certain.numpy()].tolist() == ["00.png", "01.png", "04.png"]
+    assert names[loaded.train.verified.numpy()].tolist() == ["00.png", "01.png", "04.png"]
     assert "1 sample is left out, as reviewed" in capsys.readouterr().err
-    assert not load(dataset, options, torch.device("cpu")).train.certain.any()
+    assert not load(dataset, options, torch.device("cpu")).train.verified.any()
 
 
 def test_a_label_file_without_a_label_leaves_its_sample_out(dataset, tmp_path):

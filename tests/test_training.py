@@ -136,7 +136,7 @@ def test_min_separation_reaches_the_mixture() -> None:
     assert isinstance(method, MixNN)
     method.begin_epoch(2, data)
     assert (method.clean == 1).all()
-    assert method.figures["clean_share"] == 1
+    assert method.metrics["clean_share"] == 1
     before = method.targets.rows.clone()
     method.end_epoch()
     assert torch.equal(method.targets.rows, before)  # nor is any label corrected
@@ -156,7 +156,7 @@ def test_nobody_reading_the_epoch_lines_stops_nothing(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.stderr", Closed())
     rows: list[Row] = [{"images_per_second": 1.0}]
     screen = TrainingScreen(
-        epochs=2, start=0, samples=8, ranks=1, rows=rows, choices={"neighbors": "exact"}, under_way=[]
+        epochs=2, start=0, samples=8, ranks=1, rows=rows, auto_selected={"neighbors": "exact"}, active_phases=[]
     )
     with screen:
         screen.epoch_done(0, 1.0, {})
@@ -165,11 +165,13 @@ def test_nobody_reading_the_epoch_lines_stops_nothing(monkeypatch: pytest.Monkey
 def test_the_bar_tells_what_takes_time_between_epochs() -> None:
     seen = io.StringIO()
     method, *_ = build(method_case("posterior"), make_data())
-    screen = TrainingScreen(epochs=2, start=0, samples=8, ranks=1, rows=[], choices={}, under_way=method.under_way)
+    screen = TrainingScreen(
+        epochs=2, start=0, samples=8, ranks=1, rows=[], auto_selected={}, active_phases=method.active_phases
+    )
     screen.console = Console(file=seen, force_terminal=True, width=100)
     with screen:
         assert screen.progress is not None
-        with method.phase("full_pass"):
+        with method.phase("eval_pass"):
             screen.progress.refresh()
             assert "full pass …" in seen.getvalue()
         seen.truncate(0)
@@ -177,7 +179,7 @@ def test_the_bar_tells_what_takes_time_between_epochs() -> None:
         assert "…" not in seen.getvalue()
     with pytest.raises(KeyError), method.phase("neighbors"):
         raise KeyError
-    assert method.under_way == []
+    assert method.active_phases == []
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ hardware has them, in bfloat16 and TF32, which is what a GPU's convolutions make
 best of some large copies (read and written). The floor of a phase is the longer of its operations and its bytes at
 these rates, as if one hid the other wholly:
 
-    full_pass   the operations of one forward for all images; images read, features and log-probabilities written
+    eval_pass   the operations of one forward for all images; images read, features and log-probabilities written
     mixture     the losses, in float64, read once by every pass over them that was made
     neighbors   two operations a dimension for every pair of samples; features read
     train       `step.py`'s operations and bytes for every step; partners' images come to its images
@@ -113,7 +113,7 @@ def works(method: MixNN, data: TrainData, passes: int) -> dict[str, Work]:
     search = "bfloat16" if found == "bfloat16" else "float32"
     batches, partners = n / len(batch.index), n * method.neighbors
     return {
-        "full_pass": Work(batches * step.forward, n * (image + 4 * (width + method.num_classes)), precision),
+        "eval_pass": Work(batches * step.forward, n * (image + 4 * (width + method.num_classes)), precision),
         "mixture": Work(0, 8 * n * passes, "float32"),
         "neighbors": Work(2 * n * n * width, 4 * n * width, search),
         "train": Work(batches * step.both, batches * sum(step.moved.values()) + partners * image, precision),

@@ -77,8 +77,7 @@ def measure(n: int, classes: int, width: int, searched: bool) -> dict[str, Any]:
         if before is None:
             raise InputError("this system does not say how much memory a process took: use Linux or macOS")
         seconds = seconds_of(lambda: tables(data, classes, width, run), CPU)
-    neighbors = vote_k(n, classes)
-    footprint = Footprint("posterior", n, classes, width, False, neighbors, sharded.searched_bytes(n, width, neighbors))
+    footprint = Footprint(n, classes, width, vote_k(n, classes), Posterior.tables)
     return {
         "samples": n,
         "classes": classes,

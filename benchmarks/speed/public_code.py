@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from mixnn.data.batches import Batch, TrainData
 from mixnn.evidence.loss_mixture import min_max
 from mixnn.methods.base import Method
-from mixnn.methods.losses import soft_cross_entropy, soft_labels
+from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import ema
 from mixnn.models.classifier import Classifier
 
@@ -58,12 +58,12 @@ class PublicScheme(Method):
     ) -> None:
         super().__init__(network, labels, num_classes)
         self.correct_from, self.correct_every, self.alpha = correct_from, correct_every, alpha
-        self.targets = soft_labels(labels, num_classes)  # t (N, C)
+        self.targets = one_hot_or_uniform(labels, num_classes)  # t (N, C)
         self.clean = np.ones(len(labels))  # w (N,)
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
-        with self.phase("full_pass"):
+        with self.phase("eval_pass"):
             losses = self._losses(data)
         with self.phase("mixture"):
             self.clean = low_posterior(losses)

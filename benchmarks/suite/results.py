@@ -16,7 +16,7 @@ from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.files import read_yaml, written
 
-PHASES = ("begin", "full_pass", "mixture", "neighbors", "train", "evaluate")
+PHASES = ("begin", "eval_pass", "mixture", "neighbors", "train", "evaluate")
 KEYS = {"row", "column", "seed", "settings", "accuracy", "seconds", "labels", "environment"}
 Result = dict[str, Any]
 

@@ -13,19 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.suite.cells import Column, Settings, Suite
+from mixnn import METHODS, Method
 
 Rows = dict[str, Settings]
 C10, C100 = "cifar10", "cifar100"
-# By count of forward and backward passes, and of searches; see docs/methods/README.md. Half batches cost some more.
-COSTS = {
-    "posterior": 1.7,
-    "mixnn": 1.4,
-    "mixnn-paper": 1.5,
-    "coteaching": 2.1,
-    "dividemix": 6.0,
-    "ssr": 4.0,
-    "colearning": 3.0,
-}
 
 
 def row(method: str, **options: Any) -> Settings:
@@ -33,15 +24,19 @@ def row(method: str, **options: Any) -> Settings:
     return {"method": method, method: options}
 
 
-# Their defaults are what is published for CIFAR-10.
-BASELINES: Rows = {
-    name: row(name)
-    for name in ("ce", "mixup", "gce", "sce", "elr", "selc", "coteaching", "dividemix", "ssr", "fine", "colearning")
+def costs(rows: Mapping[str, Settings]) -> dict[str, float]:
+    """What the rows take, in that of cross-entropy, by what their methods say."""
+    return {name: METHODS[settings["method"]].cost for name, settings in rows.items()}
+
+
+# Every method that is no variant of another, the quickest first; their defaults are what is published for CIFAR-10.
+METHOD_ROWS: Rows = {
+    name: row(name) for name, kind in sorted(METHODS.items(), key=lambda item: item[1].cost) if kind.__base__ is Method
 }
 # Published for CIFAR-100; where the authors went by the rate of the noise, one value stands for all rates.
 CIFAR100: Rows = {
     "mixnn-paper": {"mixnn": {"warmup": 30}},
-    "mixnn-public-code": {"mixnn": {"warmup": 29}},
+    "mixnn-public-code": {"mixnn_public_code": {"warmup": 29}},
     "sce": {"sce": {"alpha": 6.0, "beta": 0.1}},
     "elr": {"elr": {"beta": 0.9, "lam": 7.0}},
     "dividemix": {"dividemix": {"lambda_u": 150.0, "warmup": 30}},
@@ -66,6 +61,13 @@ def human(data: str, *labels: str, rows: Mapping[str, Settings] | None = None) -
 
 SMALL: Settings = {"network": "mini", "limit": 10_000, "epochs": 40, "device": "cpu"}
 
+SMALL_ROWS: Rows = {
+    **{name: row(name) for name in ("ce", "posterior", "mixnn")},
+    "mixnn-paper": row("mixnn", warmup=10, mixup_until=0, correct_from=10, alpha=0.9, gmm_monotone=False),
+    **METHOD_ROWS,
+    "ssr": row("ssr", neighbors=40),  # 200 of 50 000, in proportion
+}
+
 CPU_SMALL = Suite(
     name="cpu-small",
     about="CIFAR-10, the first 10 000 training images, the whole test set, a small network, 40 epochs.",
@@ -75,18 +77,11 @@ CPU_SMALL = Suite(
         *noises(C10, "asymmetric:0.4", "symmetric:0.8"),
         Column("cifar10 clean", C10),
     ],
-    rows={
-        "ce": BASELINES["ce"],
-        "posterior": row("posterior"),
-        "mixnn": row("mixnn"),
-        "mixnn-paper": row("mixnn", warmup=10, mixup_until=0, correct_from=10, alpha=0.9, gmm_monotone=False),
-        **BASELINES,
-        "ssr": row("ssr", neighbors=40),  # 200 of 50 000, in proportion
-    },
+    rows=SMALL_ROWS,
     common=SMALL,
     seeds=(0, 1, 2),
     minutes=0.8,
-    costs=COSTS,
+    costs=costs(SMALL_ROWS),
     device="cpu",
 )
 
@@ -100,7 +95,7 @@ TRIALS = Suite(
     common=SMALL | {"data": {"heldout": "train", "holdout": 0.2}},
     seeds=(0, 1, 2),
     minutes=0.8,
-    costs=COSTS,
+    costs=costs(SMALL_ROWS),
     device="cpu",
 )
 
@@ -113,8 +108,8 @@ ABLATION = Suite(
     rows={
         "posterior": row("posterior"),
         "without color": row("posterior", augment="crop-flip"),
-        "one turn": row("posterior", turns=1),
-        "whole batches": row("posterior", split=1),
+        "one turn": row("posterior", repeats=1),
+        "whole batches": row("posterior", steps_per_batch=1),
         "no robust loss first": row("posterior", q=0.001),  # next to cross-entropy
         "gce to the end": row("gce") | {"batch_size": 64},  # no posterior, hence no second part
         "gce, color": row("gce") | {"batch_size": 64, "augment": "color"},
@@ -127,25 +122,6 @@ ABLATION = Suite(
     seeds=(0, 1, 2),
     minutes=0.8,
     costs={},
-    device="cpu",
-)
-
-# --- bank: may what is known of every sample be stale? ---
-
-BANK = Suite(
-    name="bank",
-    about="Features and predictions from a pass every epoch, every third one, or from the training steps; as trials.",
-    columns=CPU_SMALL.columns[:2],
-    rows={
-        "mixnn": row("mixnn"),
-        "mixnn every third": row("mixnn", bank_every=3),
-        "mixnn by steps": row("mixnn", bank="steps"),
-        "posterior": row("posterior"),
-    },
-    common=TRIALS.common,
-    seeds=(0, 1, 2),
-    minutes=0.8,
-    costs=COSTS,
     device="cpu",
 )
 
@@ -177,7 +153,7 @@ LONG_TAIL = Suite(
     common=SMALL | {"limit": None, "imbalance": 50.0},
     seeds=(0, 1, 2),
     minutes=1.1,
-    costs=COSTS,
+    costs=costs(SMALL_ROWS),
     device="cpu",
 )
 
@@ -200,13 +176,13 @@ FRONTIER = Suite(
     rows={
         "posterior": row("posterior"),
         "mixnn": row("mixnn"),
-        **{name: BASELINES[name] for name in ("ce", "ssr", "dividemix", "coteaching", "elr", "sce", "gce", "mixup")},
+        **METHOD_ROWS,
         "selc": row("selc", correct_from=20),
     },
     common=GPU | {"data": {"store": "memory"}, "network": "preactresnet18", "epochs": 100},
     seeds=(0, 1, 2),
     minutes=8,
-    costs=COSTS,
+    costs=costs(SMALL_ROWS),
     device="cuda",
 )
 
@@ -235,7 +211,7 @@ PAPER = Suite(
     rows={
         "mixnn-paper": {"preset": "paper"},
         "mixnn-public-code": {"preset": "public-code"},
-        **{name: {"preset": "paper", **BASELINES[name]} for name in ("ce", "elr")},
+        **{name: {"preset": "paper"} | row(name) for name in ("ce", "elr")},
         "selc": {"preset": "paper", **row("selc", correct_from=40)},
         "elr-as-published": row("elr"),
     },
@@ -259,6 +235,4 @@ REAL = Suite(
     device="cuda",
 )
 
-SUITES = {
-    suite.name: suite for suite in (CPU_SMALL, TRIALS, ABLATION, BANK, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)
-}
+SUITES = {suite.name: suite for suite in (CPU_SMALL, TRIALS, ABLATION, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-from mixnn import METHODS, Classifier, Method, MixNN, SampleTable, TrainData
-from mixnn.methods.dividemix import DivideMix
+from mixnn import METHODS, Classifier, Method, SampleTable, TrainData
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the examples are no installed package
@@ -22,24 +21,6 @@ from examples.new_method import SmoothedLabels  # noqa: E402
 torch.set_num_threads(1)  # the tensors here are too small to share out
 
 CLASSES, EPOCHS, STOP = 3, 6, 4
-# Options that let a few epochs see every stage; a method that writes its tables late needs a line here.
-SHORT: dict[str, dict[str, Any]] = {
-    "mixnn": {"warmup": 1, "mixup_until": 0, "correct_from": 1},
-    "coteaching": {"rampup": 2},
-    "selc": {"correct_from": 1},
-    "fine": {"warmup": 1},
-    "dividemix": {"warmup": 1},
-    "posterior": {"correct_from": 2},
-}
-# Methods whose steps are `Case.local`; a line each.
-LOCAL = {
-    "colearning",
-    "coteaching",
-    "dividemix",
-    "fine",
-    "mixup",
-    "ssr",
-}
 
 
 @dataclass(frozen=True)
@@ -62,34 +43,27 @@ class Case:
         return make_data(count, unlabeled=self.unlabeled, **options)
 
 
-def variant(name: str, *, local: bool = False, unlabeled: int = 0, **options: Any) -> Case:
-    return Case(f"mixnn-{name}", MixNN, SHORT["mixnn"] | options, local, unlabeled)
-
-
-def method_case(name: str, **options: Any) -> Case:
-    """An entry of METHODS with its short schedule."""
-    return Case(name, METHODS[name], SHORT.get(name, {}) | options, local=name in LOCAL)
+def method_case(name: str, variant: str = "", *, unlabeled: int = 0, **options: Any) -> Case:
+    """A method with its short options, and others on top of them in a variant."""
+    kind = METHODS[name]
+    called = f"{name}-{variant}" if variant else name
+    return Case(called, kind, {**kind.short_options, **options}, kind.depends_on_rank, unlabeled)
 
 
 CASES = [
     *map(method_case, METHODS),
-    variant("batch", scope="batch", local=True),
-    variant("mixup", mixup_until=3, local=True),
-    variant("linear", mixup_until=3, early_loss="linear", correct_from=3, local=True),
-    variant("plain-warmup", warmup=2, warmup_plain=True),
-    variant("every-other", correct_every=2),
-    variant("no-neighbors", neighbors=0),
-    variant("three-neighbors", neighbors=3, metric="cosine"),
-    variant("window", loss_window=3),
-    variant("unlabeled", unlabeled=7),
-    # Two samples that were mixed with each other have the same features, so rounding says who is nearest.
-    variant("steps", bank="steps", bank_every=2, unlabeled=7, local=True),
-    variant("pass-now-and-then", bank_every=3),
-    Case("gce-truncated", METHODS["gce"], {"k": 0.3, "prune_from": 1, "prune_every": 2}, unlabeled=7),
-    Case("coteaching-unlabeled", METHODS["coteaching"], SHORT["coteaching"], local=True, unlabeled=7),
-    Case("dividemix-labeled-loss", DivideMix, {"warmup": 1, "lambda_u": 0.0, "loss_window": 3}, True, unlabeled=7),
-    Case("posterior-unlabeled", METHODS["posterior"], {"correct_from": 1, "correct_every": 1}, unlabeled=7),
-    Case("ssr-plain", METHODS["ssr"], {"feature_consistency": 0.0, "theta_r": 0.4}, local=True, unlabeled=7),
+    replace(method_case("mixnn", "mixup", mixup_until=3), local=True),  # partners are drawn on each rank
+    method_case("mixnn", "no-neighbors", neighbors=0),
+    method_case("mixnn", "three-neighbors", neighbors=3, metric="cosine"),
+    method_case("mixnn", "unlabeled", unlabeled=7),
+    method_case("mixnn_public_code", "linear", mixup_until=3, correct_from=3),
+    method_case("mixnn_public_code", "every-other", warmup=2, correct_every=2, loss_window=3),
+    method_case("gce", "plain", k=0.0),
+    method_case("gce", "unlabeled", unlabeled=7),
+    method_case("coteaching", "unlabeled", unlabeled=7),
+    method_case("dividemix", "labeled-loss", unlabeled=7, lambda_u=0.0, loss_window=3),
+    method_case("posterior", "unlabeled", unlabeled=7, correct_from=1, correct_every=1),
+    method_case("ssr", "plain", unlabeled=7, feature_consistency=0.0, theta_r=0.4),
     Case("example", SmoothedLabels, {"smoothing": 0.3}),
 ]
 

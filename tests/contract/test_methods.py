@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract.cases import CLASSES, EPOCHS, Case, assert_same, build, make_data, variant
+from contract.cases import CLASSES, EPOCHS, Case, assert_same, build, make_data, method_case
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -42,7 +42,7 @@ def test_losses_are_finite_scalars_that_reach_every_parameter(case: Case) -> Non
         method.end_epoch()
         scheduler.step()
         assert [name for name, size in reached.items() if size == 0] == []
-        assert all(isinstance(value, float) for value in method.figures.values())
+        assert all(isinstance(value, float) for value in method.metrics.values())
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(47, 16), (33, 16), (17, 16), (10, 64)])
@@ -119,7 +119,7 @@ class SoftTargets(Method):
 
 def test_mixnn_without_neighbors_and_correction_is_plain_training() -> None:
     data = make_data()
-    alone = variant("alone", warmup=0, correct_from=0, neighbors=0, alpha=1.0)
+    alone = method_case("mixnn", "alone", warmup=0, correct_from=0, neighbors=0, alpha=1.0)
     states = []
     for case in (alone, Case("plain", SoftTargets)):
         method, optimizer, scheduler = build(case, data, dropout=0)
@@ -132,7 +132,7 @@ def test_mixnn_suggests_a_label_where_nobody_knew_one() -> None:
     """Such a sample is nobody's batch and lends nobody its target, until the network has an opinion of it."""
     data = make_data(unlabeled=7)
     unknown = data.labels < 0
-    method, *_ = build(variant("unlabeled", warmup=1, correct_from=2), data)
+    method, *_ = build(method_case("mixnn", "unlabeled", warmup=1, correct_from=2), data)
     assert isinstance(method, MixNN)
     uniform = torch.full((7, CLASSES), 1 / CLASSES)
     for epoch in range(3):
@@ -157,12 +157,12 @@ def test_what_nobody_labeled_says_nothing_of_other_labels() -> None:
     found = []
     for rows in (known, torch.ones_like(known)):
         data = TrainData(images[rows], mixed.labels[rows])
-        method, *_ = build(variant("unlabeled"), data)
+        method, *_ = build(method_case("mixnn"), data)
         assert isinstance(method, MixNN)
         method.eval().begin_epoch(1, data)
         evidence = judge_labels(
             collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(len(data))]
         ).evidence
         kept = known[rows]
-        found.append([method.clean[kept], method.history[-1][kept], evidence.clean_prob[kept], evidence.loss[kept]])
+        found.append([method.clean[kept], method.losses[kept], evidence.clean_prob[kept], evidence.loss[kept]])
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)

@@ -41,7 +41,7 @@ def test_each_network_learns_from_what_the_other_one_picks():
         each = [losses(z, y) for z in logits]
         r = 1 - min(epoch / T_K * TAU, TAU)
         size = math.ceil(r * COUNT - 1e-9)
-        assert method.figures["clean_share"] == pytest.approx(r)
+        assert method.metrics["clean_share"] == pytest.approx(r)
         picked = [sorted(range(COUNT), key=own.__getitem__)[:size] for own in each]
         picked_apart += set(picked[0]) != set(picked[1])
         expected = sum(each[0][i] for i in picked[1]) / size + sum(each[1][i] for i in picked[0]) / size
@@ -89,7 +89,7 @@ def test_the_share_of_wrong_labels_is_estimated_until_the_share_left_out_is_full
     expected = [0.0, *expected[1 : T_K + 1], *[expected[T_K]] * 2]  # anew up to T_k, and no more after
     np.testing.assert_allclose(estimates, expected, atol=1e-6)
     assert expected[T_K] > 0
-    assert method.figures["clean_share"] == pytest.approx(1 - expected[T_K])
+    assert method.metrics["clean_share"] == pytest.approx(1 - expected[T_K])
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.6])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mixnn import Batch, Classifier, InputError
-from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.loss_mixture import clean_probability
 from mixnn.methods.dividemix import DivideMix, prior_penalty, sharpen
 
@@ -141,10 +141,10 @@ def judged(method, data):
     """Each network's normalized losses, (2, N), and probabilities, (2, N, C)."""
     known, losses, probs = data.labels >= 0, [], []
     for network in method.classifiers:
-        log_probs = full_pass(network, data).log_probs
-        loss = -log_probs[torch.arange(len(data)), data.labels.clamp_min(0)]
+        _, p, log_label = eval_pass([network], data)
+        loss = -log_label[:, 0]
         losses.append(((loss - loss[known].min()) / (loss[known].max() - loss[known].min())).clamp(0, 1))
-        probs.append(log_probs.exp())
+        probs.append(p)
     return torch.stack(losses), torch.stack(probs)
 
 
@@ -154,7 +154,7 @@ def test_each_network_takes_the_division_of_the_other():
     w = [clean_probability(loss, known)[0] * known for loss in losses]
     clean = [set((one > 0.5).nonzero()[:, 0].tolist()) for one in w]
     assert clean[0] != clean[1]
-    assert method.figures["clean_share"] == pytest.approx(sum(map(len, clean)) / 2 / 60)
+    assert method.metrics["clean_share"] == pytest.approx(sum(map(len, clean)) / 2 / 60)
     drawn = [set(), set(), set(), set()]
     batches = list(method.batches(0, data))
     assert len(batches) == -(-max(map(len, clean)) // (data.batch_size // 2))  # an epoch over the larger labeled set

@@ -33,7 +33,7 @@ def test_loss_of_a_sample_is_minus_log_p_of_its_label(seed, n, c):
     random = np.random.RandomState(seed)
     p, labels = probabilities(random, n, c), random.randint(c, size=n)
     expected = [-math.log(p[i][labels[i]]) for i in range(n)]
-    close(losses.sample_losses(torch.tensor(p).log(), torch.tensor(labels)), expected)
+    close(losses.nll(torch.tensor(p).log(), torch.tensor(labels)), expected)
 
 
 @given(seeds, st.integers(2, 9))

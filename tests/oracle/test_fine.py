@@ -11,7 +11,7 @@ from torch import nn
 
 from mixnn import Classifier, TrainData
 from mixnn.errors import InputError
-from mixnn.methods.fine import FINE, alignment, main_directions, select
+from mixnn.methods.fine import FINE, alignment, principal_components, select
 
 CLASSES, WIDTH, PER_CLASS = 3, 8, 60
 
@@ -75,7 +75,7 @@ def test_scores(seed, n, width):
     random = np.random.RandomState(seed)
     z, labels, basis = random.normal(size=(n, width)), random.randint(2, size=n), random.uniform(size=n) < 0.7
     basis[[np.argmax(labels == k) for k in set(labels)]] = True
-    u = main_directions(torch.tensor(z)[basis], torch.tensor(labels)[basis], 3)
+    u = principal_components(torch.tensor(z)[basis], torch.tensor(labels)[basis], 3)
     assert (u[2] == 0).all()  # nobody's class
     np.testing.assert_allclose(u[sorted(set(labels))].norm(dim=1), 1, rtol=1e-9)
     np.testing.assert_allclose(alignment(torch.tensor(z), torch.tensor(labels), u), scores(z, labels, basis), rtol=1e-6)
@@ -97,7 +97,7 @@ def test_two_rounds_the_second_with_directions_from_the_first():
         method.begin_epoch(epoch, data)
         if epoch >= 1:
             clean = selected(scores(unit(z), labels, clean), labels, 0.5)
-            assert method.figures["clean_share"] == pytest.approx(clean.mean())
+            assert method.metrics["clean_share"] == pytest.approx(clean.mean())
         assert drawn(method, data, epoch) == clean.nonzero()[0].tolist()
         method.end_epoch()
     assert not (clean & flipped).any()

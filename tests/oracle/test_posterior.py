@@ -9,13 +9,13 @@ from mixnn import TrainData
 from mixnn.cli.train import parse
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.errors import InputError
-from mixnn.evidence.forward_pass import Look, full_pass
+from mixnn.evidence.forward_pass import EvalOutputs, eval_pass
 from mixnn.evidence.held_out_labels import Unseen, clearly_fewer, held_back
 from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.neighbors.sharded import How
 from mixnn.evidence.targets import Targets
 from mixnn.methods import posterior as module
-from mixnn.methods.posterior import Posterior, rarity
+from mixnn.methods.posterior import Posterior, class_weights
 from mixnn.models.classifier import Classifier
 from mixnn.training.build import with_defaults
 
@@ -25,7 +25,9 @@ COUNT = 60
 def prepared(epoch: int, **options):
     torch.manual_seed(0)
     data = make_data(COUNT, batch_size=COUNT, augment="none")
-    method = Posterior(make_network(norm=False, dropout=0), data.labels, CLASSES, split=1, turns=1, **options)
+    method = Posterior(
+        make_network(norm=False, dropout=0), data.labels, CLASSES, steps_per_batch=1, repeats=1, **options
+    )
     with torch.no_grad():
         method.network.head.weight *= 8  # opinions, so that probabilities differ
     method.begin_epoch(epoch, data)
@@ -44,7 +46,7 @@ def test_first_a_robust_loss_on_the_given_labels():
     method, _, batch = prepared(0, correct_from=3, q=0.4)
     p = probabilities(method, batch.inputs)
     given = batch.y.tolist()
-    method.rarity.copy_(torch.arange(1, CLASSES + 1))
+    method.class_weights.copy_(torch.arange(1, CLASSES + 1))
     expected = np.mean([(1 + y) * (1 - row[y] ** 0.4) / 0.4 for row, y in zip(p, given, strict=True)])
     assert method(batch).item() == pytest.approx(expected, rel=1e-5)
     assert torch.equal(method.soft_targets()[batch.index].argmax(1), batch.y)
@@ -52,9 +54,11 @@ def test_first_a_robust_loss_on_the_given_labels():
 
 def test_a_label_counts_by_how_rare_it_is():
     labels = torch.tensor([0] * 6 + [1] * 3 + [2] * 3 + [-1] * 5)
-    assert rarity(labels, 3).tolist() == pytest.approx([4 / 6, 4 / 3, 4 / 3])
-    assert rarity(torch.tensor([0] * 98 + [1, 1]), 3).tolist() == pytest.approx([100 / 3 / 98, 10, 10])  # no more
-    assert rarity(torch.arange(30) % 3, 3).tolist() == [1, 1, 1]
+    assert class_weights(labels, 3).tolist() == pytest.approx([4 / 6, 4 / 3, 4 / 3])
+    assert class_weights(torch.tensor([0] * 98 + [1, 1]), 3).tolist() == pytest.approx(
+        [100 / 3 / 98, 10, 10]
+    )  # no more
+    assert class_weights(torch.arange(30) % 3, 3).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("classes", "q"), [(2, 0.7), (10, 0.7), (100, 0.35), (1000, 0.7 / 3)])
@@ -66,12 +70,12 @@ def test_q_goes_by_the_number_of_classes_where_none_is_given(classes, q):
 
 def test_then_cross_entropy_against_what_label_quality_says():
     method, data, batch = prepared(3, correct_from=3)
-    features = full_pass(method.network, data).features
+    features = eval_pass([method.network], data).features
     given = data.labels.numpy()
     expected = label_issues(features, given, range(CLASSES)).issues.label_posterior  # has tests of its own
     np.testing.assert_allclose(method.soft_targets().numpy(), expected, atol=1e-6)
-    assert method.figures["relabeled_share"] == pytest.approx((expected.argmax(1) != given).mean())
-    assert method.figures["clean_share"] == pytest.approx(expected[np.arange(COUNT), given].mean(), abs=1e-4)
+    assert method.metrics["relabeled_share"] == pytest.approx((expected.argmax(1) != given).mean())
+    assert method.metrics["clean_share"] == pytest.approx(expected[np.arange(COUNT), given].mean(), abs=1e-4)
 
     p = probabilities(method, batch.inputs)
     rows = batch.index.tolist()
@@ -136,7 +140,7 @@ def test_no_step_sees_a_label_that_is_held_back_until_it_is_released():
     wrong = (method.targets.argmax(1) != data.labels)[held]
     assert 0.2 < wrong.float().mean() < 0.4  # told without their own
     assert set(torch.cat([batch.index for batch in method.batches(2, data)]).tolist()) == set(range(2_000))
-    assert "corrected" in method.choices["labels"]
+    assert "corrected" in method.auto_selected["labels"]
     method.begin_epoch(2 + module.TRIAL, data)
     assert not method.unseen
     assert not torch.equal(method.targets, before)
@@ -154,11 +158,11 @@ def judged(monkeypatch, *, seen: float, unseen: float, later: float, evidence: f
         right = torch.where(draws < share, data.labels, (data.labels + 1) % CLASSES)
         return torch.nn.functional.one_hot(right, CLASSES).float()
 
-    def look(*_):
+    def said(*_, **options):
         share = torch.where(method.unseen.rows, unseen if method.epoch == 1 else later, seen)
-        return Look(torch.zeros(2_000, 4), says(share), torch.linspace(-2, -1, 2_000)[:, None])
+        return EvalOutputs(torch.zeros(2_000, 4), says(share), torch.linspace(-2, -1, 2_000)[:, None])
 
-    monkeypatch.setattr(module, "look", look)
+    monkeypatch.setattr(module, "eval_pass", said)
     monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, How("exact", None)))
     for epoch in range(5):
         method.begin_epoch(epoch, data)
@@ -171,29 +175,29 @@ def test_where_nothing_harms_all_labels_are_seen_and_corrected(monkeypatch):
     assert not method.given_up
     assert method.recolors
     assert (method.targets.argmax(1) != data.labels).float().mean() == pytest.approx(0.25, abs=0.03)
-    assert method.choices["labels"].startswith("corrected")
+    assert method.auto_selected["labels"].startswith("corrected")
 
 
 def test_features_of_a_network_that_learned_the_labels_by_heart_are_no_evidence(monkeypatch):
     method, data = judged(monkeypatch, seen=0.97, unseen=0.41, later=0.41, evidence=0.9)
     assert torch.equal(method.targets.argmax(1), data.labels)
     assert not method.unseen
-    assert "by heart (9" in method.choices["labels"]
+    assert "by heart (9" in method.auto_selected["labels"]
 
 
 def test_poor_evidence_is_not_taken(monkeypatch):
     method, data = judged(monkeypatch, seen=0.9, unseen=0.85, later=0.85, evidence=0.7)
     assert torch.equal(method.targets.argmax(1), data.labels)
-    assert method.choices["labels"].startswith("as given: of labels held back, the evidence knew")
+    assert method.auto_selected["labels"].startswith("as given: of labels held back, the evidence knew")
 
 
 def test_colors_that_tell_classes_apart_are_left_as_they_are(monkeypatch):
     method, data = judged(monkeypatch, seen=0.8, unseen=0.75, later=0.6, evidence=0.75)
     assert not method.recolors
-    assert "colors" in method.choices
+    assert "colors" in method.auto_selected
     assert method.given_up == module.HARMFUL  # that did not help
     assert torch.equal(method.targets.argmax(1), data.labels)
-    assert "after the others were corrected" in method.choices["labels"]
+    assert "after the others were corrected" in method.auto_selected["labels"]
 
 
 def test_a_run_that_does_not_augment_goes_straight_back_to_the_given_labels(monkeypatch):
@@ -227,7 +231,7 @@ def test_what_was_found_goes_on_after_a_stop():
     for each in (method, again):
         each.begin_epoch(6, data)
     assert_same(method.state_dict(), again.state_dict())
-    assert again.choices["labels"] == method.choices["labels"]
+    assert again.auto_selected["labels"] == method.auto_selected["labels"]
 
 
 def test_most_wrong_labels_are_put_right():
@@ -262,7 +266,7 @@ def test_a_posterior_holds_until_the_next():
 
 def test_small_batches():
     data = make_data(96, batch_size=32)
-    method = Posterior(make_network(), data.labels, CLASSES, split=2)
+    method = Posterior(make_network(), data.labels, CLASSES, steps_per_batch=2)
     assert [len(batch.index) for batch in method.batches(0, data)] == [16] * 6
     data = make_data(96, batch_size=12)  # six a step are too few to be shared out
     assert [len(batch.index) for batch in method.batches(0, data)] == [12] * 8
@@ -271,7 +275,7 @@ def test_small_batches():
 def test_it_then_goes_twice_through_the_samples_in_other_colors():
     plain = make_data(64, batch_size=32, augment="none")
     data = make_data(64, batch_size=32)
-    method = Posterior(make_network(), data.labels, CLASSES, correct_from=1, turns=2, split=2)
+    method = Posterior(make_network(), data.labels, CLASSES, correct_from=1, repeats=2, steps_per_batch=2)
 
     def batches(epoch, data):
         method.begin_epoch(epoch, data)
@@ -306,7 +310,7 @@ def test_where_correction_begins_goes_by_the_length_of_the_run():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("q", 0), ("correct_from", -1), ("correct_every", 0), ("split", 0), ("turns", 0), ("augment", "x")],
+    [("q", 0), ("correct_from", -1), ("correct_every", 0), ("steps_per_batch", 0), ("repeats", 0), ("augment", "x")],
 )
 def test_options_out_of_range(option, value):
     with pytest.raises(InputError, match=rf"posterior.{option} is '?{value}"):

@@ -106,7 +106,7 @@ def test_an_epoch_begins_with_a_vote_of_the_nearest_on_new_labels(theta_s: float
         q = [Fraction(sum(labels[j] == c for j in near), k * max(1, labels.count(c))) for c in range(CLASSES)]
         selected.append(given[i] >= 0 and q[labels[i]] / max(q) >= theta_s)
     assert method.selected.tolist() == selected
-    assert method.figures["clean_share"] == pytest.approx(sum(selected) / 47)
+    assert method.metrics["clean_share"] == pytest.approx(sum(selected) / 47)
 
 
 def test_selected_samples_are_mixed_and_all_views_agree() -> None:
@@ -154,7 +154,7 @@ def test_only_the_predicted_view_is_learnt_from() -> None:
 def test_warm_up_selects_all_as_they_are_labeled() -> None:
     method = built(warmup=1, theta_r=0.0)
     data = make_data()
-    assert method.figures["clean_share"] == 1
+    assert method.metrics["clean_share"] == 1
     assert torch.equal(method.relabeled, data.labels)
     method.begin_epoch(1, data)  # θ_r = 0 believes the classifier throughout
     assert not torch.equal(method.relabeled, data.labels)

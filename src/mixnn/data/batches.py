@@ -65,7 +65,7 @@ class TrainData:
         augment: "crop-flip", "resized-crop", "color", "strong" or "none".
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where None.
-        certain: bool (N,) on the labels' device, labels that a person has reviewed; none where None.
+        verified: bool (N,) on the labels' device, labels that a person has reviewed; none where None.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class TrainData:
         augment: Augmentation = "crop-flip",
         balanced: bool = False,
         steps_per_epoch: int | None = None,
-        certain: Tensor | None = None,
+        verified: Tensor | None = None,
     ) -> None:
         if isinstance(images, Tensor):
             images = TensorPixels(images, labels.device, images.shape[-1])
         self.pixels, self.labels = images, labels
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
         self.balanced, self.steps_per_epoch = balanced, steps_per_epoch
-        self.certain = torch.zeros_like(labels, dtype=torch.bool) if certain is None else certain
+        self.verified = torch.zeros_like(labels, dtype=torch.bool) if verified is None else verified
         self.labeled = labels.cpu().ge(0).nonzero()[:, 0]
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ class TrainData:
         shuffle: bool = True,
         augment: bool | Augmentation = True,
         batch_size: int | None = None,
-        turns: int = 1,
+        repeats: int = 1,
     ) -> Iterator[Batch]:
         """This rank's share of every batch of one epoch.
 
@@ -130,20 +130,20 @@ class TrainData:
             shuffle: a new order each epoch; otherwise that of the data set.
             augment: whether this epoch augments at all, or how, instead of the data's own way.
             batch_size: samples a step, over all ranks; the data's own where None.
-            turns: how often the epoch goes through its samples, each time in another order and augmented anew.
+            repeats: how often the epoch goes through its samples, each time in another order and augmented anew.
         """
         rows = self.labeled if rows is None else rows.cpu()
-        order = torch.cat([self._order(epoch, rows, shuffle, turn) for turn in range(turns)])
-        repeats = len(order) > len(rows) or self.balanced
+        order = torch.cat([self._order(epoch, rows, shuffle, turn) for turn in range(repeats)])
+        again = len(order) > len(rows) or self.balanced
         # A sample that comes twice in an epoch is augmented in two ways: its draws go by its place in the order.
-        keys = torch.arange(len(order)) if repeats else order
+        keys = torch.arange(len(order)) if again else order
         steps = -(-len(order) // (batch_size or self.batch_size))
         share = [
             (batch[own], key[own])
             for batch, key in zip(order.tensor_split(steps), keys.tensor_split(steps), strict=True)
             for own in [own_share(len(batch))]
         ]
-        count = len(order) if repeats else len(self)
+        count = len(order) if again else len(self)
         return self._batches(epoch, share, count, self._traveling(partners, views), augment)
 
     def grouped_batches(

@@ -50,23 +50,23 @@ class Samples:
         images: uint8 (N, H, W, 3), or float32 (N, D) embeddings, or still encoded.
         labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabeled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
-        certain: bool (N,), labels that a person has reviewed; None where none was.
+        verified: bool (N,), labels that a person has reviewed; None where none was.
         features: float32 (N, D), made of the images elsewhere; None where there are none.
     """
 
     images: EncodedImages | NDArray[Any]
     labels: NDArray[np.int64]
     names: list[str]
-    certain: NDArray[np.bool_] | None = None
+    verified: NDArray[np.bool_] | None = None
     features: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, rows: Rows) -> Samples:
-        certain = None if self.certain is None else self.certain[rows]
+        verified = None if self.verified is None else self.verified[rows]
         features = None if self.features is None else self.features[rows]
-        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows), certain, features)
+        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows), verified, features)
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def train_data(
         augment=options.augment,
         balanced=options.balanced,
         steps_per_epoch=options.steps_per_epoch,
-        certain=None if samples.certain is None else torch.from_numpy(samples.certain).to(device),
+        verified=None if samples.verified is None else torch.from_numpy(samples.verified).to(device),
     )
 
 

@@ -96,7 +96,7 @@ def long_tail(labels: NDArray[np.int64], num_classes: int, factor: float) -> NDA
 
 
 def fingerprint(samples: Samples, checksums: NDArray[np.uint32], classes: Sequence[str]) -> str:
-    """A hash of everything a checkpoint depends on: images, labels, names, classes, which labels are certain.
+    """A hash of everything a checkpoint depends on: images, labels, names, classes, which labels are verified.
 
     Args:
         checksums: (N,), of each image's pixels, see `mixnn.data.images.cache`.
@@ -104,8 +104,8 @@ def fingerprint(samples: Samples, checksums: NDArray[np.uint32], classes: Sequen
     digest = hashlib.sha256(checksums.tobytes())
     digest.update(samples.labels.tobytes())
     digest.update("\0".join([*samples.names, *classes]).encode("utf-8", "surrogateescape"))
-    if samples.certain is not None:
-        digest.update(samples.certain.tobytes())
+    if samples.verified is not None:
+        digest.update(samples.verified.tobytes())
     return digest.hexdigest()
 
 

@@ -42,7 +42,7 @@ def measure(features: Tensor, data: TrainData, classes: int, progress: Progress 
         classes: C.
         progress: is told of how many samples the neighbors are found.
     """
-    given, verified = data.labels.cpu().numpy().clip(-1), data.certain.cpu().numpy()
+    given, verified = data.labels.cpu().numpy().clip(-1), data.verified.cpu().numpy()
     found = label_issues(features, given, range(classes), verified=verified, progress=progress)
     near, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
     pairs = find_near_duplicates(data.inputs, near, distances).cpu().numpy()

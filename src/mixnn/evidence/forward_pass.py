@@ -1,4 +1,4 @@
-"""One look at the whole training set in eval mode. Must not know: methods, targets, files."""
+"""One pass of networks over the whole training set in eval mode. Must not know: methods, targets, files."""
 
 from __future__ import annotations
 
@@ -12,74 +12,77 @@ from torch.nn.functional import normalize
 from mixnn.data.batches import TrainData
 from mixnn.distributed.ranks import gather_rows, of_first, shard
 from mixnn.models.classifier import Classifier, fused
-from mixnn.tables.topk_rows import feature_bytes, feature_width
+from mixnn.tables.topk_rows import feature_bytes, feature_width, kept_of
 from mixnn.tables.topk_tensors import filled, pack, pack_features
 
 LOOKED_AT = 2**14  # samples that say in which directions features differ
 
 
-class Pass(NamedTuple):
-    """The same on every rank, in data-set order."""
+class EvalOutputs(NamedTuple):
+    """What M networks say of N samples, the same on every rank.
 
-    features: Tensor  # (N, D) float32
-    log_probs: Tensor  # (N, C) float32
-
-
-class Look(NamedTuple):
-    """A pass for data of any size, the same on every rank, in data-set order. Several networks are M."""
-
-    features: Tensor  # (N, D) of the first network: float32, or float16 up to their lengths; or fewer
-    probs: Tensor  # a table of C classes, see `tables.topk_tensors`: the mean of what the networks say
-    log_given: Tensor  # (N, M) float32, log-probability of the given label; of the first class where there is none
-
-
-@torch.no_grad()
-def full_pass(network: Classifier, data: TrainData, rows: Tensor | None = None) -> Pass:
-    """Features and log-probabilities of every training sample: no augmentation, no dropout, no statistics updated.
-
-    Args:
-        rows: int64 (n,), the same on every rank and one for each at least: look at these only, (n, …) in this order.
+    Attributes:
+        features: (N, D) of the first network, float32; where compact, maybe float16 up to their lengths, or fewer.
+        probs: (N, C), the mean of what the networks say, float32; where compact, a table of `tables.topk_tensors`.
+        log_label: (N, M) float32, log-probability of the label that was asked about.
     """
-    looking = fused(network)
-    rows = torch.arange(len(data)) if rows is None else rows.cpu()
-    own = rows[shard(len(rows))]
-    seen = (looking.features_and_logits(x) for x in data.inputs(own))
-    features, log_probs = filled(len(own), ((z, logits.log_softmax(1)) for z, logits in seen))
-    return Pass(gather_rows(features), gather_rows(log_probs))
+
+    features: Tensor
+    probs: Tensor
+    log_label: Tensor
 
 
 @torch.no_grad()
-def look(networks: Sequence[Classifier], data: TrainData, kept: int | None) -> Look:
-    """As `full_pass`, of which a table of all log-probabilities is never there.
+def eval_pass(
+    networks: Sequence[Classifier],
+    data: TrainData,
+    *,
+    labels: Tensor | None = None,
+    rows: Tensor | None = None,
+    compact: bool = False,
+) -> EvalOutputs:
+    """What networks say of training samples: no augmentation, no dropout, no statistics updated.
 
     Args:
-        kept: shares of each row of probabilities, see `topk_rows.kept_of`.
+        networks: M ≥ 1, of C classes each.
+        data: N samples.
+        labels: int64 (N,), which `log_label` is about; the given ones where None. Below 0 stands for the first class.
+        rows: int64 (n,), the same on every rank and one for each at least: these samples only, in this order.
+        compact: hold what would be very large in fewer bytes, see `tables.topk_rows`.
+
+    Example:
+        >>> features, probs, log_label = eval_pass([network], data)  # doctest: +SKIP
     """
     looking = [fused(network) for network in networks]
-    labels = data.labels[shard(len(data))].clamp_min(0)
-    width = networks[0].head.in_features
-    size = feature_bytes(len(data), width)
-    directions = main_directions(networks[0], data) if feature_width(len(data), width) < width else None
+    rows = torch.arange(len(data)) if rows is None else rows.cpu()
+    own = rows[shard(len(rows))]
+    labels = (data.labels if labels is None else labels)[own.to(data.labels.device)].clamp_min(0)
+    width, classes = networks[0].head.in_features, networks[0].head.out_features
+    size, kept, directions = 4, None, None
+    if compact:
+        size, kept = feature_bytes(len(data), width), kept_of(len(data), classes)
+        if feature_width(len(data), width) < width:
+            directions = principal_components(networks[0], data)
 
     def seen() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         done = 0
-        for x in data.full_batches():
-            every = [network.features_and_logits(x) for network in looking]
-            log_p = torch.stack([logits.log_softmax(1) for _, logits in every])  # (M, B, C)
-            y = labels[None, done : done + len(x), None].expand(len(every), -1, -1)  # (M, B, 1)
-            features = every[0][0] if directions is None else every[0][0] @ directions
-            yield pack_features(features, size), pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
+        for x in data.inputs(own):
+            outputs = [network.features_and_logits(x) for network in looking]
+            log_p = torch.stack([logits.log_softmax(1) for _, logits in outputs])  # (M, B, C)
+            y = labels[None, done : done + len(x), None].expand(len(outputs), -1, -1)  # (M, B, 1)
+            z = outputs[0][0] if directions is None else outputs[0][0] @ directions
+            yield pack_features(z, size), pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
             done += len(x)
 
-    return Look(*map(gather_rows, filled(own_rows(data), seen())))
+    return EvalOutputs(*map(gather_rows, filled(len(own), seen())))
 
 
-def main_directions(network: Classifier, data: TrainData) -> Tensor:
-    """Those in which features differ most, and how many are kept, by some samples: orthonormal, float32 (D, M)."""
+def principal_components(network: Classifier, data: TrainData) -> Tensor:
+    """Directions in which features differ most, by some samples: orthonormal, float32 (D, M), M by `feature_width`."""
     some = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
-    z = normalize(full_pass(network, data, some).features).nan_to_num(0)  # of a network that diverged any will do
-    kept = feature_width(len(data), z.shape[1])
-    return of_first(torch.linalg.eigh(z.T @ z).eigenvectors[:, -kept:].contiguous())
+    z = normalize(eval_pass([network], data, rows=some).features).nan_to_num(0)  # of one that diverged any will do
+    count = feature_width(len(data), z.shape[1])
+    return of_first(torch.linalg.eigh(z.T @ z).eigenvectors[:, -count:].contiguous())
 
 
 def own_rows(data: TrainData) -> int:

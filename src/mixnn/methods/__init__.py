@@ -1,39 +1,28 @@
-"""The methods by name. Adding one is a file beside this, a line here and a card in docs/methods."""
+"""The methods by name: every file here that defines a subclass of `Method` is one, called as the file is."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from mixnn.errors import InputError
 from mixnn.methods.base import Method
-from mixnn.methods.ce import CrossEntropy
-from mixnn.methods.colearning import CoLearning
-from mixnn.methods.coteaching import CoTeaching
-from mixnn.methods.dividemix import DivideMix
-from mixnn.methods.elr import ELR
-from mixnn.methods.fine import FINE
-from mixnn.methods.gce import GCE
-from mixnn.methods.mixnn import MixNN
-from mixnn.methods.mixup import Mixup
-from mixnn.methods.posterior import Posterior
-from mixnn.methods.sce import SCE
-from mixnn.methods.selc import SELC
-from mixnn.methods.ssr import SSR
 from mixnn.utils.registry import look_up
 
-METHODS: dict[str, type[Method]] = {
-    "posterior": Posterior,
-    "mixnn": MixNN,
-    "ce": CrossEntropy,
-    "mixup": Mixup,
-    "gce": GCE,
-    "sce": SCE,
-    "coteaching": CoTeaching,
-    "elr": ELR,
-    "selc": SELC,
-    "fine": FINE,
-    "dividemix": DivideMix,
-    "colearning": CoLearning,
-    "ssr": SSR,
-}
+
+def find_methods() -> dict[str, type[Method]]:
+    """The classes by their files' names, in the order of these."""
+    found = {}
+    for name in sorted(module.name for module in iter_modules(__path__)):
+        home = import_module(f"{__name__}.{name}")
+        for kind in vars(home).values():
+            if isinstance(kind, type) and kind.__module__ == home.__name__ and issubclass(kind, Method):
+                found[name] = kind
+    del found["base"]  # where `Method` itself is
+    return found
+
+
+METHODS: dict[str, type[Method]] = find_methods()
 
 
 def method_class(name: str) -> type[Method]:

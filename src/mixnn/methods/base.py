@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,50 +16,93 @@ from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
 
 
+class Tables(NamedTuple):
+    """What a method holds of each of N samples at once, at most, while it trains: copies and results on the way, too.
+
+    Attributes:
+        probs: how many numbers for each of C classes, as soft targets or probabilities of a pass.
+        features: how many for each of D features.
+        values: how many besides.
+    """
+
+    probs: int = 0
+    features: int = 0
+    values: int = 0
+
+
 class Method(nn.Module):
     """A way of training that owns its networks and its per-sample tables.
 
     Most methods write `forward` alone. All state is parameters and buffers, so `state_dict()` is the
-    checkpoint; an `epoch` number comes back with `begin_epoch`.
+    checkpoint; an `epoch` number comes back with `begin_epoch`. What others need to know of a method stands in its
+    class; tables in the docs, `mixnn methods`, the memory estimate, benchmark suites and contract tests read it there.
 
     Args:
         networks: the network, or as many as `network_count` says.
-        labels: int64 (N,), the given labels.
+        labels: int64 (N,), the given labels; below 0 where there is none.
         num_classes: C.
 
     Attributes:
-        certain: bool (N,), labels that a person has reviewed: not to be changed, nor left out; none before the
+        paper: authors and where, for tables.
+        network_count: networks that it trains.
+        tables: what it holds of each sample.
+        extra_passes: full passes in an epoch, in words.
+        cost: of its epochs by default, in those of cross-entropy: a forward pass is a third, a backward one two.
+        cost_by_phase: the same in words, where epochs differ.
+        needs_noise_rate: whether, in words.
+        verified_labels: how it treats labels that a person has reviewed, in words.
+        corrects_labels: whether `soft_targets` are the given labels, corrected; then verified ones stay what they are.
+        depends_on_rank: whether what a process computes depends on its part of a batch, or on its own random numbers.
+        short_options: options by which an epoch or two show all of it, for tests.
+        verified: bool (N,), labels that a person has reviewed: not to be changed, nor left out; none before the
             first `begin_epoch`.
-        first_own_epoch: before this epoch, counted from 0, it does not do what it is named for.
-        figures: what the method has to tell about this epoch, by name; written to `metrics.csv`.
-        choices: what it chose by itself, in words, by name; said once, and written to `environment.json`.
-        under_way: the phases, see `phase`, that it is in, the innermost last.
+        main_phase_start: before this epoch, counted from 0, it does not do what it is named for.
+        metrics: what the method has to tell about this epoch, by name; written to `metrics.csv`.
+        auto_selected: what it chose by itself, in words, by name; said once, and written to `environment.json`.
+        active_phases: the phases, see `phase`, that it is in, the innermost last.
         seconds: how long its own phases took in this epoch, by name.
         losses: (N,) in 0–1, normalized losses of this epoch's full pass, NaN where there is no label; None where
             there was no pass.
         mixture: (3, 2) float64: means, variances, weights of what was fitted to them, lower mean first, or None.
+
+    Example:
+        >>> class Mine(Method):
+        ...     paper = "ours"
+        ...     def forward(self, batch):
+        ...         return cross_entropy(self.network(batch.inputs), batch.y)
     """
 
+    paper: ClassVar[str] = "–"
     network_count: ClassVar[int] = 1
+    tables: ClassVar[Tables] = Tables()
+    extra_passes: ClassVar[str] = "–"
+    cost: ClassVar[float] = 1.0
+    cost_by_phase: ClassVar[str] = ""
+    needs_noise_rate: ClassVar[str] = "no"
+    verified_labels: ClassVar[str] = "like any other: it neither changes labels nor leaves any out"
+    corrects_labels: ClassVar[bool] = False
+    depends_on_rank: ClassVar[bool] = False
+    short_options: ClassVar[Mapping[str, Any]] = {}
+
     networks: nn.ModuleList
-    certain: Tensor
+    verified: Tensor
 
     def __init__(self, networks: Classifier | Sequence[Classifier], labels: Tensor, num_classes: int) -> None:
         super().__init__()
         self.networks = nn.ModuleList([networks] if isinstance(networks, nn.Module) else networks)
         self.num_classes = num_classes
-        self.certain = torch.zeros_like(labels, dtype=torch.bool)
+        self.verified = torch.zeros_like(labels, dtype=torch.bool)
         self.epoch = 0
-        self.first_own_epoch = 0
-        self.figures: dict[str, float] = {}
-        self.choices: dict[str, str] = {}
-        self.under_way: list[str] = []
+        self.main_phase_start = 0
+        self.metrics: dict[str, float] = {}
+        self.auto_selected: dict[str, str] = {}
+        self.active_phases: list[str] = []
         self.seconds: dict[str, float] = {}
         self.losses: Tensor | None = None
         self.mixture: Tensor | None = None
 
     @classmethod
-    def options_for(cls, epochs: int) -> dict[str, Any]:
+    def default_options(cls, epochs: int) -> dict[str, Any]:
         """What options that are None become in a run of so many epochs."""
         return {}
 
@@ -75,8 +118,8 @@ class Method(nn.Module):
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         """Whatever needs the whole training set: passes, mixtures, neighbors."""
-        self.epoch, self.figures, self.seconds = epoch, {}, {}
-        self.certain = data.certain
+        self.epoch, self.metrics, self.seconds = epoch, {}, {}
+        self.verified = data.verified
         self.losses = self.mixture = None
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
@@ -99,6 +142,10 @@ class Method(nn.Module):
         """Class probabilities (B, C) for inputs (B, …), as networks take them: the networks' mean."""
         return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
 
+    def clean_labels(self) -> Tensor | None:
+        """bool (N,), the labels that this epoch takes to be right; None where all are used as they are."""
+        return None
+
     def soft_targets(self) -> Tensor | None:
         """The method's own belief in each training label, (N, C) rows summing to one; None if it has none.
 
@@ -110,11 +157,11 @@ class Method(nn.Module):
     def phase(self, name: str) -> Iterator[None]:
         """Time what stands inside under `name`, and tell who watches."""
         start = time.perf_counter()
-        self.under_way.append(name)
+        self.active_phases.append(name)
         try:
             yield
         finally:
-            self.under_way.pop()
+            self.active_phases.pop()
         if torch.cuda.is_available():
             torch.cuda.synchronize()  # a GPU works on after the call; a few times an epoch it may be waited for
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -10,7 +10,7 @@ from mixnn.methods.base import Method
 
 
 class CrossEntropy(Method):
-    """Cross-entropy on the given labels: plain training, which learns wrong labels by heart in the end."""
+    """Cross-entropy on the given labels: plain training, which memorizes wrong labels in the end."""
 
     def forward(self, batch: Batch) -> Tensor:
         return cross_entropy(self.network(batch.inputs), batch.y)

@@ -6,6 +6,7 @@ Tan, Xia, Wu & Li, "Co-learning: Learning from Noisy Labels with Self-supervisio
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,11 @@ class CoLearning(Method):
     Raises:
         InputError: an option is out of its range.
     """
+
+    paper = "Tan et al., arXiv 2108.04063"
+    cost = 3.0
+    depends_on_rank = True
+    short_options: ClassVar = {"projection_width": 32}
 
     def __init__(
         self,

@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy
 
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.forward_pass import full_pass
-from mixnn.methods.base import Method
+from mixnn.evidence.forward_pass import eval_pass
+from mixnn.methods.base import Method, Tables
 from mixnn.models.classifier import Classifier
 
 
@@ -33,7 +33,15 @@ class CoTeaching(Method):
         InputError: an option is out of its range.
     """
 
-    network_count: ClassVar[int] = 2
+    paper = "Han et al., arXiv 1804.06872"
+    network_count = 2
+    tables = Tables(probs=2, features=1, values=20)
+    extra_passes, cost, cost_by_phase = "2, while the share grows", 2.1, "2.7, then 2"
+    needs_noise_rate = "no, estimated (paper: yes)"
+    verified_labels = "always among the samples that are picked, in front of all others"
+    depends_on_rank = True
+    short_options: ClassVar = {"rampup": 2}
+
     estimate: Tensor  # scalar, the latest τ of our own
 
     def __init__(
@@ -50,27 +58,27 @@ class CoTeaching(Method):
             raise InputError(f"coteaching.forget_rate is {forget_rate}: use 0 to below 1, or leave it off")
         require_between("coteaching.rampup", rampup, 1)
         self.forget_rate, self.rampup = forget_rate, rampup
-        self.first_own_epoch = 1
+        self.main_phase_start = 1
         self.register_buffer("estimate", torch.zeros(()))
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
         super().begin_epoch(epoch, data)
         if self.forget_rate is None and 0 < epoch <= self.rampup:
-            with self.phase("full_pass"):
-                probs = torch.stack([full_pass(network, data).log_probs.exp() for network in self.classifiers]).mean(0)
+            with self.phase("eval_pass"):
+                probs = eval_pass(self.classifiers, data).probs  # (N, C)
             known = data.labels >= 0
             self.estimate.copy_(wrong_share(probs[known], data.labels[known]))
         tau = self.estimate.item() if self.forget_rate is None else self.forget_rate
         self.forgotten = min(epoch / self.rampup, 1) * tau  # 1 - R(T), epochs counted from 0
-        self.figures["clean_share"] = 1 - self.forgotten
+        self.metrics["clean_share"] = 1 - self.forgotten
 
     def forward(self, batch: Batch) -> Tensor:
         size = len(batch.y)  # of this rank's share of the batch
-        certain = self.certain[batch.index]  # (B,), in front of all others
-        kept = certain.sum().clamp_min(max(size - int(self.forgotten * size), 1))  # R(T) · B
+        verified = self.verified[batch.index]  # (B,), in front of all others
+        kept = verified.sum().clamp_min(max(size - int(self.forgotten * size), 1))  # R(T) · B
         loss_f, loss_g = (cross_entropy(network(batch.inputs), batch.y, reduction="none") for network in self.networks)
         # What each would learn from, D_f and D_g, as masks: how many there are, only the device knows.
-        small_f, small_g = (places(loss.detach().masked_fill(certain, -1)) < kept for loss in (loss_f, loss_g))
+        small_f, small_g = (places(loss.detach().masked_fill(verified, -1)) < kept for loss in (loss_f, loss_g))
         return (loss_f.where(small_g, 0).sum() + loss_g.where(small_f, 0).sum()) / kept
 
 

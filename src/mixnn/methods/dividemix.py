@@ -17,10 +17,10 @@ from torch.nn.functional import cross_entropy, mse_loss
 from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import shard
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.loss_mixture import clean_probability, min_max
-from mixnn.methods.base import Method
-from mixnn.methods.losses import sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.base import Method, Tables
+from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import mix, pair_weights
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
@@ -48,7 +48,16 @@ class DivideMix(Method):
         InputError: an option is out of its range.
     """
 
-    network_count: ClassVar[int] = 2
+    paper = "Li et al., arXiv 2002.07394"
+    network_count = 2
+    tables = Tables(probs=12, features=1, values=60)
+    extra_passes, cost, cost_by_phase = "2, after warm-up", 6.0, "12 × clean share + 0.7; warm-up 2"
+    needs_noise_rate = "no (published λ_u: yes)"
+    verified_labels = "its clean probability is 1: always labeled, its refined label is that label"
+    corrects_labels = True
+    depends_on_rank = True
+    short_options: ClassVar = {"warmup": 1}
+
     history: Tensor  # (2, loss_window, N) normalized losses of the latest passes, NaN where there was none
 
     def __init__(
@@ -74,10 +83,12 @@ class DivideMix(Method):
         require_between("dividemix.confidence_penalty", confidence_penalty, 0)
         require_between("dividemix.threshold", threshold, 0, 0.999)
         require_between("dividemix.loss_window", loss_window, 1)
-        self.warmup = self.first_own_epoch = warmup
+        self.warmup = self.main_phase_start = warmup
         self.confidence_penalty, self.threshold, self.temperature = confidence_penalty, threshold, temperature
         self.alpha, self.lambda_u, self.rampup = alpha, lambda_u, rampup
-        self.targets = SampleTable(soft_labels(labels, num_classes))  # to be told; training makes its own at each step
+        self.targets = SampleTable(
+            one_hot_or_uniform(labels, num_classes)
+        )  # to be told; training makes its own at each step
         self.register_buffer("history", torch.full((2, loss_window, len(labels)), torch.nan))
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
@@ -86,26 +97,25 @@ class DivideMix(Method):
             raise InputError("dividemix draws from a labeled and an unlabeled set: leave --balanced off")
         if epoch < self.warmup:
             return
-        with self.phase("full_pass"):
-            log_probs = torch.stack([full_pass(network, data).log_probs for network in self.classifiers])  # (2, N, C)
+        with self.phase("eval_pass"):
+            probs, log_y = zip(*(eval_pass([network], data)[1:] for network in self.classifiers), strict=True)
         with self.phase("mixture"):
-            w = torch.stack([self._judge(k, log_probs[k], data.labels) for k in (0, 1)])  # (2, N)
-        self.figures["clean_share"] = (w > self.threshold)[:, data.labels >= 0].float().mean().item()
+            w = torch.stack([self._judge(k, -log_y[k][:, 0], data.labels >= 0) for k in (0, 1)])  # (2, N)
+        self.metrics["clean_share"] = (w > self.threshold)[:, data.labels >= 0].float().mean().item()
         self.w = w.flip(0)  # co-divide: each network works with the other's
         own = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
-        self.targets.write(own, self._beliefs(log_probs[:, own].exp(), self.w[:, own], data.labels[own]))
+        self.targets.write(own, self._beliefs(torch.stack([p[own] for p in probs]), self.w[:, own], data.labels[own]))
 
-    def _judge(self, k: int, log_probs: Tensor, labels: Tensor) -> Tensor:
-        """Clean probabilities (N,) by the losses of network k; 0 where nobody knows the label."""
-        known = labels >= 0
-        losses = min_max(sample_losses(log_probs, labels.clamp_min(0)), known)
+    def _judge(self, k: int, losses: Tensor, known: Tensor) -> Tensor:
+        """Clean probabilities (N,) by the losses (N,) of network k; 0 where nobody knows the label."""
+        losses = min_max(losses, known)
         self.history[k] = torch.cat([self.history[k, 1:], losses[None]])
         w, _ = clean_probability(self.history[k].nanmean(0), known, normalized=True)
-        return (w * known).masked_fill(self.certain, 1.0)
+        return (w * known).masked_fill(self.verified, 1.0)
 
     def _beliefs(self, p: Tensor, w: Tensor, labels: Tensor) -> Tensor:
         """Refined or guessed labels (n, C), mean over the networks; `p` (2, n, C), `w` (2, n), `labels` (n,)."""
-        y, a = soft_labels(labels, self.num_classes), w[..., None]
+        y, a = one_hot_or_uniform(labels, self.num_classes), w[..., None]
         blended = torch.where(a > self.threshold, a * y + (1 - a) * p, p.mean(0))
         return sharpen(blended, self.temperature).mean(0)
 
@@ -129,7 +139,7 @@ class DivideMix(Method):
         views = torch.stack([batch.inputs, batch.partners.inputs[:, 0]])  # (M, 4 b, …), M = 2
         x = views.unflatten(1, (2, 2, -1)).movedim(0, 2)  # (network, labeled or not, M, b, …)
         index, labels = (part.unflatten(0, (2, 2, -1))[:, 0] for part in (batch.index, batch.y))  # (2, b), labeled
-        y = [soft_labels(labels[k], self.num_classes) for k in (0, 1)]  # (b, C)
+        y = [one_hot_or_uniform(labels[k], self.num_classes) for k in (0, 1)]  # (b, C)
         q = [self._targets(k, x[k], y[k], self.w[k, index[k], None]) for k in (0, 1)]  # before either learns
         losses = [self._mixmatch_loss(self.classifiers[k], x[k].flatten(0, 2), q[k].flatten(0, 2)) for k in (0, 1)]
         return torch.stack(losses).sum()
@@ -174,6 +184,9 @@ class DivideMix(Method):
             ramp = since / self.rampup if since < self.rampup else 1.0
             loss = loss + ramp * self.lambda_u * mse_loss(logits[half:].softmax(1), q[half:])
         return loss
+
+    def clean_labels(self) -> Tensor:
+        return (self.w == 1).all(0)
 
     def soft_targets(self) -> Tensor:
         return self.targets.rows

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from mixnn.data.batches import Batch
 from mixnn.errors import require_between
-from mixnn.methods.base import Method
+from mixnn.methods.base import Method, Tables
 from mixnn.methods.mixing import ema
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
@@ -32,6 +32,10 @@ class ELR(Method):
         InputError: an option is out of its range.
     """
 
+    paper = "Liu et al., arXiv 2007.00151"
+    tables = Tables(probs=4, values=20)
+    verified_labels = "no pull away from it: plain cross-entropy"
+
     def __init__(
         self, network: Classifier, labels: Tensor, num_classes: int, *, beta: float = 0.7, lam: float = 3.0
     ) -> None:
@@ -47,7 +51,7 @@ class ELR(Method):
         said = p.detach()
         t = ema(self.targets[batch.index], said / said.sum(1, keepdim=True), self.beta)  # (B, C), this step's p in it
         self.targets.write(batch.index, t)
-        pull = torch.log1p(-(p * t).sum(1)).masked_fill(self.certain[batch.index], 0)  # (B,)
+        pull = torch.log1p(-(p * t).sum(1)).masked_fill(self.verified[batch.index], 0)  # (B,)
         return cross_entropy(logits, batch.y) + self.lam * pull.mean()
 
     def soft_targets(self) -> Tensor:

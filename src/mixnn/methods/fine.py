@@ -7,6 +7,7 @@ sample selection with one network; its F-Co-teaching and F-DivideMix put the sam
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,9 +15,9 @@ from torch.nn.functional import cross_entropy, normalize
 
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.loss_mixture import clean_probability
-from mixnn.methods.base import Method
+from mixnn.methods.base import Method, Tables
 from mixnn.models.classifier import Classifier
 
 FEWEST = 2  # samples that are left of a class, or it stays whole
@@ -35,6 +36,13 @@ class FINE(Method):
         InputError: an option is out of its range.
     """
 
+    paper = "Kim et al., arXiv 2102.11628"
+    tables = Tables(probs=1, features=4, values=20)
+    extra_passes, cost_by_phase = "1, after warm-up", "clean share + 0.3; warm-up 1"
+    verified_labels = "always selected"
+    depends_on_rank = True
+    short_options: ClassVar = {"warmup": 1}
+
     clean: Tensor  # bool (N,), the latest selection; all that have a label before the first one
 
     def __init__(
@@ -52,7 +60,7 @@ class FINE(Method):
         require_between("fine.zeta", zeta, 0, 1)
         require_between("fine.select_every", select_every, 1)
         self.warmup, self.zeta, self.select_every = warmup, zeta, select_every
-        self.first_own_epoch = warmup
+        self.main_phase_start = warmup
         self.register_buffer("clean", labels >= 0)
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
@@ -61,22 +69,25 @@ class FINE(Method):
         if since < 0:
             return
         if since % self.select_every == 0:
-            with self.phase("full_pass"):
-                z = normalize(full_pass(self.network, data).features)  # (N, D)
+            with self.phase("eval_pass"):
+                z = normalize(eval_pass([self.network], data).features)  # (N, D)
             with self.phase("mixture"):
-                u = main_directions(z[self.clean], data.labels[self.clean], self.num_classes)  # (C, D)
+                u = principal_components(z[self.clean], data.labels[self.clean], self.num_classes)  # (C, D)
                 f = alignment(z, data.labels, u)  # (N,)
-                self.clean.copy_(select(f, data.labels, self.zeta) | self.certain)
-        self.figures["clean_share"] = self.clean[data.labels >= 0].float().mean().item()
+                self.clean.copy_(select(f, data.labels, self.zeta) | self.verified)
+        self.metrics["clean_share"] = self.clean[data.labels >= 0].float().mean().item()
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         return data.train_batches(epoch, rows=self.clean.nonzero()[:, 0])
+
+    def clean_labels(self) -> Tensor:
+        return self.clean
 
     def forward(self, batch: Batch) -> Tensor:
         return cross_entropy(self.network(batch.inputs), batch.y)
 
 
-def main_directions(z: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+def principal_components(z: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """u_k, the first eigenvector of Σ_k = Σ_{y_i = k} z_i z_iᵀ; its sign is open.
 
     Args:

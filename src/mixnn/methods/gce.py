@@ -6,14 +6,16 @@ arXiv 1805.07836.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.forward_pass import full_pass
-from mixnn.methods.base import Method
-from mixnn.methods.losses import gce_loss, sample_losses
+from mixnn.evidence.forward_pass import eval_pass
+from mixnn.methods.base import Method, Tables
+from mixnn.methods.losses import gce_loss, nll
 from mixnn.models.classifier import Classifier
 
 
@@ -31,6 +33,12 @@ class GCE(Method):
     Raises:
         InputError: an option is out of its range.
     """
+
+    paper = "Zhang & Sabuncu, arXiv 1805.07836"
+    tables = Tables(probs=1, features=1, values=20)
+    extra_passes = "– (`k` > 0: 1 every `prune_every`)"
+    short_options: ClassVar = {"k": 0.3, "prune_from": 1, "prune_every": 2}
+    verified_labels = "never pruned (`k` > 0); the loss itself stays what it is"
 
     kept: Tensor  # (N,) bool, w: whose label trains
 
@@ -61,14 +69,16 @@ class GCE(Method):
             return
         labeled = data.labels >= 0
         if since % self.prune_every == 0:
-            with self.phase("full_pass"):
-                log_probs = full_pass(self.network, data).log_probs  # (N, C)
-            p = (-sample_losses(log_probs, data.labels.clamp_min(0))).exp()  # (N,)
-            self.kept.copy_((p > self.k) | self.certain)
-        self.figures["clean_share"] = self.kept[labeled].float().mean().item()
+            with self.phase("eval_pass"):
+                p = eval_pass([self.network], data).log_label[:, 0].exp()  # (N,), of the given label
+            self.kept.copy_((p > self.k) | self.verified)
+        self.metrics["clean_share"] = self.kept[labeled].float().mean().item()
+
+    def clean_labels(self) -> Tensor:
+        return self.kept
 
     def forward(self, batch: Batch) -> Tensor:
-        log_p = -sample_losses(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), of the given label
+        log_p = -nll(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), of the given label
         loss = gce_loss(log_p, self.q)  # (B,)
         bound = (1 - self.k**self.q) / self.q  # L_q(k)
         return loss.where(self.kept[batch.index], bound).mean()

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 
-def sample_losses(log_probs: Tensor, labels: Tensor) -> Tensor:
+def nll(log_probs: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of each sample: `log_probs` (N, C), `labels` int64 (N,) -> (N,), ≥ 0."""
     return -log_probs.gather(1, labels[:, None])[:, 0]
 
 
-def soft_labels(labels: Tensor, num_classes: int) -> Tensor:
+def one_hot_or_uniform(labels: Tensor, num_classes: int) -> Tensor:
     """One-hot rows (N, C) for `labels` int64 (N,); uniform ones where a label is below 0, which nobody knows."""
     rows = torch.zeros(len(labels), num_classes, device=labels.device)
     rows.scatter_(1, labels.clamp_min(0)[:, None], 1.0)  # `one_hot` has three times the memory on its way

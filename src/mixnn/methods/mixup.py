@@ -17,7 +17,7 @@ from mixnn.models.classifier import Classifier
 
 
 class Mixup(Method):
-    """Blends each sample with a random one of its batch: a wrong label is then rarely learnt alone.
+    """Blends each sample with a random one of its batch: a wrong label is then rarely learned alone.
 
     Args:
         network, labels, num_classes: see `Method`.
@@ -27,6 +27,9 @@ class Mixup(Method):
     Raises:
         InputError: alpha is out of its range.
     """
+
+    paper = "Zhang et al., arXiv 1710.09412"
+    depends_on_rank = True
 
     def __init__(self, network: Classifier, labels: Tensor, num_classes: int, *, alpha: float = 1.0) -> None:
         super().__init__(network, labels, num_classes)

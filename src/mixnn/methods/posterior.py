@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,12 +17,12 @@ from torch import Tensor
 from mixnn.data.augment.policies import DRAWS, Augmentation
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.forward_pass import look
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.held_out_labels import Unseen
 from mixnn.evidence.loss_mixture import min_max
 from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.methods.base import Method
-from mixnn.methods.losses import gce_loss, sample_losses, soft_cross_entropy, soft_labels
+from mixnn.methods.losses import gce_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.models.classifier import Classifier
 from mixnn.tables.topk_rows import kept_of, parts
 from mixnn.tables.topk_tensors import filled, pack, unpack, unpacked_parts
@@ -45,16 +45,21 @@ class Posterior(Method):
         correct_from: first epoch that trains on the posterior, counted from 0; where None, after 55 % of a run, and in
             a loop of one's own 22, as of 40 epochs.
         correct_every: epochs from one posterior to the next.
-        turns: how often an epoch goes through the samples from `correct_from` on.
+        repeats: how often an epoch goes through the samples from `correct_from` on.
         augment: how, from `correct_from` on, where a run augments by crop-flip and nothing else.
-        split: a batch is taken in so many steps, since many small ones withstand noise better than few large ones.
+        steps_per_batch: a batch is taken in so many steps: many small ones withstand noise better than few large ones.
 
     Raises:
         InputError: an option is out of its range.
     """
 
+    paper = "ours"
+    extra_passes, cost, cost_by_phase = "1 every 6 epochs, in the second part", 1.7, "1, then 2.1"
+    verified_labels = "its target is that label, from `correct_from` on"
+    short_options: ClassVar = {"correct_from": 2}
+
     targets: Tensor  # t, (N, C) as in `topk_tensors`: what each label probably is; before `correct_from` as given
-    rarity: Tensor  # (C,), see below
+    class_weights: Tensor  # (C,), see below
     due: Tensor  # (), epoch of the next posterior; before the first epoch -1
     given_up: Tensor  # (), why the given labels are kept; 0 where they are corrected
     recolors: Tensor  # (), whether colors may change
@@ -68,25 +73,25 @@ class Posterior(Method):
         q: float | None = None,
         correct_from: int | None = None,
         correct_every: int = 6,
-        turns: int = 2,
+        repeats: int = 2,
         augment: Augmentation = "color",
-        split: int = 2,
+        steps_per_batch: int = 2,
     ) -> None:
         super().__init__(network, labels, num_classes)
         if correct_from is None:
-            correct_from = self.options_for(40)["correct_from"]
+            correct_from = self.default_options(40)["correct_from"]
         q = robust_q(num_classes) if q is None else q
         require_between("posterior.q", q, 1e-3, 1)
         require_between("posterior.correct_from", correct_from, 0)
         require_between("posterior.correct_every", correct_every, 1)
-        require_between("posterior.turns", turns, 1)
-        require_between("posterior.split", split, 1)
+        require_between("posterior.repeats", repeats, 1)
+        require_between("posterior.steps_per_batch", steps_per_batch, 1)
         if augment not in DRAWS:
             raise InputError(f"posterior.augment is {augment!r}: use one of {', '.join(DRAWS)}")
-        self.q, self.correct_every, self.split = q, correct_every, split
-        self.turns, self.augment = turns, augment
-        self.correct_from = self.first_own_epoch = correct_from
-        self.register_buffer("rarity", rarity(labels, num_classes), persistent=False)
+        self.q, self.correct_every, self.augment = q, correct_every, augment
+        self.repeats, self.steps_per_batch = repeats, steps_per_batch
+        self.correct_from = self.main_phase_start = correct_from
+        self.register_buffer("class_weights", class_weights(labels, num_classes), persistent=False)
         self.kept = kept_of(len(labels), num_classes)
         self.register_buffer("targets", self._as_given(labels))
         self.start, self.robust = correct_from, True
@@ -96,7 +101,7 @@ class Posterior(Method):
         self.unseen = Unseen(labels)
 
     @classmethod
-    def options_for(cls, epochs: int) -> dict[str, Any]:
+    def default_options(cls, epochs: int) -> dict[str, Any]:
         return {"correct_from": round(ROBUST_SHARE * epochs)}
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
@@ -105,18 +110,18 @@ class Posterior(Method):
         self.robust = epoch < self.start
         if int(self.due) < 0:
             self.due.fill_(self.start)
-            self.unseen.rows &= ~data.certain
+            self.unseen.rows &= ~data.verified
         if epoch >= int(self.due) and not int(self.given_up):
             self._correct(data)
         if not self.robust:
             self._count(data.labels)
-        self.choices |= self._told()
+        self.auto_selected |= self._told()
 
     def _correct(self, data: TrainData) -> None:
         """New targets, unless the labels that are held back say that the given ones are better."""
         first = int(self.due) == self.start
-        with self.phase("full_pass"):
-            features, probs, log_given = look([self.network], data, self.kept)  # (N, D), (N, C), (N, 1)
+        with self.phase("eval_pass"):
+            features, probs, log_given = eval_pass([self.network], data, compact=True)  # (N, D), (N, C), (N, 1)
             own = embeddings(data) if is_embeddings(data) else None
         labeled = data.labels >= 0
         self.losses = min_max(-log_given[:, 0], labeled).where(labeled, torch.nan)
@@ -128,9 +133,9 @@ class Posterior(Method):
             return
         with self.phase("evidence"):
             labels = data.labels.masked_fill(self.unseen.rows, -1)
-            found = targets_from(features if own is None else own, labels, self.num_classes, self.certain)
-        self.choices["neighbors"] = found.search.search
-        self.figures |= found.search.figures
+            found = targets_from(features if own is None else own, labels, self.num_classes, self.verified)
+        self.auto_selected["neighbors"] = found.search.search
+        self.metrics |= found.search.metrics
         if first and self.unseen and self.unseen.told_worse_by(likeliest(found.table, self.num_classes) == data.labels):
             self._give_up(POOR, data)
         else:
@@ -164,7 +169,7 @@ class Posterior(Method):
 
     def _as_given(self, labels: Tensor) -> Tensor:
         """The given labels as a table of targets."""
-        rows = (soft_labels(labels[part], self.num_classes) for part in parts(len(labels), self.num_classes))
+        rows = (one_hot_or_uniform(labels[part], self.num_classes) for part in parts(len(labels), self.num_classes))
         return filled(len(labels), ((pack(t, self.kept),) for t in rows))[0]
 
     def _count(self, labels: Tensor) -> None:
@@ -173,8 +178,8 @@ class Posterior(Method):
         whole = unpacked_parts(self.targets, self.num_classes)  # t (n, C)
         of_rows = ((t.argmax(1), t.gather(1, y[rows, None])[:, 0]) for rows, t in whole)
         suggested, of_given = filled(len(labels), of_rows)  # (N,) each
-        self.figures["clean_share"] = of_given[labeled].mean().item()
-        self.figures["relabeled_share"] = (suggested != y)[labeled].float().mean().item()
+        self.metrics["clean_share"] = of_given[labeled].mean().item()
+        self.metrics["relabeled_share"] = (suggested != y)[labeled].float().mean().item()
 
     def _told(self) -> dict[str, str]:
         """What was chosen, in words."""
@@ -204,17 +209,17 @@ class Posterior(Method):
         return self.augment if data.augment == "crop-flip" and bool(self.recolors) else True
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
-        size = data.batch_size // min(self.split, max(1, data.batch_size // SMALLEST))
+        size = data.batch_size // min(self.steps_per_batch, max(1, data.batch_size // SMALLEST))
         if self.robust:
             seen = data.labeled[~self.unseen.rows.cpu()[data.labeled]] if self.unseen else None
             return data.train_batches(epoch, rows=seen, batch_size=size)
-        return data.train_batches(epoch, batch_size=size, turns=self.turns, augment=self._augmentation(data))
+        return data.train_batches(epoch, batch_size=size, repeats=self.repeats, augment=self._augmentation(data))
 
     def forward(self, batch: Batch) -> Tensor:
         logits = self.network(batch.inputs)  # (B, C)
         if self.robust:
-            losses = gce_loss(-sample_losses(logits.log_softmax(1), batch.y), self.q)  # (B,)
-            return (self.rarity[batch.y] * losses).mean()
+            losses = gce_loss(-nll(logits.log_softmax(1), batch.y), self.q)  # (B,)
+            return (self.class_weights[batch.y] * losses).mean()
         return soft_cross_entropy(logits, unpack(self.targets[batch.index], self.num_classes))
 
     def soft_targets(self) -> Tensor:
@@ -230,7 +235,7 @@ def robust_q(classes: int) -> float:
     return Q * min(1.0, math.log(10) / math.log(max(2, classes)))
 
 
-def rarity(labels: Tensor, classes: int) -> Tensor:
+def class_weights(labels: Tensor, classes: int) -> Tensor:
     """How much a label of each class counts in the robust loss, (C,): the rarer, the more; 1 if all are equal.
 
     The loss gives up on samples that it cannot fit, and so on a rare class as a whole; then no neighbor and no

@@ -12,7 +12,7 @@ from torch import Tensor
 from mixnn.data.batches import Batch
 from mixnn.errors import InputError, require_between
 from mixnn.methods.base import Method
-from mixnn.methods.losses import sample_losses
+from mixnn.methods.losses import nll
 from mixnn.models.classifier import Classifier
 
 
@@ -29,6 +29,8 @@ class SCE(Method):
     Raises:
         InputError: an option is out of its range, or alpha and beta are both 0.
     """
+
+    paper = "Wang et al., arXiv 1908.06112"
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class SCE(Method):
         self.alpha, self.beta, self.log_zero = alpha, beta, log_zero
 
     def forward(self, batch: Batch) -> Tensor:
-        ce = sample_losses(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), -log p_y
+        ce = nll(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), -log p_y
         # -Σ_c p_c log q_c with a one-hot q: log q_c is 0 at the label and A elsewhere, where 1 - p_y is.
         rce = self.log_zero * (-ce).expm1()  # (B,)
         return (self.alpha * ce + self.beta * rce).mean()

@@ -5,13 +5,15 @@ Lu & He, "SELC: Self-Ensemble Label Correction Improves Learning with Noisy Labe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batches import Batch
 from mixnn.errors import require_between
-from mixnn.methods.base import Method
-from mixnn.methods.losses import soft_cross_entropy, soft_labels
+from mixnn.methods.base import Method, Tables
+from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import ema
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
@@ -30,6 +32,12 @@ class SELC(Method):
         InputError: an option is out of its range.
     """
 
+    paper = "Lu & He, arXiv 2205.01156"
+    tables = Tables(probs=4, values=20)
+    verified_labels = "its target is never written"
+    corrects_labels = True
+    short_options: ClassVar = {"correct_from": 1}
+
     def __init__(
         self, network: Classifier, labels: Tensor, num_classes: int, *, correct_from: int = 10, alpha: float = 0.9
     ) -> None:
@@ -37,17 +45,16 @@ class SELC(Method):
         require_between("selc.correct_from", correct_from, 0)
         require_between("selc.alpha", alpha, 0, 1)
         self.correct_from, self.alpha = correct_from, alpha
-        self.first_own_epoch = correct_from
-        self.targets = SampleTable(soft_labels(labels, num_classes))  # t
+        self.main_phase_start = correct_from
+        self.targets = SampleTable(one_hot_or_uniform(labels, num_classes))  # t
 
     def forward(self, batch: Batch) -> Tensor:
         logits = self.network(batch.inputs)  # (B, C)
         if self.epoch < self.correct_from:
             return cross_entropy(logits, batch.y)
         t = self.targets[batch.index]  # (B, C)
-        t = t.where(
-            self.certain[batch.index, None], ema(t, logits.detach().softmax(1), self.alpha)
-        )  # this step's p in it
+        corrected = ema(t, logits.detach().softmax(1), self.alpha)  # this step's p in it
+        t = t.where(self.verified[batch.index, None], corrected)
         self.targets.write(batch.index, t)
         return soft_cross_entropy(logits, t)
 

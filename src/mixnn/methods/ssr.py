@@ -16,10 +16,10 @@ from torch.nn.functional import cosine_similarity
 from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import gather_rows
 from mixnn.errors import require_between
-from mixnn.evidence.forward_pass import full_pass
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.neighbors.sharded import search_share
-from mixnn.methods.base import Method
-from mixnn.methods.losses import soft_cross_entropy, soft_labels
+from mixnn.methods.base import Method, Tables
+from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import mix, pair_weights
 from mixnn.models.classifier import Classifier
 
@@ -48,6 +48,14 @@ class SSR(Method):
         InputError: an option is out of its range.
     """
 
+    paper = "Feng et al., arXiv 2111.11288"
+    tables = Tables(probs=4, features=2, values=1_500)  # values: the votes of 200 neighbors
+    extra_passes, cost, cost_by_phase = "1", 4.0, "3.7"
+    needs_noise_rate = "no (published θ_r: CIFAR-100)"
+    verified_labels = "never relabeled, always selected"
+    corrects_labels = True
+    depends_on_rank = True
+
     relabeled: Tensor  # l^r int64 (N,), this epoch's labels
 
     def __init__(
@@ -72,7 +80,7 @@ class SSR(Method):
         require_between("ssr.neighbors", neighbors, 1, len(labels) - 1)
         require_between("ssr.mixup_alpha", mixup_alpha, 1e-3, 1e3)
         require_between("ssr.feature_consistency", feature_consistency, 0)
-        self.warmup = self.first_own_epoch = warmup
+        self.warmup = self.main_phase_start = warmup
         self.theta_r, self.theta_s, self.neighbors = theta_r, theta_s, neighbors
         self.mixup_alpha, self.feature_consistency = mixup_alpha, feature_consistency
         if feature_consistency > 0:
@@ -86,18 +94,18 @@ class SSR(Method):
         self.relabeled.copy_(data.labels)
         self.selected = labeled  # (N,)
         if epoch >= self.warmup:
-            with self.phase("full_pass"):
-                f, log_p = full_pass(self.network, data)  # (N, D), (N, C)
-            self.relabeled.copy_(data.labels.where(self.certain, relabel(data.labels, log_p.exp(), self.theta_r)))
+            with self.phase("eval_pass"):
+                f, p, _ = eval_pass([self.network], data)  # (N, D), (N, C)
+            self.relabeled.copy_(data.labels.where(self.verified, relabel(data.labels, p, self.theta_r)))
             with self.phase("neighbors"):  # each rank searches for its share
                 near, how = search_share(f, self.neighbors, metric="cosine")
                 q = gather_rows(balanced_vote(self.relabeled, near, self.num_classes))  # (N, C)
-            self.choices["neighbors"] = how.search
-            self.figures |= how.figures
+            self.auto_selected["neighbors"] = how.search
+            self.metrics |= how.metrics
             c = consistency(q, self.relabeled)  # (N,)
-            self.selected = labeled & ((c >= self.theta_s) | self.certain)
-        self.figures["clean_share"] = self.selected[labeled].float().mean().item()
-        self.figures["relabeled_share"] = (self.relabeled != data.labels)[labeled].float().mean().item()
+            self.selected = labeled & ((c >= self.theta_s) | self.verified)
+        self.metrics["clean_share"] = self.selected[labeled].float().mean().item()
+        self.metrics["relabeled_share"] = (self.relabeled != data.labels)[labeled].float().mean().item()
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         chosen = (self.selected if self.selected.any() else data.labels >= 0).nonzero()[:, 0]
@@ -112,7 +120,7 @@ class SSR(Method):
         view1, view2 = batch.inputs, batch.partners.inputs[:, 0]
         b = len(view1) // 2 if self.feature_consistency > 0 else len(view1)
         x = torch.cat([view1[:b], view2[:b]])  # (2b, …)
-        t = soft_labels(self.relabeled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
+        t = one_hot_or_uniform(self.relabeled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
         partner = torch.randperm(2 * b, device=t.device)[:, None]
         share = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # one for the batch
         a = pair_weights(max(share, 1 - share), 2 * b, t.device)  # (2b, 2)
@@ -128,8 +136,11 @@ class SSR(Method):
         h2 = self.h_pred(self.h_proj(self.network.features_and_logits(x2)[0]))
         return -cosine_similarity(h2, z1).mean()
 
+    def clean_labels(self) -> Tensor:
+        return self.selected
+
     def soft_targets(self) -> Tensor:
-        return soft_labels(self.relabeled, self.num_classes)
+        return one_hot_or_uniform(self.relabeled, self.num_classes)
 
 
 def perceptron(width: int) -> nn.Sequential:

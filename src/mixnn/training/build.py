@@ -35,7 +35,7 @@ def with_defaults(config: RunConfig) -> RunConfig:
     parameters = inspect.signature(kind).parameters.values()
     defaults = {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
     chosen = defaults | config.method_options
-    by_length = kind.options_for(config.options.epochs)
+    by_length = kind.default_options(config.options.epochs)
     return replace(
         config, method_options=chosen | {key: by_length[key] for key in by_length if chosen.get(key) is None}
     )

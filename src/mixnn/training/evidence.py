@@ -11,11 +11,11 @@ from torch import Tensor
 
 from mixnn.data.batches import TrainData
 from mixnn.evidence.assessment import measure
-from mixnn.evidence.forward_pass import look
+from mixnn.evidence.forward_pass import eval_pass
 from mixnn.evidence.loss_mixture import clean_probability, min_max
 from mixnn.evidence.targets import embeddings, is_embeddings
 from mixnn.methods.base import Method
-from mixnn.methods.losses import soft_labels
+from mixnn.methods.losses import one_hot_or_uniform
 from mixnn.runs.directory import Evidence
 from mixnn.tables.topk_rows import kept_of
 from mixnn.tables.topk_tensors import as_rows, pack, packed
@@ -53,23 +53,23 @@ class Judged(NamedTuple):
 def collect_evidence(method: Method, data: TrainData) -> Collected:
     """One full pass after training, the same for every method."""
     classes, kept = method.num_classes, kept_of(len(data), method.num_classes)
-    features, probs, log_given = look(method.classifiers, data, kept)  # (N, D), (N, C), (N, networks)
+    features, probs, log_given = eval_pass(method.classifiers, data, compact=True)  # (N, D), (N, C), (N, networks)
     if is_embeddings(data):
         features = embeddings(data)  # as they are given: what was trained on them has seen the labels
-    known, verified = data.labels >= 0, data.certain.nonzero()[:, 0]
+    known, verified = data.labels >= 0, data.verified.nonzero()[:, 0]
     loss = -log_given.exp().mean(1).clamp_min(1e-12).log()  # (N,)
     clean, mixture = clean_probability(loss, known)
     targets = method.soft_targets()
     targets = probs if targets is None else packed(targets, classes, kept)
     if len(verified):
         targets = targets.clone()
-        targets[verified] = pack(soft_labels(data.labels[verified], classes), kept)
+        targets[verified] = pack(one_hot_or_uniform(data.labels[verified], classes), kept)
     return Collected(
         features,
         probs,
         targets,
         min_max(loss, known).where(known, torch.nan),
-        clean.masked_fill(data.certain, 1.0).where(known, torch.nan),
+        clean.masked_fill(data.verified, 1.0).where(known, torch.nan),
         np.full((3, 2), np.nan) if mixture is None else np.stack([numpy(part) for part in mixture[:3]]),
     )
 

@@ -131,7 +131,7 @@ def write_beginning(
 ) -> None:
     """What was done, with what, and on what."""
     run.write_config(settings)
-    choices = {"neighbors": measured.search, **measured.chosen}
-    now = environment(settings["seed"], device_name(device), "float32") | {"choices": choices}
+    selected = {"neighbors": measured.search, **measured.chosen}
+    now = environment(settings["seed"], device_name(device), "float32") | {"auto_selected": selected}
     run.write_json(run.environment, now)
     write_data(run, loaded)

@@ -1,4 +1,4 @@
-"""How much memory the tables of a run will take. Must not know: torch, images, networks, what is in the tables."""
+"""How much memory the tables of a run take, at most. Must not know: torch, images, networks, methods by name."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ from typing import NamedTuple
 from mixnn.label_quality.sampling import head_samples
 from mixnn.tables.topk_rows import feature_bytes, feature_width, kept_of, row_bytes
 
-# What a method holds in its epochs besides one table of `posterior` like those of the evidence: tables in float32,
-# N × C and N × D, and other bytes a sample (the votes of 200 neighbors). N × C as counted in trials of 20 000 × 100,
-# but `coteaching`; N × D and votes of `fine` and `ssr` in trials of 20 000 × 512; all else from the code. A method of
-# your own is taken to need what MixNN does.
-OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0, 0)) | {
-    "gce": (1, 1, 0),
-    "fine": (1, 4, 0),
-    "elr": (4, 0, 0),
-    "selc": (4, 0, 0),
-    "coteaching": (5, 1, 0),
-    "ssr": (5, 1, 4_000),
-    "mixnn": (7, 1, 0),
-    "dividemix": (12, 1, 0),
-}
-LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbors with distances, verdicts
+LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbors that are written, with distances, and what is said of it
+ALL_PAIRS, SEARCHED = 60_000, 256  # samples up to which features are searched as they are; above, so many of them
+HEAD, CELL = 4 * 4 * 256, 60  # bytes of a sample that linear heads are fitted to, and of each of its probabilities
 SCALED = 65_536  # samples whose features are scaled at a time
-COMPONENTS = 256  # of the features, that a linear head sees
-HEAD, CELL = 4 * 4 * COMPONENTS, 60  # bytes that a sample which heads are fitted to takes, and each of its shares
 WORTH_TELLING = 10**9  # bytes
 
 
@@ -32,52 +18,41 @@ class Footprint(NamedTuple):
     """What the size of a run's tables goes by.
 
     Attributes:
-        method: its name, as in `METHODS`.
         samples, classes: N, C.
         width: D, of the network's features.
-        bank: whether features and log-probabilities are kept from one epoch to the next, see `evidence.feature_bank`.
         neighbors: how many are looked up of each sample, see `evidence.knn.vote_k`.
-        searched: bytes that a sample takes in what is searched for neighbors, see `neighbors.sharded`.
+        held: what the method holds of each sample, see `methods.base.Tables`: numbers for each class, for each
+            feature, and besides.
+
+    Example:
+        >>> Footprint(samples=1_000_000, classes=100, width=512, neighbors=20, held=(0, 0, 0)).bytes // 10**9
+        5
     """
 
-    method: str
     samples: int
     classes: int
     width: int
-    bank: bool
     neighbors: int
-    searched: int
+    held: tuple[int, int, int]
 
     @property
     def bytes(self) -> int:
-        """The most that all tables with a row for each sample take at once, on the CPU and on one process.
+        """A bound for all tables with a row for each sample at once, on the CPU and on one process.
 
-        With what is worked out from them. Left out are the network and its batches, the scores of a search (half a
-        gigabyte at most); and images, embeddings and names.
+        Left out are the network and its batches, the scores of a search (half a gigabyte at most), images and names.
         """
-        row, wide = row_bytes(self.samples, self.classes), 4 * self.width
-        features = feature_bytes(self.samples, self.width) * self.directions
-        tables, copies, votes = self.own
-        whole = 4 * self.classes * tables
-        held = row if self.method == "posterior" else min(whole, 4 * self.classes)  # when epochs are over
-        near = (8 + 4) * self.neighbors  # which they are, and their labels
-        probing = 4 * min(COMPONENTS, self.width) + row  # what a linear head sees, and says
-        asking = features + 2 * row + near + max(self.searched, probing)  # a pass, a search, label quality
-        judging = 3 * row + LISTED  # from the files of the run
-        fitted = min(self.samples, head_samples(self.classes))
-        work = fitted * (HEAD + CELL * self.classes) + min(self.samples, SCALED) * 12 * self.directions
-        banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
-        in_epochs = copies * wide + bool(copies) * self.searched + votes + whole + 3 * banked
-        return max(self.samples * in_epochs, self.samples * (held + banked + max(asking, judging)) + work)
-
-    @property
-    def own(self) -> tuple[int, int, int]:
-        """What the method itself holds whole, at most: tables N × C, tables N × D, and other bytes a sample."""
-        return OWN.get(self.method, OWN["mixnn"])
+        n, c, d = self.samples, self.classes, self.width
+        probs, features, values = self.held
+        row, z = row_bytes(n, c), feature_bytes(n, d) * self.directions  # of probabilities, and of features
+        training = 4 * (c * probs + d * features + values)
+        searched = 4 * (d if n <= ALL_PAIRS else min(d, SEARCHED)) + 12 * self.neighbors
+        evidence = 4 * c * min(1, probs) + 4 * row + z + searched + LISTED
+        fitting = min(n, head_samples(c)) * (HEAD + CELL * c) + 12 * min(n, SCALED) * self.directions
+        return n * max(training, evidence) + fitting
 
     @property
     def kept(self) -> int:
-        """How many of the C shares of a row the larger tables keep."""
+        """How many of the C probabilities of a row the larger tables keep."""
         return kept_of(self.samples, self.classes) or self.classes
 
     @property
@@ -96,15 +71,15 @@ class Footprint(NamedTuple):
 
     def __str__(self) -> str:
         """What a run is told at its start."""
-        held = []
+        told = []
         if self.kept < self.classes:
-            held.append(f"of each row the {self.kept} largest shares are kept, in 16 bits")
+            told.append(f"of each row the {self.kept} largest shares are kept, in 16 bits")
         if self.rounded:
             along = "" if self.directions == self.width else f" along {self.directions} directions"
-            held.append(f"{self.width:,} features of each sample are kept{along} in 16 bits")
-        if held and (any(self.own) or self.bank):
-            held.append(f"those of {self.method} itself stay whole")
+            told.append(f"{self.width:,} features of each sample are kept{along} in 16 bits")
+        if told and any(self.held):
+            told.append("the method's own stay whole")
         return (
-            f"tables of {self.samples:,} samples × {self.classes:,} classes{': ' if held else ''}{'; '.join(held)}: "
-            f"they are predicted to need {self.bytes / 1e9:.1f} GB"
+            f"tables of {self.samples:,} samples × {self.classes:,} classes{': ' if told else ''}{'; '.join(told)}: "
+            f"they are predicted to need at most {self.bytes / 1e9:.1f} GB"
         )

@@ -1,4 +1,4 @@
-"""A row of figures for each epoch. Must not know: methods by name, the screen."""
+"""A row of metrics for each epoch. Must not know: methods by name, the screen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mixnn.utils.files import Row
 
 BINS = 50  # of the losses, which lie in 0–1
 MIXTURE = ("mixture_low", "mixture_high", "mixture_separation")
-FIGURES = ("clean_share", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
+METRICS = ("clean_share", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
 
 
 def predictions(method: Method, data: TrainData) -> Iterator[tuple[Tensor, Tensor]]:
@@ -62,7 +62,7 @@ class Recorder:
 
     Args:
         run: where to.
-        method: whose figures.
+        method: whose metrics.
         heldout: samples for the accuracy, or None.
         heldout_name: what they are called.
         true_labels: int64 (N,), where noise was added and so the truth is known.
@@ -96,16 +96,16 @@ class Recorder:
             share, error = accuracy(self.method, self.heldout)
             row |= {"heldout": self.heldout_name, "accuracy": share, "calibration_error": error}
         seconds = seconds | {"evaluate": time.perf_counter() - start}
-        figures = dict.fromkeys(FIGURES, "") | self.method.figures  # the same columns in every row
+        metrics = dict.fromkeys(METRICS, "") | self.method.metrics  # the same columns in every row
         targets = self.method.soft_targets()
         if self.true_labels is not None and targets is not None:
             known = self.true_labels >= 0
             every = unpacked_parts(targets, self.method.num_classes)
             likeliest = torch.cat([t.argmax(1) for _, t in every])
-            figures["right_targets"] = (likeliest == self.true_labels)[known].float().mean().item()
-        phases = dict.fromkeys(("full_pass", "mixture", "neighbors", "evidence"), 0.0) | seconds
+            metrics["right_targets"] = (likeliest == self.true_labels)[known].float().mean().item()
+        phases = dict.fromkeys(("eval_pass", "mixture", "neighbors", "evidence"), 0.0) | seconds
         phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
-        row |= figures | {f"seconds_{name}": value for name, value in phases.items()}
+        row |= metrics | {f"seconds_{name}": value for name, value in phases.items()}
         row["images_per_second"] = self.samples * world_size() / seconds["train"]
         self.samples = 0
         self.rows.append(row)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mixnn.utils.files import Row
 
 
-class UnderWay(ProgressColumn):
+class ActivePhase(ProgressColumn):
     """What a method does between two epochs, which of millions of samples takes minutes."""
 
     def __init__(self, phases: Sequence[str]) -> None:
@@ -30,15 +30,15 @@ class UnderWay(ProgressColumn):
 
 
 class TrainingScreen:
-    """A live bar with the figures that matter, or a plain line an epoch where nobody watches; an observer of `fit`.
+    """A live bar with the metrics that matter, or a plain line an epoch where nobody watches; an observer of `fit`.
 
     Args:
         epochs: in all.
         start: epochs already done.
         samples: in an epoch, over all processes; `ranks` share them.
-        rows: where the recorder, called before this observer, puts the figures of each epoch.
-        choices: where the method puts what it chooses by itself, in words.
-        under_way: where it puts the phases that it is in.
+        rows: where the recorder, called before this observer, puts the metrics of each epoch.
+        auto_selected: where the method puts what it chooses by itself, in words.
+        active_phases: where it puts the phases that it is in.
     """
 
     def __init__(
@@ -49,23 +49,23 @@ class TrainingScreen:
         samples: int,
         ranks: int,
         rows: list[Row],
-        choices: Mapping[str, str],
-        under_way: Sequence[str],
+        auto_selected: Mapping[str, str],
+        active_phases: Sequence[str],
     ) -> None:
         self.epochs, self.start, self.samples, self.ranks, self.rows = epochs, start, samples, ranks, rows
-        self.choices, self.said, self.under_way = choices, dict[str, str](), under_way
+        self.auto_selected, self.said, self.active_phases = auto_selected, dict[str, str](), active_phases
         self.console = Console(stderr=True)
         self.progress: Progress | None = None
         self.began = time.monotonic()
-        self.fields: dict[str, Any] = {"loss": "", "figures": "", "speed": ""}
+        self.fields: dict[str, Any] = {"loss": "", "metrics": "", "speed": ""}
 
     def __enter__(self) -> TrainingScreen:
         if self.console.is_terminal:
             self.progress = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=None),
-                TextColumn("{task.percentage:>3.0f}% {task.fields[loss]}{task.fields[figures]}{task.fields[speed]}"),
-                UnderWay(self.under_way),
+                TextColumn("{task.percentage:>3.0f}% {task.fields[loss]}{task.fields[metrics]}{task.fields[speed]}"),
+                ActivePhase(self.active_phases),
                 TimeRemainingColumn(),
                 console=self.console,
                 refresh_per_second=4,
@@ -101,22 +101,22 @@ class TrainingScreen:
         self.progress.update(self.task, completed=done)
 
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
-        figures = figures_text(self.rows[-1])
+        metrics = metrics_text(self.rows[-1])
         self.epoch_samples = 0
-        for name in [name for name, choice in self.choices.items() if self.said.get(name) != choice]:
-            self.said[name] = self.choices[name]
-            say(f"{name}: {self.choices[name]}")
+        for name in [name for name, choice in self.auto_selected.items() if self.said.get(name) != choice]:
+            self.said[name] = self.auto_selected[name]
+            say(f"{name}: {self.auto_selected[name]}")
         if self.progress is not None:
-            self.fields["figures"] = figures
+            self.fields["metrics"] = metrics
             self.progress.update(self.task, completed=(epoch + 1 - self.start) * self.samples, **self.fields)
             return
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
-        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{figures} {speed:,.0f} images/s, {time_text(left)} left")
+        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {speed:,.0f} images/s, {time_text(left)} left")
 
 
-def figures_text(row: Row) -> str:
+def metrics_text(row: Row) -> str:
     text = ""
     if "accuracy" in row:
         text += f" {row['heldout']} accuracy {float(str(row['accuracy'])):.1%}"

@@ -11,11 +11,8 @@ from typing import Any
 
 import torch
 
-from mixnn.data.batches import TrainData
 from mixnn.data.load import Loaded
-from mixnn.evidence.feature_bank import Bank
 from mixnn.evidence.knn import vote_k
-from mixnn.evidence.neighbors.sharded import searched_bytes
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
 from mixnn.runs.directory import RunDirectory
@@ -29,26 +26,23 @@ def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method
     """Write what a training is, and say what a person should know before it takes its time."""
     if method.network.pretrained is not None:
         print(f"mixnn: {settings['weights']}: {method.network.pretrained}", file=sys.stderr)
-    footprint = footprint_of(settings["method"], loaded.train, method)
+    footprint = footprint_of(method, len(loaded.train))
     run.write_config(settings)
     write_environment(run, settings["seed"], method.network, footprint)
     write_data(run, loaded)
-    if method.first_own_epoch >= settings["epochs"]:
+    if method.main_phase_start >= settings["epochs"]:
         print(
             f"mixnn: --epochs {settings['epochs']} is too short for {settings['method']}, whose own way begins after "
-            f"epoch {method.first_own_epoch}: raise it, or shorten the preparation (`mixnn methods`)",
+            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)",
             file=sys.stderr,
         )
     if footprint.worth_telling:
         print(f"mixnn: {footprint}", file=sys.stderr)
 
 
-def footprint_of(name: str, data: TrainData, method: Method) -> Footprint:
-    width = method.network.head.in_features
-    bank = any(isinstance(part, Bank) and part.kept for part in method.modules())
-    samples, classes = len(data), method.num_classes
-    neighbors = vote_k(samples, classes)
-    return Footprint(name, samples, classes, width, bank, neighbors, searched_bytes(samples, width, neighbors))
+def footprint_of(method: Method, samples: int) -> Footprint:
+    classes, width = method.num_classes, method.network.head.in_features
+    return Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
 
 
 def write_environment(run: RunDirectory, seed: int, network: Classifier, footprint: Footprint) -> None:
@@ -79,9 +73,10 @@ def write_data(run: RunDirectory, loaded: Loaded) -> None:
         run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
 
 
-def write_ending(run: RunDirectory, choices: Mapping[str, str], device: torch.device) -> None:
+def write_ending(run: RunDirectory, auto_selected: Mapping[str, str], device: torch.device) -> None:
     """What the method chose by itself, and the peak of memory of the device that trained, beside what was predicted."""
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
     now = run.read_json(run.environment)
-    now["choices"] = now.get("choices", {}) | choices  # a run that only wrote its lists anew has not trained
+    # A run that only wrote its lists anew has not trained.
+    now["auto_selected"] = now.get("auto_selected", {}) | auto_selected
     run.write_json(run.environment, now if peak is None else now | {"peak_memory_gb": round(peak / 1e9, 3)})

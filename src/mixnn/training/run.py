@@ -85,7 +85,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
             if first:
                 write_results(run, loaded, steps)
                 with steps.writing(run.environment):
-                    write_ending(run, method.choices, device)
+                    write_ending(run, method.auto_selected, device)
     if steps.failed:
         raise ResultsError(
             f"training is done and kept in {run.checkpoint}, but these could not be written: "
@@ -130,7 +130,7 @@ def input_size(data: TrainData) -> int:
 
 
 def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epochs: range, seed: int) -> None:
-    """Train, with figures, a checkpoint and a line on the screen after each of `epochs`."""
+    """Train, with metrics, a checkpoint and a line on the screen after each of `epochs`."""
     dataset, data, method, start = loaded.dataset, loaded.train, checkpoint.method, epochs.start
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
     rows = run.read_table(run.metrics)[:start] if start else []
@@ -141,8 +141,8 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
         samples=data.samples_per_epoch,
         ranks=world_size(),
         rows=recorder.rows,
-        choices=method.choices,
-        under_way=method.under_way,
+        auto_selected=method.auto_selected,
+        active_phases=method.active_phases,
     )
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
@@ -160,13 +160,13 @@ def write_evidence(
     run: RunDirectory, judged: Judged, method: Method, heldout: TrainData | None, *, embeddings: bool
 ) -> None:
     """Keep what was judged, with a count of the predictions for what was held out, for which all ranks are needed."""
-    method.choices[FOR_LISTS] = judged.search
+    method.auto_selected[FOR_LISTS] = judged.search
     counts = None if heldout is None else count_predictions(method, heldout)
     if rank() == 0:
         run.write_evidence(replace(judged.evidence, heldout=counts))
         if counts is not None and counts.sum() and not embeddings:
             tell_if_by_heart(method, judged.evidence, counts.trace() / counts.sum())
-        say(f"{FOR_LISTS}: {method.choices[FOR_LISTS]}")
+        say(f"{FOR_LISTS}: {method.auto_selected[FOR_LISTS]}")
 
 
 def tell_if_by_heart(method: Method, evidence: Evidence, unseen: float) -> None:
@@ -175,5 +175,5 @@ def tell_if_by_heart(method: Method, evidence: Evidence, unseen: float) -> None:
     seen = float((evidence.probs.argmax(1) == evidence.given)[known].mean())
     if seen - unseen > BY_HEART:
         text = f"its features have seen the labels ({seen:.0%} of these are known, {unseen:.0%} of those held out)"
-        method.choices["label list"] = text
+        method.auto_selected["label list"] = text
         say(f"label list: {text}, so it misses wrong labels: `mixnn find DATA` judges by features that have not")

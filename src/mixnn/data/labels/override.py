@@ -31,9 +31,9 @@ def with_label_file(dataset: Dataset, spec: str) -> Dataset:
 
 
 def with_corrections(dataset: Dataset, path: str) -> Dataset:
-    """`dataset` with what a person decided: labels that are certain, and samples to leave out.
+    """`dataset` with what a person decided: labels that are verified, and samples to leave out.
 
-    What is kept without a label, as nobody knows one, is not certain.
+    What is kept without a label, as nobody knows one, is not verified.
 
     Raises:
         InputError: the file is none of corrections, or not about these samples and classes.
@@ -42,7 +42,7 @@ def with_corrections(dataset: Dataset, path: str) -> Dataset:
     words, train = [*dataset.classes, *dataset.unlabeled], dataset.train
     check_corrections(corrections, path, train.names, words)
     place = {word: i if i < len(dataset.classes) else len(dataset.classes) - 1 - i for i, word in enumerate(words)}
-    labels, certain = train.labels.copy(), np.zeros(len(train), dtype=bool)
+    labels, verified = train.labels.copy(), np.zeros(len(train), dtype=bool)
     dropped: list[int] = dataset.dropped.tolist()
     for row, name in enumerate(train.names):
         found = corrections.get(name)
@@ -52,7 +52,7 @@ def with_corrections(dataset: Dataset, path: str) -> Dataset:
             dropped.append(row)
         else:
             labels[row] = place[found.label]
-            certain[row] = labels[row] >= 0
+            verified[row] = labels[row] >= 0
     return replace(
-        dataset, train=replace(train, labels=labels, certain=certain), dropped=np.unique(np.array(dropped, np.int64))
+        dataset, train=replace(train, labels=labels, verified=verified), dropped=np.unique(np.array(dropped, np.int64))
     )

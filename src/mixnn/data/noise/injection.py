@@ -37,7 +37,7 @@ def check_noise(noise: str) -> None:
 def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Samples], NDArray[np.uint8]]) -> Dataset:
     """`dataset` with noisy labels in its training part, and those of before as `original`.
 
-    Unlabeled samples stay so, and labels that are certain stay what they are. Same data, noise and seed, same
+    Unlabeled samples stay so, and labels that are verified stay what they are. Same data, noise and seed, same
     labels on every machine; for `instance` noise on compressed images, where these decode to the same pixels.
 
     Args:
@@ -61,15 +61,15 @@ def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Sam
         noisy = corrupt_by_image(labels, inputs, rate=parse_rate(kind, value), classes=len(classes), seed=seed)
     else:
         noisy = corrupt(labels, transition_matrix(kind, parse_rate(kind, value), classes), seed)
-    if dataset.train.certain is not None:
-        noisy = np.where(dataset.train.certain, labels, noisy)  # after the draw: all others get what they had
+    if dataset.train.verified is not None:
+        noisy = np.where(dataset.train.verified, labels, noisy)  # after the draw: all others get what they had
     return replace(dataset, train=replace(dataset.train, labels=noisy), original=labels)
 
 
 def labels_from_file(dataset: Dataset, spec: str) -> NDArray[np.int64]:
-    """(N,), what a label file says of the training part; the unlabeled and the certain keep theirs."""
+    """(N,), what a label file says of the training part; the unlabeled and the verified keep theirs."""
     labels, classes = dataset.train.labels, dataset.classes
-    kept = labels < 0 if dataset.train.certain is None else (labels < 0) | dataset.train.certain
+    kept = labels < 0 if dataset.train.verified is None else (labels < 0) | dataset.train.verified
     # A file of `mixnn corrupt` has the words for "don't know" too; they count as classes while it is read.
     words = [*classes, *dataset.unlabeled]
     given = read_label_file(spec, dataset.train.names, words, "--noise file")

@@ -33,7 +33,7 @@ class How(NamedTuple):
     recall: float | None
 
     @property
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """For `metrics.csv`."""
         return {} if self.recall is None else {"neighbor_recall": self.recall}
 

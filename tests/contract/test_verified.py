@@ -1,34 +1,25 @@
 """Labels that a person has reviewed: no method changes them, leaves them out, or doubts them."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from contract.cases import CASES, CLASSES, EPOCHS, Case, assert_same, build
+from contract.cases import CLASSES, EPOCHS, Case, assert_same, build, method_case
 from torch.nn.functional import cross_entropy, one_hot
 
-from mixnn import Method, TrainData, fit
+from mixnn import METHODS, Method, TrainData, fit
 from mixnn.results.issues import judge
 from mixnn.training.evidence import collect_evidence, judge_labels
 
-# How a method says what it chose, each bool (N,); others use every label as it is.
-CHOSEN: dict[str, Any] = {
-    "mixnn": lambda method: method.clean == 1,
-    "gce-truncated": lambda method: method.kept,
-    "fine": lambda method: method.clean,
-    "dividemix": lambda method: (method.w == 1).all(0),
-    "ssr": lambda method: method.selected,
-}
-CHANGING = ("mixnn", "selc", "dividemix", "ssr")  # whose targets are the labels, corrected
+# Methods that treat verified labels in a way of their own.
+TREATING = [name for name, kind in METHODS.items() if kind.verified_labels != Method.verified_labels]
 
 
-def reviewed(case: Case, *, certain: bool) -> TrainData:
-    """Six labels that contradict their image, seen to be right where `certain`."""
+def reviewed(case: Case, *, verified: bool) -> TrainData:
+    """Six labels that contradict their image, seen to be right where `verified`."""
     data = case.data()
     rows = torch.arange(5, 47, 8)
     data.labels[rows] = (rows + 2) % CLASSES
-    data.certain[rows] = certain
+    data.verified[rows] = verified
     data.labeled = data.labels.ge(0).nonzero()[:, 0]
     return data
 
@@ -40,16 +31,16 @@ def trained(case: Case, data: TrainData) -> Method:
 
 
 def test_they_end_as_they_were_given(case: Case) -> None:
-    data = reviewed(case, certain=True)
+    data = reviewed(case, verified=True)
     method = trained(case, data)
-    rows = data.certain.nonzero()[:, 0]
+    rows = data.verified.nonzero()[:, 0]
     given = one_hot(data.labels[rows], CLASSES).float()
     targets = method.soft_targets()
-    if case.name.startswith(CHANGING):
+    if method.corrects_labels:
         assert targets is not None
         assert_same(targets[rows], given)
-    if case.name in CHOSEN:
-        assert CHOSEN[case.name](method)[rows].all()
+    if (clean := method.clean_labels()) is not None:
+        assert clean[rows].all()
     evidence = judge_labels(
         collect_evidence(method, data), data, method.num_classes, [f"{i}.png" for i in range(len(data))]
     ).evidence
@@ -62,21 +53,21 @@ def test_they_end_as_they_were_given(case: Case) -> None:
     assert issues.suggested[rows].tolist() == data.labels[rows].tolist()
 
 
-@pytest.mark.parametrize("name", [*CHOSEN, "selc", "elr", "coteaching"])
+@pytest.mark.parametrize("name", TREATING)
 def test_without_review_they_would_not_have_been_believed(name: str) -> None:
     """That the test above looks at labels which the method would otherwise change or leave out."""
-    case = next(case for case in CASES if case.name == name)
-    doubted, believed = (trained(case, reviewed(case, certain=certain)) for certain in (False, True))
+    case = method_case(name)
+    doubted, believed = (trained(case, reviewed(case, verified=verified)) for verified in (False, True))
     rows = torch.arange(5, 47, 8)
     with pytest.raises(AssertionError):
         assert_same(believed.state_dict(), doubted.state_dict())
-    if name in CHOSEN:
-        assert not CHOSEN[name](doubted)[rows].all()
+    if (clean := doubted.clean_labels()) is not None:
+        assert not clean[rows].all()
 
 
 def test_coteaching_picks_them_first() -> None:
-    """Where nearly all of a batch is left out, what is certain stays, whatever its loss."""
-    case = next(case for case in CASES if case.name == "coteaching")
+    """Where nearly all of a batch is left out, what is verified stays, whatever its loss."""
+    case = method_case("coteaching")
     data = case.data(batch_size=47)
     method, *_ = build(case, data, norm=False, dropout=0)
     method.begin_epoch(0, data)
@@ -87,7 +78,7 @@ def test_coteaching_picks_them_first() -> None:
     worst = losses.sum(0).topk(6).indices
     method.forgotten = 0.99
     before = method(batch)
-    method.certain[batch.index[worst]] = True
+    method.verified[batch.index[worst]] = True
     assert before < 0.9 * method(batch)
     torch.testing.assert_close(method(batch), losses[:, worst].mean(1).sum())
 
