@@ -32,6 +32,7 @@ RULES = {
     "methods": "evidence label_quality models data tables distributed",
     "training": "methods results evidence label_quality runs models data tables distributed",
     "training.loop": "methods.base data distributed",
+    "api": "cli training results label_quality runs data",
     "cli": "training methods presets results evidence label_quality runs models data tables distributed",
 }
 METHOD = {"methods.base", "methods.losses", "methods.mixing"}  # what a method may know of the others
@@ -41,7 +42,7 @@ QUICK = [
     *("data.read", "data.dataset", "data.numpy_files", "data.feature_files"),
     *("utils.console", "utils.files", "utils.plotting", "utils.processes", "utils.output_paths", "utils.registry"),
     *("data.labels", "data.noise", "data.readers", "data.check", "distributed.shutdown"),
-    *("cli", "label_quality", "results", "runs"),
+    *("api", "cli", "label_quality", "results", "runs"),
 ]
 
 

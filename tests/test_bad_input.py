@@ -78,7 +78,7 @@ def test_values(option: str, value: str, photos: Path, tmp_path: Path) -> None:
         ("--data.workers 1.5", ["--data.workers: Expected an integer. Got value: 1.5"]),
         ("--balanced maybe", ["--balanced: Expected true or false. Got value: maybe"]),
         ("--data.label-column kind", ["--data.label-column 'kind' does not go with"]),
-        ("--mixnn.neighbors 2", ["neighbors", "did you mean --mixnn.neighbors"]),
+        ("--mixnn.neighbours 2", ["neighbours", "did you mean --mixnn.neighbors"]),
         ("--ce.neighbors 2", ["ce.neighbors"]),
         ("--method nosuch", ["mixnn", "ce"]),
         ("--network nosuch", ["cnn", "resnet18"]),

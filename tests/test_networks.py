@@ -220,9 +220,11 @@ def test_unknown_networks(name, message):
 def test_look_up():
     assert look_up("cnn", NETWORKS, "thing", "name") is NETWORKS["cnn"]
     assert look_up("mixnn.models.classifier:NETWORKS", {}, "thing", "name") is NETWORKS
-    with pytest.raises(InputError, match=r"thing 'mixnn\.networks' is unknown: use one of cnn, .*package\.module:name"):
+    with pytest.raises(
+        InputError, match=r"thing 'mixnn\.models\.classifier' is unknown: use one of cnn, .*package\.module:name"
+    ):
         look_up("mixnn.models.classifier", NETWORKS, "thing", "name")
-    with pytest.raises(InputError, match=r"thing 'mixnn\.networks:NOTHING' cannot be imported"):
+    with pytest.raises(InputError, match=r"thing 'mixnn\.models\.classifier:NOTHING' cannot be imported"):
         look_up("mixnn.models.classifier:NOTHING", {}, "thing", "name")
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import mixnn
 from benchmarks.suite.results import read_results
 from benchmarks.suite.suites import SUITES
 from benchmarks.suite.table import render
@@ -36,7 +35,6 @@ def test_python_blocks_run(page: Path, line: int, block: str, tmp_path: Path, mo
     run(page, line, block, {"__name__": "__main__"})
 
 
-@pytest.mark.skipif("Run" not in mixnn.__all__, reason="mixnn.train and mixnn.Run are not there yet")
 def test_blocks_of_the_api_page_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page, names = ROOT / "docs/python-api.md", {"__name__": "__main__"}

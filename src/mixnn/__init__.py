@@ -7,9 +7,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mixnn.api import Run as Run
+    from mixnn.api import train as train
     from mixnn.data.batches import Batch as Batch
     from mixnn.data.batches import TrainData as TrainData
     from mixnn.errors import InputError as InputError
+    from mixnn.errors import ResultsError as ResultsError
     from mixnn.evidence.label_issues import find_label_issues as find_label_issues
     from mixnn.label_quality.issues import LabelIssues as LabelIssues
     from mixnn.methods import METHODS as METHODS
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from mixnn.tables.sample_table import SampleTable as SampleTable
     from mixnn.training.loop import fit as fit
     from mixnn.training.loop import seed_epoch as seed_epoch
+    from mixnn.training.prediction import Model as Model
 
 _HOME = {
     "METHODS": "mixnn.methods",
@@ -31,12 +35,16 @@ _HOME = {
     "LabelIssues": "mixnn.label_quality.issues",
     "Method": "mixnn.methods.base",
     "MixNN": "mixnn.methods.mixnn",
+    "Model": "mixnn.training.prediction",
+    "ResultsError": "mixnn.errors",
+    "Run": "mixnn.api",
     "SampleTable": "mixnn.tables.sample_table",
     "TrainData": "mixnn.data.batches",
     "build_network": "mixnn.models.classifier",
     "find_label_issues": "mixnn.evidence.label_issues",
     "fit": "mixnn.training.loop",
     "seed_epoch": "mixnn.training.loop",
+    "train": "mixnn.api",
 }
 __all__ = sorted(_HOME)
 

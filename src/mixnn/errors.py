@@ -23,6 +23,10 @@ class ToldError(InputError):
     """One that a person has read already, from this process or from another that trains together with it."""
 
 
+class ResultsError(RuntimeError):
+    """The long part is done and kept, but some of what is made of it could not be written."""
+
+
 class LostError(RuntimeError):
     """Another of several processes that train together is gone; said already as well."""
 

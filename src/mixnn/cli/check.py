@@ -16,9 +16,8 @@ OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabeled", 
 
 
 def run(words: Sequence[str]) -> int:
-    parser = Parser(
-        prog="mixnn check", description="Say what is wrong with a data set; exit code 1 where something is."
-    )
+    about = "Say what is wrong with a data set; exit code 1 where something is."
+    parser = Parser(prog="mixnn check", description=about, example="mixnn check photos/")
     parser.add_argument("source", metavar="DATA", help="as for train; all of its parts are looked at")
     parser.add_argument("--out", type=str | None, default=None, help="findings as FILE.csv, with FILE.png beside it")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read images")

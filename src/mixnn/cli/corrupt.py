@@ -28,7 +28,11 @@ NAMED = 30  # classes whose names fit beside the picture
 
 def run(words: Sequence[str]) -> int:
     about = "Write labels with noise added, the same that `mixnn train --noise --seed` trains on."
-    parser = Parser(prog="mixnn corrupt", description=about)
+    parser = Parser(
+        prog="mixnn corrupt",
+        description=about,
+        example="mixnn corrupt photos/ --noise symmetric:0.2 --out noisy/labels.csv",
+    )
     parser.add_argument("source", metavar="DATA", help="as for train; its training part")
     parser.add_argument("--noise", required=True, help=f"asymmetric:0.4, matrix:FILE …; {', '.join(KINDS)}")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")

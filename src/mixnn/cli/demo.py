@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from mixnn.data.dataset import Samples
 from mixnn.results.issues import judge
 from mixnn.results.label_lists import issue_lines, summary_figures
 from mixnn.runs.directory import RunDirectory
+from mixnn.utils.console import say_loading
+from mixnn.utils.processes import first_process
 
 METHODS = {"ce": "cross-entropy", "posterior": "posterior"}
 SHOWN = 10  # real suspects
@@ -28,6 +29,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int | None, default=None, help="take the first so many training photos")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order, hold-out and noise")
     given = parser.parse_words(words)
+    say_loading()
 
     from mixnn.data.readers import read_source
     from mixnn.training.run import train
@@ -46,7 +48,7 @@ def run(words: Sequence[str]) -> int:
         print(f"{title}, {given.epochs} epochs", file=sys.stderr)
         # Resuming: a demo that was stopped goes on, one that is done is shown again.
         runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True, dataset=dataset)
-    if os.environ.get("RANK", "0") == "0":
+    if first_process():
         show(runs, RunDirectory(given.out), dataset.train)
     return 0
 

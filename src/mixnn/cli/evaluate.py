@@ -19,7 +19,8 @@ OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "l
 
 
 def run(words: Sequence[str]) -> int:
-    parser = Parser(prog="mixnn evaluate", description="Accuracy of a trained run: of each class, and in all.")
+    about = "Accuracy of a trained run: of each class, and in all."
+    parser = Parser(prog="mixnn evaluate", description=about, example="mixnn evaluate runs/first other-photos/")
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
     parser.add_argument("source", metavar="DATA", help="as for train; its test part where it has one, else all of it")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")

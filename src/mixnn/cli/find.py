@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import fields
 
-from mixnn.cli.parsing import Parser, data_options
+from mixnn.cli.parsing import DATA, Parser, data_options
 from mixnn.cli.summaries import label_lines
 from mixnn.config import UNUSED, DataOptions, FindConfig, FindOptions
 from mixnn.errors import InputError, printable
@@ -15,8 +14,23 @@ from mixnn.results.explanation import explain
 from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
+from mixnn.utils.console import say
 
-DATA = {field.name for field in fields(DataOptions)}.difference(UNUSED)
+READING = {field.name for field in fields(DataOptions)}.difference(UNUSED)
+FIRST = {
+    "DATA": DATA,
+    "--out RUN": "folder to write the list of wrong labels and the report to",
+    "--features FILE": "embeddings of your own, a row for each sample in the order of DATA: .npy or .npz",
+    "--network NAME": "another network to see photos by, such as timm:NAME; EfficientNet-Lite0 where not given",
+    "--weights FILE": "of that network: a file, or hub for those of timm",
+    "--data.image-size N": "pixels that photos are scaled to; 128 where not given",
+    "--data.labels FILE": "other labels than the data has",
+    "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
+    "--data.unlabeled WORDS": 'labels that mean "don\'t know", with commas between; each gets a suggestion',
+    "--limit N": "take the first so many samples, for a try",
+    "--device NAME": "cpu, cuda, cuda:1 …; auto takes a GPU where there is one",
+    "--explain NAME": "a file name: why its label is doubted; without DATA from the run at --out",
+}
 
 
 def run(words: Sequence[str]) -> int:
@@ -31,7 +45,7 @@ def run(words: Sequence[str]) -> int:
     else:
         names = [field.name for field in fields(FindOptions) if field.name != "data"]
         options = FindOptions(**{name: given[name] for name in names}, data=data_options(given))
-        print(f"mixnn: reading {printable(source)} …", file=sys.stderr, flush=True)
+        say(f"mixnn: reading {printable(source)} …")
 
         from mixnn.training.find import find
 
@@ -43,9 +57,13 @@ def run(words: Sequence[str]) -> int:
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="mixnn find", description="List the wrong labels of a data set, without training a network.")
-    data = "photos/, csv:FILE, npz:FILE, hf:NAME, cifar10:DIR, demo: …, see docs/data.md"
-    parser.add_argument("data_argument", nargs="?", metavar="DATA", default=None, help=data)
+    parser = Parser(
+        prog="mixnn find",
+        description="List the wrong labels of a data set, without training a network.",
+        example="mixnn find photos/ --out runs/first",
+        first=FIRST,
+    )
+    parser.add_argument("data_argument", nargs="?", metavar="DATA", default=None, help=DATA)
     parser.add_argument("--source", type=str | None, default=None, help="DATA, for files of settings")
     parser.add_argument("--out", type=str | None, default=None, help="directory to write the run to (required)")
     why = "a file name: why its label is doubted; without DATA from the run at --out"
@@ -53,7 +71,7 @@ def build_parser() -> Parser:
     parser.add_argument("--command", type=str | None, default=None, help=SUPPRESS)  # stands in config.yaml
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
     parser.add_class_arguments(FindOptions, None, skip={"data"})
-    parser.add_data_options(DATA)
+    parser.add_data_options(READING)
     return parser
 
 

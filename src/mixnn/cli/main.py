@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mixnn.errors import InputError, LocalError, LostError, ToldError
+from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
         code: int = importlib.import_module(f"mixnn.cli.{command}").run(words[1:])
         return code
+    except ResultsError as error:
+        print(f"mixnn: {error}", file=sys.stderr)
+        return 1
     except (ToldError, LostError) as error:
         return 2 if isinstance(error, InputError) else 1
     except InputError as error:
@@ -68,7 +71,7 @@ def entry() -> NoReturn:
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
         code = main()
-    except SystemExit as end:  # --help, or a last step that failed
+    except SystemExit as end:  # --help
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception:
         if not several:

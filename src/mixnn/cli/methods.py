@@ -23,5 +23,5 @@ def run(words: Sequence[str]) -> int:
             words += [f"--preset {preset}" for preset, method in recipes.items() if method == name]
             for word in words:
                 print(f"{'':<10} {word}")
-        print("\n`mixnn train --method NAME --help` tells what the options mean.")
+        print("\n`mixnn train --method NAME --help all` tells what the options mean.")
     return 0

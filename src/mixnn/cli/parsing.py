@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
 import sys
-from collections.abc import Collection, Iterator, Sequence
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import pairwise
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -27,14 +30,55 @@ def readable_output() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Parser(ArgumentParser):
-    """Takes `--batch-size` and `--batch_size` alike; raises InputError where argparse would print and exit."""
+HELP = ("-h", "--help")
+DATA = "a folder with one folder for each class; or csv:FILE, npz:FILE, hf:NAME, demo: … (docs/data.md has all)"
 
-    def __init__(self, *, prog: str, description: str) -> None:
+
+class Parser(ArgumentParser):
+    """Takes `--batch-size` and `--batch_size` alike; raises InputError where argparse would print and exit.
+
+    Args:
+        example: a command as a person types it.
+        first: what matters first, "--epochs N" -> what it does in a user's words: all that `--help` shows. Where it is
+            empty, that is every option but those of reading data. `--help all` has the rest.
+    """
+
+    def __init__(
+        self, *, prog: str, description: str, example: str = "", first: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
+        self.example, self.first = example, first or {}
 
     def parse_words(self, words: Sequence[str]) -> Namespace:
+        if not set(words).isdisjoint(HELP):
+            with readable_output():
+                print(self.format_help() if wants_all(words) else self.short_help())
+            raise SystemExit(0)
         return self.parse_args([underscored(word) for word in words])
+
+    def short_help(self) -> str:
+        """What matters first: an example, and each option in a line or two; the whole help where that is all."""
+        if not self.first and not any(option.startswith("--data.") for option in self._option_string_actions):
+            return self.format_help()
+        width = min(100, shutil.get_terminal_size().columns)
+        shown = self.first or dict(self._plain_options())
+        given = [name for name in shown if not name.startswith("-") or name.startswith("--out ")]
+        usage = " ".join([self.prog, *given, "[options]"])
+        lines = [f"usage: {usage}", "", *textwrap.wrap(str(self.description), width), ""]
+        lines += [f"    {self.example}", ""] if self.example else []
+        for name, words in shown.items():
+            default = self.get_default(name.split()[0].lstrip("-").replace("-", "_")) if name.startswith("-") else None
+            text = f"{words} (default {default})" if default not in (None, False) else words
+            lines += textwrap.wrap(text, width, initial_indent=f"  {name:<24}  ", subsequent_indent=" " * 28)
+        return "\n".join([*lines, "", f"All options: `{self.prog} --help all`."])
+
+    def _plain_options(self) -> Iterator[tuple[str, str]]:
+        """Names and help of the options that are not about reading data."""
+        for action in self._actions:
+            name = action.option_strings[-1] if action.option_strings else str(action.metavar)
+            if name not in HELP and not name.startswith("--data"):
+                value = "" if action.nargs == 0 or not action.option_strings else f" {action.dest.upper()}"
+                yield name.replace("_", "-") + value, str(action.help).replace("%%", "%")
 
     def add_data_options(self, names: Collection[str] | None = None) -> None:
         """The `--data.…` options of `mixnn train`, or those of `names`, for commands that read the same DATA."""
@@ -82,3 +126,8 @@ def underscored(word: str) -> str:
     """`--batch-size=8` as `--batch_size=8`."""
     name, equals, value = word.partition("=")
     return name[:2] + name[2:].replace("-", "_") + equals + value if word.startswith("--") else word
+
+
+def wants_all(words: Sequence[str]) -> bool:
+    """Whether the words are `--help all`, and not `--help` alone."""
+    return any(word in HELP and following == "all" for word, following in pairwise(words))

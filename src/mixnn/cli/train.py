@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from itertools import zip_longest
 from typing import Any
 
-from mixnn.cli.parsing import Parser, underscored
+from mixnn.cli.parsing import DATA, HELP, Parser, underscored, wants_all
 from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
@@ -18,18 +17,42 @@ from mixnn.presets import read_preset
 from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
+from mixnn.utils.console import say_loading
 from mixnn.utils.files import read_yaml
+from mixnn.utils.processes import first_process
 
+FIRST = {
+    "DATA": DATA,
+    "--out RUN": "folder to write the model, the list of wrong labels and the report to",
+    "--epochs N": "how often to go through all images; more are slower, and most often better",
+    "--method NAME": "how wrong labels are dealt with; `mixnn methods` lists them",
+    "--network NAME": "cnn is small and quick; resnet18 and others are stronger, and want a GPU; timm:NAME",
+    "--weights FILE": "start from a pretrained network: a file, or hub for those of timm",
+    "--batch-size N": "images a step; fewer need less memory",
+    "--lr X": "learning rate; lower it where the loss does not fall",
+    "--augment KIND": "how images are varied: crop-flip, resized-crop, color, strong or none",
+    "--data.image-size N": "pixels that photos are scaled to; 64 where not given",
+    "--data.holdout X": "share of the images kept apart to measure accuracy",
+    "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
+    "--preset NAME": "a published recipe; `mixnn methods` lists them",
+    "--device NAME": "cpu, cuda, cuda:1 …; auto takes a GPU where there is one",
+    "--seed N": "another number gives another run; the same one, the same run",
+    "--resume": "go on where --out stopped",
+}
 RESERVED = {"source", "out", "resume", "preset", "config", *(field.name for field in fields(TrainOptions))}
 
 
 def run(words: Sequence[str]) -> int:
+    if not set(words).isdisjoint(HELP) and not wants_all(words):
+        build_parser(None).parse_words(words)  # prints, and ends; the options of methods need torch
+    if set(words).isdisjoint(HELP):
+        say_loading()
     config, out, resume = parse(words)
 
     from mixnn.training.run import train
 
     directory = train(config, out, resume=resume)
-    if os.environ.get("RANK", "0") == "0":  # the processes of this launch have parted by now
+    if first_process():  # the processes of this launch have parted by now
         print(summary(directory))
     return 0
 
@@ -66,13 +89,15 @@ def method_of_options(words: Sequence[str], settings: Sequence[dict[str, Any]]) 
     return next((section for section in sections if section in METHODS), None)
 
 
-def build_parser(method: str) -> Parser:
-    """The options of `mixnn train`, those of `method` among them."""
-    from mixnn.methods import method_class
-
-    parser = Parser(prog="mixnn train", description="Train on images with wrong labels.")
-    data = "photos/, csv:FILE, npz:FILE, hf:NAME, cifar10:DIR, demo: …, see docs/data.md"
-    parser.add_argument("data_argument", nargs="?", metavar="DATA", default=SUPPRESS, help=data)
+def build_parser(method: str | None) -> Parser:
+    """The options of `mixnn train`, those of `method` among them; None: without those of a method."""
+    parser = Parser(
+        prog="mixnn train",
+        description="Train a classifier on images with wrong labels, and list the labels that look wrong.",
+        example="mixnn train photos/ --out runs/first --epochs 40",
+        first=FIRST,
+    )
+    parser.add_argument("data_argument", nargs="?", metavar="DATA", default=SUPPRESS, help=DATA)
     parser.add_argument("--source", type=str | None, default=None, help="DATA, for files of settings")
     parser.add_argument("--out", type=str | None, default=None, help="directory to write the run to (required)")
     resume = "go on where --out stopped, with its settings; start it if there is nothing yet"
@@ -81,6 +106,10 @@ def build_parser(method: str) -> Parser:
     parser.add_argument("--preset", type=str | None, default=None, help=preset)
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
     parser.add_class_arguments(TrainOptions, None)
+    if method is None:
+        return parser
+    from mixnn.methods import method_class
+
     section = option_section(method)
     if section in RESERVED:
         raise InputError(f"method {method!r}: the name {section} is taken by a setting: give the class another name")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mixnn.config import DataOptions
-from mixnn.data.dataset import Dataset
+from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.data.labels.override import with_corrections, with_label_file
 from mixnn.data.readers import Columns, read_source
 
@@ -13,19 +13,23 @@ def columns_of(data: DataOptions) -> Columns:
     return Columns(data.image_column, data.label_column, data.split_column, data.root)
 
 
-def read(source: str, data: DataOptions) -> Dataset:
+def read(source: str | Source, data: DataOptions) -> Dataset:
     """Names and labels, as the options say; what is to be left out is still there.
+
+    Args:
+        source: DATA, or what is in memory.
 
     Raises:
         InputError: the source or an option is wrong.
     """
-    dataset = read_source(
-        source,
-        columns=columns_of(data),
-        unlabeled=data.unlabeled,
-        heldout=data.heldout,
-        relabeled=data.labels is not None,
-    )
+    columns, relabeled = columns_of(data), data.labels is not None
+    if isinstance(source, Source):
+        columns.refuse("is about files, and the data is in memory")
+        dataset = build_dataset(source, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled)
+    else:
+        dataset = read_source(
+            source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled
+        )
     if data.labels is not None:
         dataset = with_label_file(dataset, data.labels)
     if data.corrections is not None:

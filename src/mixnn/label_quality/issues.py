@@ -28,6 +28,7 @@ class LabelIssues:
         noise_rate_interval: (low, high) around it.
         verified: bool (N,), labels that a person has confirmed: never an issue.
         evidence: what the rule chose by itself, by name, such as the number of neighbors.
+        names: N file names; None where samples have no name but their row.
     """
 
     label_posterior: Table
@@ -38,6 +39,7 @@ class LabelIssues:
     noise_rate_interval: tuple[float, float]
     verified: NDArray[np.bool_]
     evidence: dict[str, Any] = field(default_factory=dict)
+    names: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.given)
@@ -87,7 +89,7 @@ class LabelIssues:
         return np.lexsort((self.label_quality, ~self.is_label_issue))
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame, a row a sample, with cleanlab's column names.
+        """A pandas DataFrame, a row a sample in their order, with cleanlab's column names; `file_name` where there are.
 
         Raises:
             InputError: pandas is not installed.
@@ -98,7 +100,8 @@ class LabelIssues:
             raise InputError("to_frame() needs pandas: pip install pandas") from None
         names = np.array([*self.classes, None], dtype=object)  # -1, no label, is the last
         return pandas.DataFrame(
-            {
+            ({} if self.names is None else {"file_name": self.names})
+            | {
                 "is_label_issue": self.is_label_issue,
                 "label_quality": self.label_quality,
                 "given_label": names[self.given.clip(-1)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,15 +18,16 @@ from mixnn.data.images.decode_pool import watching_decoders
 from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
-from mixnn.errors import InputError
+from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.assessment import Measured, measure
 from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
+from mixnn.training.opening import data_words
 from mixnn.training.outputs import Steps, write_results
-from mixnn.training.record import device_name, write_data
+from mixnn.training.record import write_data
 from mixnn.utils.console import counter, say, showing
-from mixnn.utils.devices import pick_device
+from mixnn.utils.devices import device_name, pick_device
 
 PHOTO_SIZE = 128  # px, for images of no particular size
 
@@ -52,6 +52,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     with run.at_work(training=False), watching_decoders():
         try:
             loaded = load(dataset, config.options.for_reading(), device)
+            say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
             with showing("asking neighbors and a classifier about each label …"):
                 measured = measure(features, loaded.train, len(loaded.dataset.classes), counter("finding neighbors"))
@@ -62,8 +63,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
         run.write_evidence(evidence_of(loaded, measured))
         write_results(run, loaded, steps := Steps())
     if steps.failed:
-        print(f"mixnn: these could not be written: {'; '.join(steps.failed)}", file=sys.stderr)
-        raise SystemExit(1)
+        raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
     return run
 
 

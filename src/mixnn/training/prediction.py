@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +15,67 @@ from mixnn.config import DataOptions
 from mixnn.data.augment.policies import augment
 from mixnn.data.dataset import Samples
 from mixnn.data.images.decode_pool import Stream, watching_decoders
+from mixnn.data.images.decoder import read_image
 from mixnn.data.load import image_size
+from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
-from mixnn.models.saved import Predictor
+from mixnn.models.saved import Predictor, load_model
 from mixnn.utils.console import counter
 from mixnn.utils.processes import default_workers
 
 BATCH = 128
+
+
+class Model:
+    """The trained model of a run, see `mixnn.Run.model`.
+
+    Attributes:
+        classes: C names, in the order of the probabilities.
+        size: pixels of what the network sees; the width of embeddings.
+        network: an `nn.Module`, ready to predict.
+    """
+
+    def __init__(self, path: Path, classes: list[str], device: torch.device) -> None:
+        self.network, self.classes = load_model(path, device), classes
+        self.size = self.network.size
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Probabilities (B, C) of `x`: pixels (B, 3, S, S), uint8 or in 0–1, or embeddings (B, D), on any device."""
+        probs: Tensor = self.network(x.to(next(self.network.parameters()).device))
+        return probs
+
+    def predict(self, images: Sequence[str | Path] | NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities (N, C) of image files, or of an array.
+
+        Args:
+            images: N file names; or uint8 (N, S, S, 3) or (N, 3, S, S), or embeddings (N, D).
+
+        Raises:
+            InputError: a file cannot be read, or an array has another size than the run was trained on.
+
+        Example:
+            >>> model.classes[model.predict(["a.jpg"])[0].argmax()]  # doctest: +SKIP
+        """
+        if not isinstance(images, np.ndarray):
+            return self._predict_files(images)
+        array = np.asarray(arrays_in_memory(images, np.zeros(len(images), np.int64)).parts["train"].images)
+        kind, shape = ("embeddings", (self.size,)) if self.network.image_size is None else ("images", array.shape[1:])
+        if shape != array.shape[1:] or (array.ndim == 4 and shape[:2] != (self.network.image_size,) * 2):
+            wide = self.network.image_size or self.size
+            raise InputError(f"the array has shape {images.shape}, but the run was trained on {kind} of {wide}")
+        return self._probabilities(torch.from_numpy(array).split(BATCH))
+
+    def _predict_files(self, files: Sequence[str | Path]) -> NDArray[np.float32]:
+        size = self.network.image_size
+        if size is None:
+            raise InputError("the run was trained on embeddings, not on image files: give an array (N, D)")
+        parts = (files[start : start + BATCH] for start in range(0, len(files), BATCH))
+        pixels = (torch.from_numpy(np.stack([read_image(Path(file), size) for file in part])) for part in parts)
+        return self._probabilities(pixels)
+
+    def _probabilities(self, batches: Iterable[Tensor]) -> NDArray[np.float32]:
+        none = np.zeros((0, len(self.classes)), np.float32)
+        return np.concatenate([none, *(probabilities(self.network, pixels) for pixels in batches)])
 
 
 def probabilities(model: Predictor, pixels: Tensor) -> NDArray[np.float32]:

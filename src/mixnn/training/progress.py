@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from mixnn.utils.console import say
+from mixnn.utils.console import say, time_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,9 +123,3 @@ def metrics_text(row: Row) -> str:
     if row.get("clean_share") not in ("", None):
         text += f" clean {float(str(row['clean_share'])):.0%}"
     return text
-
-
-def time_text(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

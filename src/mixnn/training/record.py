@@ -18,11 +18,8 @@ from mixnn.models.classifier import Classifier
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.memory_estimate import Footprint
+from mixnn.utils.devices import device_name
 from mixnn.utils.memory import peak_memory
-
-
-def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method: Method) -> None:
@@ -36,7 +33,7 @@ def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method
     if method.main_phase_start >= settings["epochs"]:
         print(
             f"mixnn: --epochs {settings['epochs']} is too short for {settings['method']}, whose own way begins after "
-            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn train --help`)",
+            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)",
             file=sys.stderr,
         )
     if footprint.worth_telling:

@@ -6,7 +6,6 @@ step loses nothing.
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
-from mixnn.errors import InputError
+from mixnn.errors import InputError, ResultsError, printable
 from mixnn.evidence.held_out_labels import BY_HEART
 from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
@@ -33,6 +32,7 @@ from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.evidence import Judged, collect_evidence, judge_labels
 from mixnn.training.loop import Observer, fit
 from mixnn.training.metrics import Recorder, count_predictions
+from mixnn.training.opening import say_opening
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import TrainingScreen
 from mixnn.training.record import begin, write_ending
@@ -72,6 +72,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         with run.at_work() if first else nullcontext():
             if first:
                 begin(run, config.to_dict(), loaded, method)
+                say_opening(loaded, method, options.network, range(start, options.epochs))
             train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
             if first:
                 with steps.writing(run.model):
@@ -86,12 +87,10 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
                 with steps.writing(run.environment):
                     write_ending(run, method.auto_selected, device)
     if steps.failed:
-        print(
-            f"mixnn: training is done and kept in {run.checkpoint}, but these could not be written: "
-            f"{'; '.join(steps.failed)}. Repeat the command with --resume to write them again.",
-            file=sys.stderr,
+        raise ResultsError(
+            f"training is done and kept in {run.checkpoint}, but these could not be written: "
+            f"{'; '.join(steps.failed)}. Repeat the command with --resume to write them again."
         )
-        raise SystemExit(1)
     return run
 
 
@@ -105,6 +104,8 @@ def check(options: TrainOptions) -> None:
 
 def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: torch.device) -> Loaded:
     """The samples to train on, and those held out."""
+    if rank() == 0 and dataset is None:
+        say(f"mixnn: reading {printable(source)} …")
     with watching_decoders():
         return load(read(source, options.data) if dataset is None else dataset, options, device)
 

@@ -9,15 +9,23 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from rich.console import Console
 
+from mixnn.utils.processes import first_process
+
 
 def counter(what: str) -> Callable[[int, int], None]:
-    """A `progress(done, in all)` that says every few seconds how far `what` is; silent when it is quick."""
-    state = {"next": time.monotonic() + 2}
+    """A `progress(done, in all)` that says every few seconds how far `what` is, and how long it takes yet.
+
+    It is silent when that is quick.
+    """
+    began = time.monotonic()
+    state = {"next": began + 2}
 
     def tell(done: int, total: int) -> None:
-        if time.monotonic() >= state["next"]:
-            state["next"] = time.monotonic() + 5
-            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        if now >= state["next"]:
+            state["next"] = now + 5
+            left = time_text((now - began) / max(1, done) * (total - done))
+            say(f"{what}: {done:,} of {total:,}, about {left} left")
 
     return tell
 
@@ -34,3 +42,16 @@ def say(line: str) -> None:
     """Above the bar, where there is one."""
     with suppress(OSError):  # that nobody reads it any more is no reason to stop
         print(line, file=sys.stderr, flush=True)
+
+
+def say_loading() -> None:
+    """The first word of a command that needs torch, which takes seconds to load."""
+    if first_process() and "torch" not in sys.modules:
+        say("mixnn: loading PyTorch …")
+
+
+def time_text(seconds: float) -> str:
+    """4:05 for minutes and seconds, 1:04:05 with hours."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -27,3 +27,8 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {name!r} cannot be used here: use cpu, or auto") from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """What the makers call it, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

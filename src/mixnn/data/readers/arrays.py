@@ -42,7 +42,9 @@ def read_arrays(path: str, columns: Columns) -> Source:
     for name in ("train", "val", "test"):
         image_member, label_member = members_of(members, name, columns)
         if image_member is not None and label_member is not None:
-            parts[name] = _part(file, name, image_member, label_member, classes)
+            images, labels = load_array(file, image_member), load_array(file, label_member)
+            where = (f"{image_member!r} of {file}", f"{label_member!r} of {file}")
+            parts[name] = _part(name, images, labels, where, classes)
         elif image_member is not None or label_member is not None or name == "train":
             option, given = ("label", columns.label) if image_member else ("image", columns.image)
             found = ", ".join(members) or "nothing"
@@ -86,9 +88,22 @@ def class_names(file: Path, members: Sequence[str]) -> list[str] | None:
     return words
 
 
-def _part(file: Path, name: str, image_member: str, label_member: str, classes: list[str] | None) -> Part:
-    images = _images(load_array(file, image_member), f"{image_member!r} of {file}")
-    given, where = load_array(file, label_member), f"{label_member!r} of {file}"
+def arrays_in_memory(images: Any, labels: Any) -> Source:
+    """Images or embeddings and their labels, all of them for training.
+
+    Raises:
+        InputError: as for `read_arrays`.
+    """
+    given = np.asarray(labels)
+    given = np.array(given.tolist()) if given.dtype.kind == "O" else given  # a column of text, for one
+    return Source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)})
+
+
+def _part(
+    name: str, array: NDArray[Any], given: NDArray[Any], names: tuple[str, str], classes: list[str] | None
+) -> Part:
+    """A part; `names` are what images and labels are called in a message."""
+    images, where = _images(array, names[0]), names[1]
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
     if given.ndim != 1:

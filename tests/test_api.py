@@ -1,0 +1,170 @@
+"""The Python door: `mixnn.train` and `mixnn.Run`."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from contract.command import COLORS, ENVIRONMENT, SIZE, figures, succeed, write_folder
+
+import mixnn
+from mixnn.api import as_keywords, as_words
+
+SMALL: dict[str, Any] = {"batch_size": 16, "precision": "float32", "device": "cpu", "epochs": 2}
+FILES: dict[str, Any] = {"data": {"image_size": SIZE, "workers": 0}}
+WORDS = ["--batch-size=16", "--precision=float32", "--device=cpu", "--epochs=2", f"--data.image-size={SIZE}"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("api") / "photos")
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path) -> mixnn.Run:
+    return mixnn.train(photos, out=photos.parent / "run", **SMALL, **FILES)
+
+
+def blobs() -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of two classes; the first two labels are wrong."""
+    labels = np.repeat(["cat", "dog"], 60)
+    x = np.random.default_rng(0).normal(size=(120, 8)) + 5 * np.eye(2, 8)[np.repeat([0, 1], 60)]
+    labels[:2] = "dog"
+    return x, labels
+
+
+def test_tab_completion_shows_what_is_public_without_torch() -> None:
+    code = "import mixnn, sys; mixnn.Run; mixnn.train; print('torch' in sys.modules, *dir(mixnn))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    torch_loaded, *names = done.stdout.split()
+    assert torch_loaded == "False"
+    assert {"Run", "train", "find_label_issues", "LabelIssues", "InputError", "Model"} <= set(names)
+    assert all(hasattr(mixnn, name) for name in names)
+
+
+def test_it_trains_as_the_command_does(run: mixnn.Run, photos: Path, tmp_path: Path) -> None:
+    succeed("train", photos, "--out", tmp_path / "run", *WORDS, "--data.workers=0")
+    assert figures(run.path) == figures(tmp_path / "run")
+    assert (run.path / "labels.csv").read_bytes() == (tmp_path / "run/labels.csv").read_bytes()
+
+
+def test_label_issues_are_the_run_s(run: mixnn.Run) -> None:
+    issues = run.label_issues()
+    frame = issues.to_frame()
+    assert issues.classes == run.classes == sorted(COLORS)
+    assert list(frame["file_name"]) == [str(name) for name in issues.names]
+    assert set(frame["given_label"]) == set(COLORS)
+    assert [name.split("/")[0] for name in frame["file_name"]] == list(frame["given_label"])
+
+
+def test_metrics_are_numbers(run: mixnn.Run) -> None:
+    rows = run.metrics()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert all(isinstance(row["accuracy"], float) and row["heldout"] == "holdout" for row in rows)
+    assert rows[0]["clean_share"] is None or 0 <= rows[0]["clean_share"] <= 1
+
+
+def test_the_model_takes_files_and_arrays(run: mixnn.Run, photos: Path) -> None:
+    from PIL import Image
+
+    model, files = run.model("cpu"), sorted((photos / "red").iterdir())[:3]
+    pixels = np.stack([np.asarray(Image.open(file)) for file in files])
+    expected = model(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
+    assert expected.shape == (3, len(model.classes))
+    for images in (files, [str(file) for file in files], pixels, pixels.transpose(0, 3, 1, 2)):
+        np.testing.assert_allclose(model.predict(images), expected, atol=1e-6)
+    assert model.predict([]).shape == (0, 3)
+    with pytest.raises(mixnn.InputError, match=r"\(3, 8, 8, 3\).* images of 16"):
+        model.predict(pixels[:, :8, :8])
+
+
+def test_the_report_is_written_where_it_is_missing(run: mixnn.Run) -> None:
+    run.report().unlink()
+    assert "href" not in run._repr_html_()
+    assert "</html>" in run.report().read_text(encoding="utf-8")
+
+
+def test_a_notebook_shows_suspects_and_a_link(run: mixnn.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.path.parent)
+    run.report()
+    page, issues = run._repr_html_(), run.label_issues()
+    assert "of the labels" in page
+    assert 'href="run/report.html"' in page
+    flagged = int(issues.is_label_issue.sum())
+    assert page.count("<tr><td>") == min(5, flagged) > 0
+    assert str(issues.names[issues.ranking[0]]) in page
+    assert repr(run).startswith(f"Run({str(run.path)!r}): {flagged} label issues of 54 labels, 3 classes; ")
+
+
+def test_a_run_of_find_has_no_model(tmp_path: Path) -> None:
+    x, labels = blobs()
+    np.savez(tmp_path / "data.npz", x=x, y=labels)
+    succeed("find", tmp_path / "data.npz", "--out", tmp_path / "run")
+    run = mixnn.Run(tmp_path / "run")
+    assert np.flatnonzero(run.label_issues().is_label_issue).tolist() == [0, 1]
+    for method in (run.model, run.metrics):
+        with pytest.raises(mixnn.InputError, match="trains no network"):
+            method()
+
+
+def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("source: photos\n")
+    run = mixnn.Run(tmp_path)
+    assert repr(run).endswith("not finished")
+    assert "not finished" in run._repr_html_()
+    with pytest.raises(mixnn.InputError, match="is missing"):
+        run.label_issues()
+
+
+def test_arrays_in_memory(tmp_path: Path) -> None:
+    x, labels = blobs()
+    settings = SMALL | {"network": "mlp", "lr": np.float32(0.05), "data.holdout": 0.1}
+    run = mixnn.train((x, labels), out=tmp_path / "run", **settings)
+    issues = run.label_issues()
+    assert len(issues) == 108
+    assert issues.classes == ["cat", "dog"]
+    assert run.model("cpu").predict(x).argmax(1).tolist() == [0] * 60 + [1] * 60
+    again = mixnn.train((torch.from_numpy(x), labels.astype(object)), out=run.path, resume=True, **settings)
+    assert again.label_issues().label_quality.tolist() == issues.label_quality.tolist()
+    with pytest.raises(mixnn.InputError, match="epochs 2, now it is 3: give the same settings, or a new out"):
+        mixnn.train((x, labels), out=run.path, resume=True, **(settings | {"epochs": 3}))
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "message"),
+    [
+        ("photos", {"epoch": 3}, "epoch=3: did you mean epochs"),
+        ("photos", {"data": {"hold_out": 0.1}}, "data.hold_out=0.1: did you mean data.holdout"),
+        ("photos", {"epochs": "many"}, "epochs: Expected an integer. Got value: many"),
+        ("photos", {"batch_size": 1}, "batch_size is 1: use at least 2"),
+        ("photos", {"source": "photos"}, "give it as the first argument"),
+        ("nosuch", {}, "nosuch does not exist"),
+        ((np.zeros((3, 4)),), {}, "data has 1 parts: give"),
+        (np.zeros((3, 4)), {}, "type ndarray: give"),
+        ((np.zeros((3, 4)), [0, 1]), {}, "labels has 2 labels for 3 images"),
+        ((np.zeros((3, 8, 8, 3)), [0, 1, 1]), {}, "images has floating-point pixels"),
+        ((np.zeros((3, 4)), [0, 1, 1]), {"data.root": "x"}, "data.root 'x' is about files"),
+        ((np.zeros((3, 4)), [0, 1, 1]), {"data.labels": "none.csv"}, "none.csv"),
+    ],
+)
+def test_wrong_input(data: Any, settings: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(mixnn.InputError, match=message) as caught:
+        mixnn.train(data, out=tmp_path / "run", **settings)
+    assert "\n" not in str(caught.value)
+    assert "--" not in str(caught.value).replace("`mixnn train --help`", "")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(mixnn.InputError, match="is not a run directory"):
+        mixnn.Run(tmp_path)
+
+
+def test_keywords_and_words() -> None:
+    settings = {"epochs": 3, "data": {"holdout": 0.2, "root": Path("a b")}, "milestones": [1, 2], "compile": True}
+    expected = ["--epochs=3", "--data.holdout=0.2", "--data.root=a b", "--milestones=[1, 2]", "--compile=true"]
+    assert list(as_words(settings | {"limit": None, "seed": np.int64(4)})) == [*expected, "--limit=null", "--seed=4"]
+    assert as_keywords("--batch-size a--b.jpg `mixnn x --help`") == "batch_size a--b.jpg `mixnn x --help`"
