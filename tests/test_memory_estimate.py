@@ -19,8 +19,8 @@ from mixnn.training.memory_estimate import Footprint
 
 N, C, D = 8_000, 60, 8
 WIDE = 256  # features, of which a table is far larger than of the probabilities
-SOME = 1_000  # samples, where a method alone is measured
-BESIDES = 80  # numbers a sample: inputs, labels, batches, and Python's own
+SOME = 1_500  # samples, where a method alone is measured
+BESIDES = 120  # numbers a sample: inputs, labels, batches, and Python's own
 EPOCHS = 3  # in which short options show all of a method
 LOOSE = 2.5  # times as much as is allocated, a bound may be
 
@@ -70,9 +70,9 @@ def test_a_method_holds_what_its_class_says(method, monkeypatch):
     """Besides inputs and labels, and where it makes evidence, what that takes (see below)."""
     kind = METHODS[method]
     stub_search(monkeypatch)
-    trained(kind, 100, 4, 80, 50, EPOCHS, kind.short_options)  # loads what is loaded on first use
+    trained(kind, 100, 4, 120, 50, EPOCHS, kind.short_options)  # loads what is loaded on first use
     said, measured = 0, 0.0
-    for classes, width in ((4, 80), (80, 4)):
+    for classes, width in ((4, 120), (120, 4)):
         phases = Phases()
         work = partial(trained, kind, SOME, classes, width, 50, EPOCHS, kind.short_options, [phases])
         values = allocated(work)[1] / SOME / 4
