@@ -17,7 +17,6 @@ import torch
 
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.dataset import Dataset
-from mixnn.data.images.decode_pool import watching_decoders
 from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
@@ -72,8 +71,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     with process_group(device):
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
-        with watching_decoders():
-            loaded = load(read(config.source, options.data) if dataset is None else dataset, options, device)
+        loaded = load(read(config.source, options.data) if dataset is None else dataset, options, device)
         method = build_method(config, loaded.train, len(loaded.dataset.classes), device)
         optimizer, scheduler = build_optimizer(method, options)
         checkpoint = Checkpoint(run.checkpoint, method, optimizer, scheduler, loaded.fingerprint)
@@ -141,8 +139,7 @@ def work(
         if (footprint := footprint_of(config, loaded, method)).worth_telling:
             print(f"mixnn: {footprint}", file=sys.stderr)
     try:
-        with watching_decoders():
-            train_epochs(run, config, loaded, method, checkpoint, start)
+        train_epochs(run, config, loaded, method, checkpoint, start)
     except InputError:
         if rank() == 0 and not run.metrics.exists():
             run.discard()  # not one epoch is done: leave the place free for the next try

@@ -161,9 +161,8 @@ class Memory:
         yield self.state
 
     def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
-        images = decoded.pixels.numpy()
-        self.images[places] = images
-        self.state[places] = np.where(good, SEEN | checksums(images), 0)
+        self.images[places] = decoded.pixels
+        self.state[places] = np.where(good, SEEN | checksums(decoded.pixels), 0)
 
     def pixels(self) -> Tensor:
         return torch.from_numpy(self.images)
@@ -212,7 +211,7 @@ class Cache:
             self._commit()
 
     def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
-        images = decoded.pixels.numpy()
+        images = decoded.pixels
         if self.with_pixels:
             with self._writing():
                 for row, image in zip(self.rows[places].tolist(), images, strict=True):

@@ -62,8 +62,7 @@ def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
     try:
         if isinstance(source, str):
             refuse_pipe(source)
-        file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
-        with file, Image.open(file) as image:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, Image.open(file) as image:
             pixels = decode_jpeg(image, file, size)
             return to_square(image, size) if pixels is None else square(pixels, size)
     except DAMAGE as error:
