@@ -1,4 +1,7 @@
-"""Lines of code without comments, docstrings and blanks, room by room: ``python benchmarks/lines_of_code.py [src/mixnn]``."""
+"""Lines of code without comments, docstrings and blanks, room by room.
+
+python benchmarks/lines_of_code.py [src/mixnn]
+"""
 
 import ast
 import io
@@ -14,9 +17,9 @@ def code_lines(source: str) -> int:
     """How many lines hold code: a string over ten lines is ten, a docstring none."""
     docstrings: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                docstrings.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            docstrings.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in NOT_CODE:

@@ -23,7 +23,6 @@ from torch import Tensor
 from mixnn.data.images.decode_pool import Decoded, Stream
 from mixnn.data.images.encoded import EncodedImages, Selection
 from mixnn.errors import InputError
-from mixnn.utils.files import replacing
 
 Store = Literal["memory", "cache", "nowhere"]
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -229,9 +228,8 @@ class Cache:
 
     def _states(self) -> NDArray[np.uint64]:
         path = self.path / "state"
-        if not path.exists():
-            with replacing(path) as temporary:
-                temporary.write_bytes(bytes(8 * self.shape[0]))
+        with open(path, "ab") as file:
+            file.truncate(8 * self.shape[0])  # zeros, where it is new
         return np.memmap(path, np.uint64, "r+", shape=self.shape[:1])
 
     def _commit(self) -> None:
