@@ -43,8 +43,7 @@ def allocated(work):
 
 @pytest.mark.parametrize(("method", "bank", "packed", "width"), CASES)
 def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank, packed, width, tmp_path, monkeypatch):
-    for place in ("tables.topk_rows", "evidence.pca", "evidence.neighbors.points", "evidence.knn"):
-        monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
+    monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 20_000)
     monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 0 if packed else N * C)
     monkeypatch.setattr("mixnn.tables.topk_rows.KEPT", 8)
     monkeypatch.setattr("mixnn.tables.topk_rows.DIRECTIONS", WIDE)
@@ -59,7 +58,7 @@ def test_it_is_what_is_allocated_within_a_factor_of_one_and_a_half(method, bank,
     limits = {"HEAD_CELLS": 200 * C, "HEAD_SAMPLES": 200, "EACH": 0, "FEW_EACH": 0, "FEWEST": 200, "CELLS": 200 * C}
     for name, limit in limits.items():  # what heads are fitted to does not grow with N
         monkeypatch.setattr(f"mixnn.label_quality.sampling.{name}", limit)
-    monkeypatch.setattr("mixnn.evidence.linear_probe.SAMPLED", 500)
+    monkeypatch.setattr("mixnn.evidence.pca.SAMPLED", 500)
     monkeypatch.setattr(  # nor do the scores of a search, which would be most of it here
         "mixnn.evidence.neighbors.sharded.nearest_neighbors",
         lambda features, k, rows, **_: torch.randint(len(features), (len(features[rows]), k)),

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from mixnn.data.batches import TrainData
 from mixnn.distributed.ranks import gather_rows, of_first, shard
+from mixnn.evidence.pca import principal_components
 from mixnn.models.classifier import Classifier, fused
 from mixnn.tables.topk_rows import feature_bytes, feature_width
 from mixnn.tables.topk_tensors import filled, pack, pack_features
@@ -79,7 +80,7 @@ def main_directions(network: Classifier, data: TrainData) -> Tensor:
     some = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
     z = normalize(full_pass(network, data, some).features).nan_to_num(0)  # of a network that diverged any will do
     kept = feature_width(len(data), z.shape[1])
-    return of_first(torch.linalg.eigh(z.T @ z).eigenvectors[:, -kept:].contiguous())
+    return of_first(principal_components([z], kept)[1].float().contiguous())
 
 
 def own_rows(data: TrainData) -> int:

@@ -24,7 +24,7 @@ from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.methods.base import Method
 from mixnn.methods.losses import gce_loss, sample_losses, soft_cross_entropy, soft_labels
 from mixnn.models.classifier import Classifier
-from mixnn.tables.topk_rows import kept_of, parts
+from mixnn.tables.topk_rows import chunks, kept_of
 from mixnn.tables.topk_tensors import filled, pack, unpack, unpacked_parts
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
@@ -164,7 +164,7 @@ class Posterior(Method):
 
     def _as_given(self, labels: Tensor) -> Tensor:
         """The given labels as a table of targets."""
-        rows = (soft_labels(labels[part], self.num_classes) for part in parts(len(labels), self.num_classes))
+        rows = (soft_labels(labels[part], self.num_classes) for part in chunks(len(labels), self.num_classes))
         return filled(len(labels), ((pack(t, self.kept),) for t in rows))[0]
 
     def _count(self, labels: Tensor) -> None:

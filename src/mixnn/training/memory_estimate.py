@@ -22,7 +22,6 @@ OWN = dict.fromkeys(("posterior", "ce", "mixup", "sce", "colearning"), (0, 0, 0)
     "dividemix": (12, 1, 0),
 }
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbours with distances, verdicts
-SCALED = 65_536  # samples whose features are scaled at a time
 COMPONENTS = 256  # of the features, that a linear head sees
 HEAD, CELL = 4 * 4 * COMPONENTS, 60  # bytes that a sample which heads are fitted to takes, and each of its shares
 WORTH_TELLING = 10**9  # bytes
@@ -65,7 +64,7 @@ class Footprint(NamedTuple):
         asking = features + 2 * row + near + max(self.searched, probing)  # a pass, a search, label quality
         judging = 3 * row + LISTED  # from the files of the run
         fitted = min(self.samples, head_samples(self.classes))
-        work = fitted * (HEAD + CELL * self.classes) + min(self.samples, SCALED) * 12 * self.directions
+        work = fitted * (HEAD + CELL * self.classes)
         banked = self.bank * (wide + 4 * self.classes)  # three times: while what was written takes its place
         in_epochs = copies * wide + bool(copies) * self.searched + votes + whole + 3 * banked
         return max(self.samples * in_epochs, self.samples * (held + banked + max(asking, judging)) + work)

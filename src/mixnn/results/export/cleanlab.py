@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mixnn.results.export.findings import Findings
 from mixnn.runs.directory import Evidence
-from mixnn.tables.topk_rows import parts
+from mixnn.tables.topk_rows import chunks
 from mixnn.utils.csv_files import write_csv
 
 
@@ -33,7 +33,7 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     np.save(folder / "labels.npy", evidence.given[kept])
     shape = len(kept), evidence.probs.shape[1]
     probs = np.lib.format.open_memmap(folder / "pred_probs.npy", "w+", np.float32, shape)
-    for rows in parts(*shape):
+    for rows in chunks(*shape):
         probs[rows] = evidence.probs[kept[rows]]
     (folder / "classes.json").write_text(json.dumps(findings.classes, ensure_ascii=False) + "\n", encoding="utf-8")
     graph = knn_graph(evidence, kept)
