@@ -188,7 +188,7 @@ def test_matrix(tmp_path, name, content):
         ("t.csv", "nan,1\n0,1\n", r"row 1 holds nan"),
         ("t.csv", "inf,1\n0,1\n", r"row 1 sums to inf"),
         ("t.csv", "a,b\n1,0\n0,1\n", r"t\.csv holds no matrix of numbers \(could not convert string to float: 'a'\)"),
-        ("t.csv", "1,0\n1\n", r"its rows have different lengths"),
+        ("t.csv", "1,0\n1\n", r"t\.csv, line 2: 1 values for 2 columns"),
         ("t.csv", "1,0\n0,1\n1,0\n", r"has the shape \(3, 2\): give a row and a column for each class"),
         ("t.csv", "", r"has the shape \(0,\)"),
         ("t.npy", np.ones((2, 2, 2)), r"has the shape \(2, 2, 2\)"),

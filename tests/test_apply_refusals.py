@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("run good.csv --out full", "--out full already holds files: choose a new place"),
         ("run good.csv --out good.csv", "--out good.csv already holds a file"),
         ("run good.csv --out photos/new", "--out photos/new lies inside the data"),
-        ("run good.csv --out good.csv/new", "--out good.csv/new cannot be written (Not a directory)"),
+        ("run good.csv --out good.csv/new", "good.csv/new cannot be written (File exists)"),
         ("run good.csv --out new --mode move", "--mode"),
         ("run good.csv --out new --source nowhere", "nowhere does not exist"),
         ("run good.csv --out new --source full", "has no sub-folders"),

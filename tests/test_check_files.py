@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data.check.files import in_processes, look_at
+from mixnn.data.check import files
+from mixnn.data.check.files import look_at, read_contents
 from mixnn.data.images.decoder import BadImage, decode
+from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.errors import InputError
 
 
@@ -67,23 +69,35 @@ def test_sizes_are_those_of_the_file(tmp_path):
     assert look_at(str(tmp_path / "a.jpg"))[1:] == (1000, 600, "RGB", "")
 
 
-def test_processes_say_the_same_in_the_same_order(tmp_path):
-    paths = [str(tmp_path / f"{i}.png") for i in range(12)]
-    for i, path in enumerate(paths):
-        Image.new("RGB", (i + 1, 5)).save(path)
-    work = [[paths[i], str(tmp_path / "gone"), Path(paths[i]).read_bytes(), BadImage("none")] for i in range(12)]
-    alone = list(in_processes(iter(work), 1))
-    assert [[look.width for look in looks] for looks in alone] == [[i + 1, 0, i + 1, 0] for i in range(12)]
-    assert list(in_processes(iter(work), 2)) == alone
+def test_processes_say_the_same_in_the_same_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(files, "CHUNK", 5)
+    names = [f"{i}.png" for i in range(12)]
+    for i, name in enumerate(names):
+        Image.new("RGB", (i + 1, 5)).save(tmp_path / name)
+    contents = [*((tmp_path / name).read_bytes() for name in names), None]
+    parts = [ImageFiles(tmp_path, [*names, "gone"]), ImageBytes(contents, ""), np.zeros((2, 4, 4, 3), np.uint8)]
+    keys, told = np.zeros((28, 2), np.uint64), []
+    alone, together = (
+        read_contents(parts, keys, workers=workers, progress=lambda *now: told.append(now)) for workers in (1, 2)
+    )
+    assert alone.sizes[:, 0].tolist() == [*range(1, 13), 0, *range(1, 13), 0, 4, 4]
+    assert alone.unreadable == {12: "does not exist", 25: "holds no image"}
+    assert np.array_equal(alone.keys, together.keys)
+    assert np.array_equal(alone.sizes, together.sizes)
+    assert (alone.modes, alone.unreadable) == (together.modes, together.unreadable)
+    assert told[-1] == (28, 28)
 
 
-class Deadly(BadImage):
-    """Ends the process that it is sent to, as the system does where memory is short."""
+class Deadly(ImageFiles):
+    """Ends the process that asks for the second one, as the system does where memory is short."""
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return os._exit, (1,)
+    def source(self, row: int) -> str:
+        return os._exit(1) if row == 1 else super().source(row)
 
 
-def test_a_process_that_dies_is_no_traceback():
-    with pytest.raises(InputError, match="ended by the system: use fewer --workers"):
-        list(in_processes(iter([["gone.png"], [Deadly()], ["gone.png"]]), 2))
+def test_a_process_that_dies_is_no_traceback(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "WORTH_A_PROCESS", 1)
+    images = Deadly(tmp_path, ["0.png", "1.png", "2.png"])
+    with pytest.raises(InputError, match=r"the system ended a process .* use fewer --workers"):
+        read_contents([images], np.zeros((3, 2), np.uint64), workers=2, progress=lambda *now: None)

@@ -150,7 +150,7 @@ def test_errors(tmp_path, monkeypatch, words, message):
 
 def test_a_place_that_cannot_be_written(photos, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--out .* cannot be written \(Not a directory|File exists"):
+    with pytest.raises(InputError, match=r"labels\.csv cannot be written \((Not a directory|File exists)\)"):
         run([str(photos), "--noise", "symmetric:0.5", "--out", str(tmp_path / "file" / "labels.csv")])
 
 

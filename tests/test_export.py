@@ -160,7 +160,7 @@ def test_fiftyone_by_its_schema(place: Path, run: RunDirectory) -> None:
     [
         ("--to cleanlab --out handover", "--out handover already holds files: choose a new place"),
         ("--to cleanlab --out runs/first/labels.csv", "already holds a file"),
-        ("--to cleanlab --out runs/first/labels.csv/new", "cannot be written (Not a directory)"),
+        ("--to cleanlab --out runs/first/labels.csv/new", "labels.csv/new cannot be written (File exists)"),
         ("--to excel --out new", "cleanlab"),
         ("--to cleanlab", "--out"),
         ("--out new", "--to"),

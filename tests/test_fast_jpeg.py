@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.data.images import turbojpeg
-from mixnn.data.images.decoder import BadImage, decode, no_warnings
-from mixnn.data.images.turbojpeg import decode_jpeg
+from mixnn.data.images import decoder
+from mixnn.data.images.decoder import BadImage, decode, decode_jpeg, no_warnings
 
 with resources.files("mixnn.data").joinpath("clothing/photos_00.webp").open("rb") as sheet:
     PHOTO = Image.open(sheet).convert("RGB")
@@ -44,12 +43,14 @@ def agree(monkeypatch):
     """Asserts that nothing but the time depends on the extra; says whether it decoded."""
 
     def compare(source: str | bytes, size: int = 48) -> bool:
-        fast, taken = outcome(source, size), decode_jpeg(source, size) is not None
+        taken = []
+        with monkeypatch.context() as watched:
+            watched.setattr(decoder, "decode_jpeg", lambda *given: taken.append(decode_jpeg(*given)) or taken[-1])
+            fast = outcome(source, size)
         with monkeypatch.context() as without:
-            without.setattr(turbojpeg, "simplejpeg", None)
-            assert decode_jpeg(source, size) is None
+            without.setattr(decoder, "simplejpeg", None)
             assert outcome(source, size) == fast
-        return taken
+        return any(pixels is not None for pixels in taken)
 
     return compare
 
@@ -67,12 +68,10 @@ def test_ordinary_ones(agree, size, mode):
 def test_of_files(agree, tmp_path):
     large = PHOTO.resize((700, 600))
     large.save(tmp_path / "large.jpg", quality=100)
-    assert (tmp_path / "large.jpg").stat().st_size > 2 * turbojpeg.HEAD
     assert agree(str(tmp_path / "large.jpg"), 224)
     (tmp_path / "folder.jpg").mkdir()
     for name in ("gone.jpg", "folder.jpg", "a\0b.jpg"):
-        with pytest.raises((OSError, ValueError)):
-            decode_jpeg(str(tmp_path / name), 16)
+        assert not agree(str(tmp_path / name), 16)
 
 
 ADOBE = b"Adobe\0\x64\0\0\0\0"
@@ -80,11 +79,11 @@ ADOBE = b"Adobe\0\x64\0\0\0\0"
 
 @pytest.mark.parametrize("transform", [0, 1, 2, 3])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_colors_as_adobe_stores_them(agree, transform, mode):
+def test_colours_as_adobe_stores_them(agree, transform, mode):
     agree(with_note(jpeg(mode=mode), 0xFFEE, ADOBE + bytes([transform])))
 
 
-def test_colors_that_were_never_transformed(agree):
+def test_colours_that_were_never_transformed(agree):
     assert agree(jpeg(keep_rgb=True))
 
 
@@ -97,7 +96,6 @@ def rotated() -> Image.Exif:
 left_to_pillow = {
     "turned": jpeg(exif=rotated()),
     "for print": jpeg(mode="CMYK"),
-    "color profile": jpeg(icc_profile=b"profile"),
     "short JFIF note": with_note(jpeg(), 0xFFE0, b"JFIF\0"),  # which Pillow cannot read
     "much larger": jpeg((200, 192)),
     "without its end": jpeg()[:-2],

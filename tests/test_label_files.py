@@ -46,10 +46,10 @@ def test_csv_goes_by_name(tmp_path):
         ("file_name,label\n", "no row for 4 of 4 training samples, first 'train/00000'"),
         (CSV + "owl,,ü.png\n", "label 'owl' is no class: correct it; the classes are 'cat', 'dog', 'big, owl'"),
         (CSV + "dog,,d.png\n", "two labels for 'd.png', 'big, owl' and 'dog'"),
-        (CSV + "dog\n", "line 6 has 1 of 3 fields"),
+        (CSV + "dog\n", "line 6: 1 values for 3 columns"),
         ("file_name,given_label\n", "no column label"),
-        ("", "no column file_name or label"),
-        ('file_name,label\n"' + "x" * 200_000, "no CSV file"),
+        ("", "is empty: write the columns file_name,label into its first line"),
+        ('file_name,label\n"' + "x" * 200_000, "line 2: no CSV (field larger"),
     ],
 )
 def test_csv_errors(tmp_path, content, message):

@@ -201,7 +201,7 @@ def test_large_tables_hold_the_largest_of_a_row_and_tell_the_same(monkeypatch):
     _, given, probs, near = evidence(n=1200, classes=40, matrix=symmetric(0.3, 40), distance=4.0)
     whole = [estimate_label_quality(given, range(40), *kinds) for kinds in ((probs, near), (None, near))]
     monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 1000)
-    monkeypatch.setattr("mixnn.tables.topk_rows.PART", 5000)  # and it is gone through some rows at a time
+    monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 5000)  # and it is gone through some rows at a time
     monkeypatch.setattr("mixnn.label_quality.sampling.CELLS", 800 * 40)  # and not all of it tells how it is combined
     monkeypatch.setattr("mixnn.label_quality.sampling.FEWEST", 1)
     table = empty_table(1200, 40)

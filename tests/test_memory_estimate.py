@@ -87,8 +87,7 @@ def test_a_method_holds_what_its_class_says(method, monkeypatch):
 @pytest.fixture
 def limits(monkeypatch):
     """Of what does not grow with the number of samples as little as can be."""
-    for place in ("tables.topk_rows", "evidence.pca", "evidence.neighbors.points", "evidence.knn"):
-        monkeypatch.setattr(f"mixnn.{place}.PART", 20_000)
+    monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 20_000)
     for name, limit in {"KEPT": 8, "DIRECTIONS": WIDE, "WIDE_VALUES": 0}.items():
         monkeypatch.setattr(f"mixnn.tables.topk_rows.{name}", limit)
     monkeypatch.setattr("mixnn.evidence.forward_pass.LOOKED_AT", 500)
@@ -97,7 +96,7 @@ def limits(monkeypatch):
     few = {"HEAD_CELLS": 200 * C, "HEAD_SAMPLES": 200, "EACH": 0, "FEW_EACH": 0, "FEWEST": 200, "CELLS": 200 * C}
     for name, limit in few.items():
         monkeypatch.setattr(f"mixnn.label_quality.sampling.{name}", limit)
-    monkeypatch.setattr("mixnn.evidence.linear_probe.SAMPLED", 500)
+    monkeypatch.setattr("mixnn.evidence.pca.SAMPLED", 500)
     stub_search(monkeypatch)
 
 

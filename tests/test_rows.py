@@ -14,10 +14,10 @@ from mixnn.tables.topk_rows import (
     VALUES,
     WIDE_VALUES,
     SparseRows,
+    chunks,
     feature_bytes,
     feature_width,
     kept_of,
-    parts,
     record,
     row_bytes,
 )
@@ -82,9 +82,9 @@ def test_features_of_no_direction_are_rounded_all_the_same():
 
 
 def test_parts_are_all_rows_once(monkeypatch):
-    monkeypatch.setattr("mixnn.tables.topk_rows.PART", 25)
-    assert parts(11, 5) == [slice(0, 5), slice(5, 10), slice(10, 11)]
-    assert parts(3, 1000) == [slice(0, 1), slice(1, 2), slice(2, 3)]  # one at least
+    monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 25)
+    assert chunks(11, 5) == [slice(0, 5), slice(5, 10), slice(10, 11)]
+    assert chunks(3, 1000) == [slice(0, 1), slice(1, 2), slice(2, 3)]  # one at least
 
 
 def test_where_all_is_kept_a_row_is_the_same_but_for_16_bits():
@@ -145,7 +145,7 @@ def test_records_are_for_others_to_read():
 
 def test_a_whole_table_is_packed_part_by_part(monkeypatch):
     shares = drawn(20, 10)
-    monkeypatch.setattr("mixnn.tables.topk_rows.PART", 35)
+    monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 35)
     small = packed(shares, 10, 3)
     assert torch.equal(small, pack(shares, 3))
     assert packed(small, 10, 3) is small

@@ -13,7 +13,7 @@ from filelock import FileLock
 from mixnn.errors import InputError
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
-from mixnn.utils.files import read_yaml, replacing
+from mixnn.utils.files import atomic_write, read_yaml
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_block_that_raises_leaves_all_as_it_was(tmp_path, before):
     path = tmp_path / "table.csv"
     if before is not None:
         path.write_text(before)
-    with pytest.raises(Failure), replacing(path) as temporary:
+    with pytest.raises(Failure), atomic_write(path) as temporary:
         fail_after(temporary.write_text, "half of th")
     assert [file.name for file in tmp_path.iterdir()] == ([] if before is None else ["table.csv"])
     assert before is None or path.read_text() == before
@@ -46,7 +46,7 @@ def test_a_block_that_raises_leaves_all_as_it_was(tmp_path, before):
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path):
     path = tmp_path / "array.npz"
     path.write_text("the old content")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         assert temporary.parent == path.parent  # a rename across file systems is no rename
         assert temporary.suffix == ".npz"  # NumPy would add one
         temporary.write_text("the new content")
@@ -206,7 +206,7 @@ def test_discard_keeps_an_epoch_that_is_done(run):
 
 def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
     run.write_table(run.metrics, [{"epoch": 1}])
-    message = r"metrics.csv cannot be written \(.*\): make room, and try again"
+    message = r"metrics.csv cannot be written \(.*\): make room, or choose another place"
     with short_of_room(4), pytest.raises(InputError, match=message):
         run.write_table(run.metrics, [{"epoch": 1}, {"epoch": 2}])
     assert run.read_table(run.metrics) == [{"epoch": "1"}]

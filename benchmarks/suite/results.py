@@ -14,7 +14,7 @@ from benchmarks.suite.cells import Cell, Suite
 from mixnn.errors import InputError
 from mixnn.results.issues import judge
 from mixnn.runs.directory import RunDirectory
-from mixnn.utils.files import read_yaml, written
+from mixnn.utils.files import atomic_write, read_yaml
 
 PHASES = ("begin", "eval_pass", "mixture", "neighbors", "train", "evaluate")
 KEYS = {"row", "column", "seed", "settings", "accuracy", "seconds", "labels", "environment"}
@@ -113,7 +113,7 @@ def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
 def write_result(folder: Path, cell: Cell, result: Result) -> None:
     path = result_file(folder, cell)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from statistics import mean, median, stdev
 from benchmarks.suite.cells import Suite
 from benchmarks.suite.results import Result, counts
 from mixnn.errors import InputError
-from mixnn.utils.files import written
+from mixnn.utils.files import atomic_write
 
 BASELINE = "ce"  # the row that costs are told in
 
@@ -230,5 +230,5 @@ def put_into(path: Path, suite: Suite, text: str) -> None:
         raise InputError(
             f"--into {path} has no line {start} with <!-- end --> behind it: put both where the table goes"
         )
-    with written(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(changed, encoding="utf-8")

@@ -24,7 +24,7 @@ from mixnn.training.evidence import collect_evidence, judge_labels
 
 KINDS, PER_KIND, KEPT = 12, 30, 5
 TRAIN = [*SMALL[2:], "--network", "mlp", "--epochs", "4", "--posterior.correct-from", "1", "--noise", "symmetric:0.2"]
-LIMITS = {"LIMIT": 0, "PART": 200, "VALUES": 0, "WIDE_VALUES": 0, "DIRECTIONS": 24}
+LIMITS = {"LIMIT": 0, "CHUNK": 200, "VALUES": 0, "WIDE_VALUES": 0, "DIRECTIONS": 24}
 RANKS = 2
 
 

@@ -15,9 +15,10 @@ from torch.utils._pytree import tree_leaves
 
 from mixnn.errors import InputError
 from mixnn.evidence.neighbors import brute_force as pairs
-from mixnn.evidence.neighbors import inverted_file, points
+from mixnn.evidence.neighbors import inverted_file
 from mixnn.evidence.neighbors import search as neighbors
 from mixnn.evidence.neighbors.search import ALL_PAIRS, choose, nearest_neighbors, sampled_recall
+from mixnn.tables import topk_rows
 
 metrics = pytest.mark.parametrize("metric", ["l2", "cosine"])
 indexes = pytest.mark.parametrize("backend", ["ivf", "hnsw"])
@@ -249,7 +250,7 @@ def test_one_that_is_as_near_as_a_true_one_counts():
 
 def test_recall_is_told_without_a_table(monkeypatch):
     """Of all samples, that is: `sampled_recall` may run beside tables that fill the memory."""
-    monkeypatch.setattr(points, "PART", 1000 * 16)
+    monkeypatch.setattr(topk_rows, "CHUNK", 1000 * 16)
     features = normal(20_000, 16)
     found = nearest_neighbors(features, 1, backend="exact", rows=slice(0, 300))
     with allocations() as sizes:
@@ -281,7 +282,7 @@ def allocations() -> Iterator[list[int]]:
 def test_memory_is_one_table_and_the_scores_of_a_chunk(arithmetic, monkeypatch):
     """So 1 000 000 × 512, beside 2.0 GB of features: 2.0 GB of table and 0.5 GB of scores, or half of each."""
     n, width, chunk, each = 6400, 32, 16, 4 if arithmetic == "float32" else 2
-    monkeypatch.setattr(points, "PART", 1000 * width)
+    monkeypatch.setattr(topk_rows, "CHUNK", 1000 * width)
     monkeypatch.setattr(pairs, "ON_CPU", 2**12)
     features = normal(n, width)
     with allocations() as sizes:
@@ -317,7 +318,7 @@ def test_no_neighbors(backend):
 def test_a_table_made_in_parts_is_the_same(metric, arithmetic, monkeypatch):
     features = normal(300, 16) + 1
     whole = search(features, 5, arithmetic, metric=metric)
-    monkeypatch.setattr(points, "PART", 16 * 7)
+    monkeypatch.setattr(topk_rows, "CHUNK", 16 * 7)
     monkeypatch.setattr(pairs, "ON_CPU", 16 * 9 * 4)
     assert torch.equal(search(features, 5, arithmetic, metric=metric), whole)
     for backend in ("ivf", "hnsw"):

@@ -316,8 +316,8 @@ def test_what_is_no_finished_run(run: RunDirectory, tmp_path: Path) -> None:
 
 def test_an_out_that_cannot_be_written(run: RunDirectory, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for out in (tmp_path / "none/report.html", tmp_path / "file/report.html"):
-        assert f"--out {out} cannot be written" in refused(run.path, "--out", out)
+    out = tmp_path / "file/report.html"
+    assert f"{out} cannot be written" in refused(run.path, "--out", out)
     assert "is a folder" in refused(run.path, "--out", tmp_path)
 
 

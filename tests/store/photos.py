@@ -50,8 +50,8 @@ def seen(opened: Opened) -> Seen:
     else:
         images = pixels[torch.from_numpy(opened.rows)]
     assert opened.checksums.dtype == np.uint32
-    assert np.array_equal(checksums(images.numpy()), opened.checksums)
-    return Seen(images.numpy(), opened.kept.tolist(), opened.checksums.tolist(), opened.bad)
+    assert np.array_equal(checksums(np.asarray(images)), opened.checksums)
+    return Seen(np.asarray(images), opened.kept.tolist(), opened.checksums.tolist(), opened.bad)
 
 
 def assert_same(some: Seen, other: Seen) -> None:

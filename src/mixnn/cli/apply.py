@@ -110,7 +110,7 @@ def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
     kept = {name: getattr(job.options, name) for name in KEPT}
     if kind in TABLES:
         target = file_in(out, path)
-        clean_table(path, kind, columns, job.changes, made_way(target))
+        clean_table(path, kind, columns, job.changes, target)
         words.append(str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}")
         root = job.options.root or os.path.dirname(path) or "."
         kept["root"] = None if target.parent.resolve() == Path(root).resolve() else root
@@ -119,11 +119,11 @@ def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
         words.append(str(out))
     elif kind == "npz":
         target = out if Path(path).is_dir() else file_in(out, path)
-        clean_arrays(path, columns, job.changes, made_way(target))
+        clean_arrays(path, columns, job.changes, target)
         words.append(f"npz:{target}" if Path(path).is_dir() else str(target))
     else:
         target = file_in(out, "labels.csv")
-        clean_label_list(job.dataset, job.changes, made_way(target))
+        clean_label_list(job.dataset, job.changes, target)
         words += [job.source, "--data.labels", str(target)]
     for name, value in kept.items():
         if value is not None:
@@ -138,15 +138,6 @@ def clean_here(job: Job) -> None:
         clean_folder_in_place(path, columns_of(job.options), job.changes, job.decisions)
     else:
         clean_in_place(path, kind, columns_of(job.options), job.changes)
-
-
-def made_way(target: Path) -> Path:
-    """`target`, whose folder is there now."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {target} cannot be written ({error.strerror}): choose another") from error
-    return target
 
 
 def summary(corrections: Corrections, evidence: Evidence, classes: list[str]) -> str:

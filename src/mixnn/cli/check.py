@@ -42,10 +42,7 @@ def run(words: Sequence[str]) -> int:
         for line in report_lines(dataset, contents, findings):
             print(line.encode(encoding, "backslashreplace").decode(encoding))
     if out is not None:
-        try:
-            write_findings(findings, out)
-            draw_findings(dataset, findings, out.with_suffix(".png"))
-        except OSError as error:
-            raise InputError(f"--out {out} cannot be written ({error.strerror}): choose another") from error
+        write_findings(findings, out)
+        draw_findings(dataset, findings, out.with_suffix(".png"))
         print(f"all findings: {out}, picture: {out.with_suffix('.png')}", file=sys.stderr)
     return int(any(finding.severity == "wrong" for finding in findings))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +18,8 @@ from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
 from mixnn.errors import InputError
 from mixnn.utils.console import counter
-from mixnn.utils.files import TEXT, replacing
+from mixnn.utils.csv_files import write_csv
+from mixnn.utils.files import atomic_write
 
 OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabeled"}  # of DataOptions
 LARGEST = 3  # confusions on the screen
@@ -49,11 +49,7 @@ def run(words: Sequence[str]) -> int:
     small = partial(thumbnails, progress=counter("decoding images"))
     noisy = add_noise(dataset, given.noise, given.seed, small)
     record = noise_record(noisy, given.noise, given.seed)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write(noisy, record, out)
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be written ({error.strerror}): choose another") from error
+    write(noisy, record, out)
     print(f"{summary(record)}; to train on them, --noise file:{printable(str(out))}")
     return 0
 
@@ -75,12 +71,10 @@ def free_path(text: str, *, overwrite: bool) -> Path:
 
 def write(dataset: Dataset, record: dict[str, Any], out: Path) -> None:
     """labels.csv, a row a training sample in order; noise.json and noise.png beside it."""
-    with replacing(out) as path, open(path, "w", newline="", **TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file_name", "label"])
-        writer.writerows(zip(dataset.train.names, dataset.label_words(dataset.train.labels), strict=True))
+    labels = dataset.label_words(dataset.train.labels)
+    write_csv(out, ["file_name", "label"], zip(dataset.train.names, labels, strict=True))
     lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in record.items()]
-    with replacing(out.with_name("noise.json")) as path:
+    with atomic_write(out.with_name("noise.json")) as path:
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     draw_counts(record, out.with_name("noise.png"))
 

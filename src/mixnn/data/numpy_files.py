@@ -50,6 +50,6 @@ def load_array(path: Path, member: str | None = None) -> NDArray[Any]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if "allow_pickle" in str(error):
-        return "no NumPy file, or one with Python objects, which are never unpickled"
+    if isinstance(error, ValueError):
+        return "no whole NumPy file, or one with Python objects, which are never unpickled"
     return " ".join(str(error).split()) or type(error).__name__

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from mixnn.data.batches import TrainData
 from mixnn.distributed.ranks import gather_rows, of_first, shard
+from mixnn.evidence.pca import principal_components
 from mixnn.models.classifier import Classifier, fused
 from mixnn.tables.topk_rows import feature_bytes, feature_width, kept_of
 from mixnn.tables.topk_tensors import filled, pack, pack_features
@@ -62,7 +63,7 @@ def eval_pass(
     if compact:
         size, kept = feature_bytes(len(data), width), kept_of(len(data), classes)
         if feature_width(len(data), width) < width:
-            directions = principal_components(networks[0], data)
+            directions = main_components(networks[0], data)
 
     def seen() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         done = 0
@@ -77,12 +78,12 @@ def eval_pass(
     return EvalOutputs(*map(gather_rows, filled(len(own), seen())))
 
 
-def principal_components(network: Classifier, data: TrainData) -> Tensor:
+def main_components(network: Classifier, data: TrainData) -> Tensor:
     """Directions in which features differ most, by some samples: orthonormal, float32 (D, M), M by `feature_width`."""
     some = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
     z = normalize(eval_pass([network], data, rows=some).features).nan_to_num(0)  # of one that diverged any will do
     count = feature_width(len(data), z.shape[1])
-    return of_first(torch.linalg.eigh(z.T @ z).eigenvectors[:, -count:].contiguous())
+    return of_first(principal_components([z], count)[1].float().contiguous())
 
 
 def own_rows(data: TrainData) -> int:

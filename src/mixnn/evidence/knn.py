@@ -11,10 +11,10 @@ from torch.nn.functional import normalize
 from mixnn.distributed.ranks import gather_rows
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.neighbors.sharded import How, search_share
+from mixnn.tables.topk_rows import chunks
 
 MOST_VOTES, FEWEST_VOTES, LEAST_VOTES = 100, 20, 10  # neighbors that are looked up of each sample; of very many
 TABLE = 20_000_000  # of all samples together, at most, for the sake of memory
-PART = 2**22  # values of the features worked on at a time
 
 
 def vote_k(samples: int, classes: int) -> int:
@@ -31,11 +31,10 @@ def knn_indices(features: Tensor, k: int, progress: Progress = silent) -> tuple[
 
 def cosine_distances(features: Tensor, near: Tensor, rows: slice = slice(None)) -> Tensor:
     """One minus the cosine of each of `rows` and its neighbors, near to far: (N, D), int64 (n, K) -> (n, K) in 0–2."""
-    size = max(1, PART // max(1, features.shape[1]))
     distances = torch.empty(near.shape, device=near.device)
     own = torch.arange(len(features), device=near.device)[rows]
-    for into, place, others in zip(*(x.split(size) for x in (distances, own, near)), strict=True):
-        z = normalize(features[place].float())  # (n, D)
-        for k, column in enumerate(others.T):  # one at a time: no (n, K, D) table
-            into[:, k] = 1 - (z * normalize(features[column].float())).sum(1)
+    for part in chunks(len(own), features.shape[1]):
+        z = normalize(features[own[part]].float())  # (n, D)
+        for k, column in enumerate(near[part].T):  # one at a time: no (n, K, D) table
+            distances[part, k] = 1 - (z * normalize(features[column].float())).sum(1)
     return distances.clamp_(0, 2)

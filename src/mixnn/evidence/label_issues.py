@@ -26,7 +26,7 @@ from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.posterior import estimate_label_quality, label_posterior, label_share
 from mixnn.label_quality.sampling import head_samples, sampled_rows
-from mixnn.tables.topk_rows import Table, empty_table, parts
+from mixnn.tables.topk_rows import Table, chunks, empty_table
 
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
 ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside mostly right labels
@@ -98,7 +98,7 @@ def probe(
     known = np.flatnonzero(given >= 0)
     table = empty_table(len(given), classes)
     if len(known) < FOLDS or x.shape[1] == 0:
-        for rows in parts(len(given), classes):
+        for rows in chunks(len(given), classes):
             table[rows] = np.full((len(given[rows]), classes), 1 / classes, np.float32)
         return table, None
     taught = sampled_rows(given, classes, classes * head_samples(classes))
@@ -129,7 +129,7 @@ def probe(
         found = Comparison([head.log_probs().numpy()[compared]], votes[compared], labels[compared], share)
         best = found.search(best._replace(combination=best.combination._replace(table=0)))
     fit = found.settled(best)
-    for rows in parts(len(given), classes):
+    for rows in chunks(len(given), classes):
         table[rows] = head.log_probs(x[rows], fold[rows]).exp().numpy()
     return table, fit
 

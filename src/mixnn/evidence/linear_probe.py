@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
+
+from mixnn.evidence.pca import project, sampled_components
 
 FOLDS = 5
 WIDTH = 256  # principal components that a head sees
 STEPS = 15
 LEAST_STEPS = 2
 OPERATIONS = 1e11  # that the steps of one head may take, about: fewer steps where there are very many classes
-SAMPLED = 100_000  # samples that principal components come from
 
 
 def folds_of(labels: NDArray[np.int64], folds: int = FOLDS, seed: int = 0) -> Tensor:
@@ -40,24 +40,9 @@ def whitened(features: Tensor, width: int = WIDTH) -> Tensor:
     Args:
         features: (N, D), any floating point.
     """
-    step = max(1, len(features) // SAMPLED)
-    some = unit_rows(features[::step])
-    mean = some.mean(0)
-    some = some - mean
-    values, vectors = torch.linalg.eigh((some.T @ some).double() / len(some))
-    keep = min(width, len(some) - 1, features.shape[1])
-    values, vectors = values[-keep:], vectors[:, -keep:]
-    keep_from = int((values < 1e-10 * values[-1]).sum()) if len(values) else 0  # constant directions say nothing
-    scale = (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:].float()
-    out = torch.empty(len(features), scale.shape[1])
-    for part in torch.arange(len(features)).split(65_536):
-        out[part] = (unit_rows(features[part]) - mean) @ scale
-    return out
-
-
-def unit_rows(features: Tensor) -> Tensor:
-    """Rows of length one, float32; rows of zeros stay."""
-    return normalize(features.float(), eps=1e-12)
+    mean, values, vectors = sampled_components(features, width)
+    keep_from = int((values < 1e-10 * values[-1]).sum())  # constant directions say nothing
+    return project(features, mean, (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:])
 
 
 class LinearProbe:

@@ -18,7 +18,7 @@ from mixnn.label_quality.noise_matrix import NoiseModel
 from mixnn.label_quality.noise_rate import noise_rate_interval
 from mixnn.label_quality.probabilities import FloatArray, normalized
 from mixnn.label_quality.sampling import sampled_rows
-from mixnn.tables.topk_rows import Table, empty_table, parts
+from mixnn.tables.topk_rows import Table, chunks, empty_table
 
 # Evidence that is fitted to the given labels takes a part of the mistakes for hardness.
 LEAST_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
@@ -70,7 +70,7 @@ def estimate_label_quality(
     posterior = empty_table(samples, count)
     model = chosen.model.with_odds(FEW_WRONG_ODDS if chosen.model.rows is None else WRONG_ODDS)
     share, k = label_share(labels, count), chosen.combination.k
-    for part in parts(samples, count):
+    for part in chunks(samples, count):
         vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[part, :k], share))
         probs = None if pred_probs is None else log_rows(pred_probs, part)
         likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)

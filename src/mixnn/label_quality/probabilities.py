@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.tables.topk_rows import Table, parts
+from mixnn.tables.topk_rows import Table, chunks
 
 FloatArray = NDArray[np.floating]
 TINY = float(np.finfo(np.float64).tiny)
@@ -19,17 +17,11 @@ def normalized(rows: FloatArray) -> FloatArray:
     return shares
 
 
-def chunks(table: Table) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Which rows, and the rows themselves (n, C), some at a time."""
-    for rows in parts(*table.shape):
-        yield rows, table[rows]
-
-
 def probability_of(table: Table, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Of one label a row, (N,)."""
     found = np.zeros(len(labels))
-    for rows, p in chunks(table):
-        found[rows] = np.take_along_axis(p, labels[rows, None], 1)[:, 0]
+    for rows in chunks(*table.shape):
+        found[rows] = np.take_along_axis(table[rows], labels[rows, None], 1)[:, 0]
     return found
 
 
@@ -38,8 +30,9 @@ def largest_two(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """The largest and the second largest of each row: places (N,) and values (N,) of both."""
     found = []
-    for _, p in chunks(table):
-        p, rows = p.copy(), np.arange(len(p))
+    for part in chunks(*table.shape):
+        p = table[part].copy()
+        rows = np.arange(len(p))
         first = p.argmax(1)
         value = p[rows, first]
         p[rows, first] = -1

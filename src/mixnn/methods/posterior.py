@@ -24,7 +24,7 @@ from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.methods.base import Method
 from mixnn.methods.losses import gce_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.models.classifier import Classifier
-from mixnn.tables.topk_rows import kept_of, parts
+from mixnn.tables.topk_rows import chunks, kept_of
 from mixnn.tables.topk_tensors import filled, pack, unpack, unpacked_parts
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
@@ -169,7 +169,7 @@ class Posterior(Method):
 
     def _as_given(self, labels: Tensor) -> Tensor:
         """The given labels as a table of targets."""
-        rows = (one_hot_or_uniform(labels[part], self.num_classes) for part in parts(len(labels), self.num_classes))
+        rows = (one_hot_or_uniform(labels[part], self.num_classes) for part in chunks(len(labels), self.num_classes))
         return filled(len(labels), ((pack(t, self.kept),) for t in rows))[0]
 
     def _count(self, labels: Tensor) -> None:

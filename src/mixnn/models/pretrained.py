@@ -91,9 +91,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise InputError(f"weights {path} cannot be read ({error.strerror or error}): give an existing file") from error
     except pickle.UnpicklingError as error:
-        if "operand" in str(error) or "magic" in str(error):  # bytes that no pickle of a tensor has
-            raise InputError(f"weights {path} cannot be read (not a file of torch.save): {again}") from error
-        raise InputError(f"weights {path} hold a pickled object, which could run any code: {again}") from error
+        why = "no file of torch.save, or one with a pickled object, which could run any code"
+        raise InputError(f"weights {path} cannot be read ({why}): {again}") from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"weights {path} cannot be read ({reason}): fetch or save the file again") from error

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mixnn.errors import InputError
 from mixnn.models.classifier import Classifier, build_network
-from mixnn.utils.files import replacing
+from mixnn.utils.files import atomic_write
 
 
 def save_model(path: Path, networks: Sequence[Classifier], name: str, image_size: int | None, size: int) -> None:
@@ -33,7 +33,7 @@ def save_model(path: Path, networks: Sequence[Classifier], name: str, image_size
         "bf16": networks[0].bf16,  # predict in the arithmetic of training
     }
     tensors = {name: tensor.contiguous().cpu() for name, tensor in nn.ModuleList(networks).state_dict().items()}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"mixnn": json.dumps(about)}))
 
 

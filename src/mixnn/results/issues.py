@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.label_quality.probabilities import chunks
 from mixnn.runs.directory import Evidence
-from mixnn.tables.topk_rows import Table
+from mixnn.tables.topk_rows import Table, chunks
 
 TIE = 0.5  # two classes tie where the second is at least so many times as likely as the first
 CLEAR, AMBIGUOUS, OUT_OF_DISTRIBUTION = range(3)  # `conflicting_duplicate` is another reason to look
@@ -65,7 +64,7 @@ def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
 
 def perplexity(table: Table) -> NDArray[np.float64]:
     """Over how many classes each row is spread, (N,) from 1 to C: the exponential of its entropy."""
-    entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for _, p in chunks(table)]
+    entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for p in (table[rows] for rows in chunks(*table.shape))]
     spread: NDArray[np.float64] = np.exp(np.concatenate(entropy or [np.zeros(0)])).astype(np.float64)
     return spread
 

@@ -6,7 +6,6 @@ renamed, so that none is ever half there.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError
 from mixnn.tables.topk_rows import SparseRows, Table, stored
-from mixnn.utils.files import TEXT, Row, as_text, read_yaml, written
+from mixnn.utils.csv_files import csv_rows, write_csv
+from mixnn.utils.files import Row, as_text, atomic_write, read_yaml
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class RunDirectory:
             lock.release()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        with written(self.config) as path:
+        with atomic_write(self.config) as path:
             path.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def discard(self) -> None:
@@ -171,7 +171,7 @@ class RunDirectory:
                 folder.rmdir()
 
     def write_json(self, path: Path, content: object) -> None:
-        with written(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def read_json(self, path: Path) -> Any:
@@ -192,22 +192,20 @@ class RunDirectory:
         if columns is None:
             rows = list(rows)
             columns = list(dict.fromkeys(key for row in rows for key in row))
-        with written(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({key: as_text(value) for key, value in row.items()} for row in rows)
+        write_csv(path, columns, ([as_text(row.get(name, "")) for name in columns] for row in rows))
 
     def read_table(self, path: Path) -> list[dict[str, str]]:
         try:
-            with open(path, newline="", **TEXT) as file:
-                return list(csv.DictReader(file))
+            rows = (row for _, row in csv_rows(path))
+            header = next(rows, [])
+            return [dict(zip(header, row, strict=True)) for row in rows]
         except FileNotFoundError:
             raise InputError(f"{path} is missing: the run is not complete; train again with another --out") from None
 
     def write_evidence(self, evidence: Evidence) -> None:
         fields = {name: stored(value) for name, value in vars(evidence).items() if value is not None}
         if "targets" in fields:
-            with written(self.targets) as path:
+            with atomic_write(self.targets) as path:
                 np.save(path, fields.pop("targets"))
         self.write_arrays(self.label_quality, {name: fields.pop(name) for name in QUALITY})
         self.write_arrays(self.evidence, fields)
@@ -227,7 +225,7 @@ class RunDirectory:
         return Evidence(**arrays | {name: SparseRows(rows, classes) for name, rows in sparse.items()})
 
     def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-        with written(path) as temporary:
+        with atomic_write(path) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
 
     def read_arrays(self, path: Path) -> dict[str, NDArray[Any]]:

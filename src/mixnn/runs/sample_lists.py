@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mixnn.runs.directory import RunDirectory
-from mixnn.utils.files import Row, as_text, written
+from mixnn.utils.files import Row, as_text, atomic_write
 
 LONG = 1_000_000  # rows; with more of them text is slow to read, and few programs open it
 PART = 100_000  # rows made ready at a time
@@ -28,7 +28,7 @@ def write_list(run: RunDirectory, path: Path, rows: Callable[[], Iterable[Row]],
     parquet = path.with_suffix(".parquet")
     if count > LONG and importlib.util.find_spec("pyarrow") is not None:
         with suppress(UnicodeEncodeError):
-            with written(parquet) as temporary:
+            with atomic_write(parquet) as temporary:
                 write_parquet(temporary, rows(), columns)
             path.unlink(missing_ok=True)
             return

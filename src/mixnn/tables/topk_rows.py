@@ -21,7 +21,7 @@ VALUES = 2**29  # of features that are held in float32: two gigabytes
 WIDE_VALUES = 2**31  # of features that are held in full width: four gigabytes, in 16 bits
 DIRECTIONS = 1024  # that wider ones are held along: of 1 280 ImageNet features recall@10 is 0.97 then
 MOST = 2**16  # classes, by their number in 16 bits; how so many are labeled as each other takes 34 GB alone
-PART = 2**23  # shares that are worked on at a time: 64 MB in float64, of which there are then several
+CHUNK = 2**22  # values that are worked on at a time: 32 MB in float64, of which there are then several
 
 
 def kept_of(samples: int, classes: int) -> int | None:
@@ -45,9 +45,9 @@ def feature_width(samples: int, width: int) -> int:
     return DIRECTIONS if samples * width > WIDE_VALUES and width > DIRECTIONS else width
 
 
-def parts(samples: int, classes: int) -> list[slice]:
-    """All rows, so many at a time that working on them takes little memory."""
-    size = max(1, PART // classes)
+def chunks(samples: int, width: int) -> list[slice]:
+    """All rows of so many values each, so many rows at a time that working on them takes little memory."""
+    size = max(1, CHUNK // max(1, width))
     return [slice(start, min(start + size, samples)) for start in range(0, samples, size)]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mixnn.tables.topk_rows import SparseRows, Table, parts, record, stored
+from mixnn.tables.topk_rows import SparseRows, Table, chunks, record, stored
 
 
 def pack(shares: Tensor, kept: int | None) -> Tensor:
@@ -37,7 +37,7 @@ def unpack(rows: Tensor, classes: int) -> Tensor:
 
 def unpacked_parts(table: Tensor, classes: int) -> Iterator[tuple[slice, Tensor]]:
     """All of a table, some rows at a time: which they are, and whole (n, C)."""
-    for rows in parts(len(table), classes):
+    for rows in chunks(len(table), classes):
         yield rows, unpack(table[rows], classes)
 
 

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from mixnn.distributed.ranks import rank
 from mixnn.errors import InputError
 from mixnn.methods.base import Method
-from mixnn.utils.files import replacing
+from mixnn.utils.files import atomic_write
 
 
 class Checkpoint:
@@ -44,9 +44,9 @@ class Checkpoint:
             "scheduler": self.scheduler.state_dict(),
         }
         try:
-            with replacing(self.path) as temporary:
+            with atomic_write(self.path, "make room, then --resume") as temporary:
                 torch.save(state, temporary)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError where a disk is full
+        except RuntimeError as error:  # as torch says where a disk is full
             reason = " ".join(str(error).split())
             raise InputError(
                 f"checkpoint {self.path} cannot be written ({reason}): make room, then --resume"

@@ -14,7 +14,6 @@ from torch import Tensor
 from mixnn.config import FindConfig, FindOptions
 from mixnn.data.dataset import Dataset
 from mixnn.data.feature_files import read_features
-from mixnn.data.images.decode_pool import watching_decoders
 from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
@@ -49,7 +48,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     check_place(run, config.source)
     dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
     config, dataset = with_features(config, dataset)
-    with run.at_work(training=False), watching_decoders():
+    with run.at_work(training=False):
         try:
             loaded = load(dataset, config.options.for_reading(), device)
             say(f"{data_words(loaded)}, on {device_name(device)}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from mixnn.config import DataOptions
 from mixnn.data.augment.policies import augment
 from mixnn.data.dataset import Samples
-from mixnn.data.images.decode_pool import Stream, watching_decoders
+from mixnn.data.images.decode_pool import Stream
 from mixnn.data.images.decoder import read_image
 from mixnn.data.load import image_size
 from mixnn.data.readers.arrays import arrays_in_memory
@@ -98,12 +98,11 @@ def predict_samples(
     progress, done = counter("predicting"), 0
     parts: list[NDArray[np.float32]] = []
     bad: dict[int, str] = {}
-    with watching_decoders():
-        for pixels, reasons in batches(model, samples, data):
-            bad |= {done + place: reason for place, reason in reasons.items()}
-            parts.append(probabilities(model, pixels))
-            done += len(pixels)
-            progress(done, len(samples))
+    for pixels, reasons in batches(model, samples, data):
+        bad |= {done + place: reason for place, reason in reasons.items()}
+        parts.append(probabilities(model, pixels))
+        done += len(pixels)
+        progress(done, len(samples))
     return np.concatenate(parts), bad
 
 
@@ -119,4 +118,5 @@ def batches(model: Predictor, samples: Samples, data: DataOptions) -> Iterator[t
         raise InputError("the run was trained on embeddings, the data has images: give embeddings")
     workers = default_workers() if data.workers is None else data.workers
     stream = Stream(samples.images, model.image_size, workers)
-    yield from stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH)))
+    for pixels, bad in stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH))):
+        yield torch.from_numpy(pixels), bad

@@ -15,7 +15,6 @@ import torch
 from mixnn.config import MethodOptions, OptimizerOptions, ReadOptions, RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Dataset
-from mixnn.data.images.decode_pool import watching_decoders
 from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
@@ -106,8 +105,7 @@ def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: 
     """The samples to train on, and those held out."""
     if rank() == 0 and dataset is None:
         say(f"mixnn: reading {printable(source)} …")
-    with watching_decoders():
-        return load(read(source, options.data) if dataset is None else dataset, options, device)
+    return load(read(source, options.data) if dataset is None else dataset, options, device)
 
 
 def build(
@@ -148,7 +146,7 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
     optimizer, scheduler = checkpoint.optimizer, checkpoint.scheduler
     try:
-        with watching_decoders(), screen if rank() == 0 else nullcontext():
+        with screen if rank() == 0 else nullcontext():
             fit(method, data, optimizer, scheduler, epochs=epochs.stop, start=start, seed=seed, observers=observers)
     except InputError:
         if rank() == 0 and not run.metrics.exists():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +19,30 @@ TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when all went well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+def atomic_write(path: Path, fix: str = "make room, or choose another place") -> Iterator[Path]:
+    """A temporary path beside `path`, for a file or a folder, that takes its place when all went well.
+
+    Raises:
+        InputError: the disk does not take it.
+    """
+    place = Path(os.path.realpath(path) if path.is_dir() else os.path.abspath(path))
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp{place.suffix}")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """`replacing`, for what a command makes: raises InputError where the disk does not take it."""
-    try:
-        with replacing(path) as temporary:
-            yield temporary
+        if temporary.is_dir():
+            if place.is_dir():
+                place.rmdir()  # an empty one; else it stays
+        else:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, place)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): make room, and try again") from error
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): {fix}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

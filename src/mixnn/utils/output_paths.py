@@ -1,11 +1,8 @@
-"""Where cleaned data and exports may be written: never onto anything. Must not know: what is written there, torch."""
+"""Where cleaned data and exports go: never onto anything. Must not know: what is written there, torch."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mixnn.errors import InputError
@@ -26,24 +23,3 @@ def check_place(out: Path, source: str) -> None:
         raise InputError(f"--out {out} already holds {held}: choose a new place")
     if source and os.path.isdir(source) and out.resolve().is_relative_to(Path(source).resolve()):
         raise InputError(f"--out {out} lies inside the data {source}: choose a place outside")
-
-
-@contextmanager
-def written_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that takes its place when all went well.
-
-    Raises:
-        InputError: the disk does not take it.
-    """
-    place = out.resolve()
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if place.is_dir():
-            place.rmdir()  # an empty one, see `check_place`
-        temporary.rename(place)
-    except OSError as error:
-        raise InputError(f"--out {out} cannot be written ({error.strerror or error}): choose another") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from mixnn.utils.files import replacing
+from mixnn.utils.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ INK, SOFT, GOOD, BAD = "#1f2933", "#7b8794", "#1b7f79", "#d1495b"
 
 def save(figure: Figure, path: Path) -> None:
     """Write the page as PNG."""
-    with warnings.catch_warnings(), replacing(path) as temporary:
+    with warnings.catch_warnings(), atomic_write(path) as temporary:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a class may be named in any script
         figure.savefig(temporary, format="png")
 

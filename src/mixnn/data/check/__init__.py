@@ -16,7 +16,7 @@ def check(dataset: Dataset, *, workers: int, progress: Progress) -> tuple[Conten
         progress: told how many images are done, of how many.
 
     Raises:
-        InputError: the system ended a process.
+        LocalError: the system ended a process.
     """
     images = [samples.images for samples in parts_of(dataset).values()]
     contents = read_contents(images, path_keys(dataset), workers=workers, progress=progress)

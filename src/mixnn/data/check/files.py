@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import io
-import signal
-import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,13 +17,13 @@ from PIL import Image
 from mixnn.data.check.findings import as_keys, content_digest
 from mixnn.data.images.decoder import DAMAGE, BadImage, no_warnings, reason, refuse_pipe, to_square
 from mixnn.data.images.encoded import EncodedImages
-from mixnn.errors import InputError
+from mixnn.data.images.pool import Pool
 
-CHUNK, CHUNK_BYTES = 64, 8 << 20  # images that travel to a process together; fewer where a table holds large ones
+CHUNK = 64  # images that a process looks at in one go
 WORTH_A_PROCESS = 500  # images: fewer are done before it has started
 
 Progress = Callable[[int, int], None]
-Source = str | bytes | NDArray[Any] | BadImage  # path, content, pixels or embedding, why there is none
+Source = str | bytes | NDArray[Any]  # path, content, pixels or embedding
 
 
 @dataclass
@@ -70,11 +65,18 @@ def read_contents(
         progress: told how many are done, of how many.
 
     Raises:
-        InputError: the system ended a process.
+        LocalError: the system ended a process.
     """
     contents = Contents(keys.copy(), np.zeros((len(keys), 2), dtype=np.int32))
+    pieces = [
+        (part, range(start, min(start + CHUNK, len(images))))
+        for part, images in enumerate(parts)
+        for start in range(0, len(images), CHUNK)
+    ]
+    workers = min(workers, len(keys) // WORTH_A_PROCESS)
+    pool = Pool(partial(look_at_piece, parts), workers if workers > 1 else 0, "--workers")
     start = 0
-    for looks in in_processes(chunks(parts), min(workers, len(keys) // WORTH_A_PROCESS)):
+    for looks in pool.map(pieces):
         for row, look in enumerate(looks, start):
             if look.reason:
                 contents.unreadable[row] = look.reason
@@ -87,77 +89,23 @@ def read_contents(
     return contents
 
 
-def chunks(parts: Sequence[EncodedImages | NDArray[Any]]) -> Iterator[list[Source]]:
-    """All images of all parts in order, a few at a time."""
-    chunk: list[Source] = []
-    held = 0
-    for images in parts:
-        for row in range(len(images)):
-            chunk.append(source_of(images, row))
-            held += sys.getsizeof(chunk[-1])
-            if len(chunk) == CHUNK or held >= CHUNK_BYTES:
-                yield chunk
-                chunk, held = [], 0
-    if chunk:
-        yield chunk
-
-
-def source_of(images: EncodedImages | NDArray[Any], row: int) -> Source:
-    """What a process needs to look at one image."""
-    if isinstance(images, np.ndarray):
-        return np.ascontiguousarray(images[row])
-    try:
-        return images.source(row)
-    except BadImage as error:
-        return error
-
-
-def in_processes(work: Iterator[list[Source]], workers: int) -> Iterator[list[Look]]:
-    """What each chunk shows, in order; a few chunks a process are held at a time."""
-    if workers < 2:
-        yield from map(look_at_all, work)
-        return
-    # Fresh processes: a copy of this one would hold its locks, but not the threads that release them.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    waiting: deque[Future[list[Look]]] = deque()
-    try:
-        for chunk in work:
-            with without_interrupt():
-                waiting.append(pool.submit(look_at_all, chunk))
-            if len(waiting) > 3 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise InputError("a process that reads images was ended by the system: use fewer --workers") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def without_interrupt() -> Iterator[None]:
-    """Processes started in here never see Ctrl-C, which a terminal sends to all; this one sees it afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def look_at_all(sources: list[Source]) -> list[Look]:
+def look_at_piece(parts: Sequence[EncodedImages | NDArray[Any]], piece: tuple[int, range]) -> list[Look]:
+    """Some rows of one of the parts."""
+    part, rows = piece
+    looks, images = [], parts[part]
     with no_warnings():
-        return [look_at(source) for source in sources]
+        for row in rows:
+            try:
+                looks.append(look_at(images[row] if isinstance(images, np.ndarray) else images.source(row)))
+            except BadImage as error:
+                looks.append(Look(reason=str(error)))
+    return looks
 
 
 def look_at(source: Source) -> Look:
     """One image; a file is decoded to the end, by the steps of `mixnn.data.images.decoder.decode`."""
     if isinstance(source, np.ndarray):
         return _look_at_array(source)
-    if isinstance(source, BadImage):
-        return Look(reason=str(source))
     try:
         if isinstance(source, str):
             refuse_pipe(source)

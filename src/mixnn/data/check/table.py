@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from mixnn.data.check.files import Contents
 from mixnn.data.check.findings import KINDS, WRONG, Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.errors import InputError, printable
-from mixnn.utils.files import TEXT, replacing
+from mixnn.utils.csv_files import write_csv
+from mixnn.utils.files import TEXT
 
 COLUMNS = ("severity", "finding", *Finding._fields[1:-1])
 SHOWN = 5  # findings of a kind
@@ -120,11 +120,8 @@ def check_free(path: Path) -> None:
 
 def write_findings(findings: Sequence[Finding], path: Path) -> None:
     """A row each, the columns `COLUMNS`; UTF-8, and bytes that are none as they are."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", **TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for kind, own in by_kind(findings).items():
-            writer.writerows((KINDS[kind][0], *map(_storable, finding[:-1])) for finding in own)
+    ordered = (finding for own in by_kind(findings).values() for finding in own)
+    write_csv(path, COLUMNS, ((finding.severity, *map(_storable, finding[:-1])) for finding in ordered))
 
 
 def _storable(text: str) -> str:

@@ -23,7 +23,6 @@ from torch import Tensor
 from mixnn.data.images.decode_pool import Decoded, Stream
 from mixnn.data.images.encoded import EncodedImages, Selection
 from mixnn.errors import InputError
-from mixnn.utils.files import replacing
 
 Store = Literal["memory", "cache", "nowhere"]
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -161,9 +160,8 @@ class Memory:
         yield self.state
 
     def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
-        images = decoded.pixels.numpy()
-        self.images[places] = images
-        self.state[places] = np.where(good, SEEN | checksums(images), 0)
+        self.images[places] = decoded.pixels
+        self.state[places] = np.where(good, SEEN | checksums(decoded.pixels), 0)
 
     def pixels(self) -> Tensor:
         return torch.from_numpy(self.images)
@@ -212,7 +210,7 @@ class Cache:
             self._commit()
 
     def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
-        images = decoded.pixels.numpy()
+        images = decoded.pixels
         if self.with_pixels:
             with self._writing():
                 for row, image in zip(self.rows[places].tolist(), images, strict=True):
@@ -230,9 +228,8 @@ class Cache:
 
     def _states(self) -> NDArray[np.uint64]:
         path = self.path / "state"
-        if not path.exists():
-            with replacing(path) as temporary:
-                temporary.write_bytes(bytes(8 * self.shape[0]))
+        with open(path, "ab") as file:
+            file.truncate(8 * self.shape[0])  # zeros, where it is new
         return np.memmap(path, np.uint64, "r+", shape=self.shape[:1])
 
     def _commit(self) -> None:

@@ -11,13 +11,20 @@ import stat
 import struct
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-from mixnn.data.images.turbojpeg import decode_jpeg
 from mixnn.errors import InputError
+
+try:
+    import simplejpeg  # type: ignore[import-untyped,unused-ignore]
+except ImportError:
+    simplejpeg = None
+if not features.check("libjpeg_turbo"):  # this Pillow has another library, which may round differently
+    simplejpeg = None
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 ORIENTATION = 0x0112  # EXIF: how the camera was held
@@ -55,12 +62,28 @@ def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
     try:
         if isinstance(source, str):
             refuse_pipe(source)
-        if (pixels := decode_jpeg(source, size)) is not None:
-            return square(pixels, size)
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return to_square(image, size)
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, Image.open(file) as image:
+            pixels = decode_jpeg(image, file, size)
+            return to_square(image, size) if pixels is None else square(pixels, size)
     except DAMAGE as error:
         raise BadImage(reason(error, source)) from error
+
+
+def decode_jpeg(image: Image.Image, file: BinaryIO, size: int) -> NDArray[np.uint8] | None:
+    """All of an opened JPEG by the extra `jpeg`, uint8 (height, width, 3): without resizing, in a fifth of the time.
+
+    None where that is not installed, or where Pillow may give other pixels: it turns pictures by their EXIF, decodes
+    large ones smaller, and knows more kinds of colors.
+    """
+    ordinary = image.format == "JPEG" and image.mode in ("L", "RGB") and "exif" not in image.info
+    if simplejpeg is None or not ordinary or min(image.size) >= 4 * size:
+        return None
+    file.seek(0)
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(file.read(), colorspace="RGB")
+    except ValueError:  # damaged, if only a little: Pillow decides
+        return None
+    return pixels
 
 
 def refuse_pipe(path: str) -> None:
@@ -90,17 +113,11 @@ def reason(error: Exception, source: str | bytes) -> str:
         return "is empty" if is_empty(source) else "is no image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return plain(error, source)
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def is_empty(source: str | bytes) -> bool:
     return not source if isinstance(source, bytes) else os.path.getsize(source) == 0
-
-
-def plain(error: Exception, source: str | bytes) -> str:
-    """The message of `error` in one line, without the path, which Pillow repeats in some."""
-    text = str(error) if isinstance(source, bytes) else str(error).replace(f" {source!r}", "")
-    return " ".join(text.split()) or type(error).__name__
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -95,9 +95,8 @@ class StreamPixels:
             for place, reason in bad.items():
                 name = self.names[int(rows[place])]
                 raise LocalError(f"image {name} could be read before, and now {reason}: restore it, then --resume")
-            there = moved(pixels, self.device).permute(0, 3, 1, 2)
-            got = augment(policy, there, draws, self.size)
-            yield got.clone() if got.data_ptr() == there.data_ptr() else got  # the stream uses its memory again
+            images = moved(torch.from_numpy(pixels), self.device).permute(0, 3, 1, 2)
+            yield augment(policy, images, draws, self.size)
 
 
 def at_once(parts: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:

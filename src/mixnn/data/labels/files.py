@@ -5,7 +5,6 @@ torch is imported only to open one of its files.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.data.numpy_files import list_arrays, load_array
+from mixnn.data.readers.columns import Places
+from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
 
 FORMS = "a .csv with the columns file_name,label, an .npy, an .npz or .pt as FILE:KEY, or a .json list"
@@ -56,26 +57,15 @@ def _split(spec: str) -> tuple[Path, str | None]:
 
 def _read_csv(path: Path) -> tuple[list[str], list[str]]:
     """File names, and a label for each."""
-    listed: list[str] = []
-    labels: list[str] = []
-    try:
-        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            missing = [name for name in ("file_name", "label") if name not in header]
-            if missing:
-                raise InputError(f"no column {' or '.join(missing)}: put file_name,label into the first line")
-            name_at, label_at = header.index("file_name"), header.index("label")
-            for row in rows:
-                if not row:  # an empty line
-                    continue
-                if len(row) != len(header):
-                    raise InputError(f"line {rows.line_num} has {len(row)} of {len(header)} fields: correct it")
-                listed.append(row[name_at])
-                labels.append(row[label_at])
-    except (OSError, csv.Error) as error:
-        raise InputError(f"no CSV file that can be read ({error}): save it as one, in UTF-8") from error
-    return listed, labels
+    content = read_content(str(path), "csv", _columns)
+    return content.names, content.labels
+
+
+def _columns(header: Sequence[str]) -> Places:
+    missing = [name for name in ("file_name", "label") if name not in header]
+    if missing:
+        raise InputError(f"no column {' or '.join(missing)}: put file_name,label into the first line")
+    return Places(header.index("file_name"), header.index("label"), None)
 
 
 def _match(listed: list[str], labels: list[str], names: Sequence[str]) -> list[str]:

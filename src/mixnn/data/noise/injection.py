@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from mixnn.data.noise.transition import FROM_FILE, RATED, corrupt, parse_noise, 
 from mixnn.data.numpy_files import load_array
 from mixnn.data.split import check_counts
 from mixnn.errors import InputError
+from mixnn.utils.csv_files import csv_rows
 
 ROUNDING = 1e-3  # how far the sum of a matrix row may be from one
 
@@ -93,13 +93,13 @@ def read_matrix(path: str, classes: list[str] | None = None) -> NDArray[np.float
     """
     where = f"--noise matrix:{path}"
     try:
-        content = load_array(Path(path)) if path.lower().endswith(".npy") else _read_numbers(path)
-        matrix = np.array(content, dtype=np.float64)
+        rows = load_array(Path(path)) if path.lower().endswith(".npy") else [row for _, row in csv_rows(path)]
+        matrix = np.array(rows, dtype=np.float64)
     except InputError as error:
         raise InputError(f"--noise matrix: {error}") from error
     except OSError as error:
         raise InputError(f"{where} cannot be read ({error.strerror}): give a .csv or .npy") from error
-    except (ValueError, TypeError, csv.Error) as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f"{where} holds no matrix of numbers ({' '.join(str(error).split())}): correct it") from error
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"{where} has the shape {matrix.shape}: give a row and a column for each class")
@@ -112,14 +112,6 @@ def read_matrix(path: str, classes: list[str] | None = None) -> NDArray[np.float
         if not abs(row.sum() - 1) <= ROUNDING:
             raise InputError(f"{where}: {of} sums to {row.sum():g}: make it one")
     return np.asarray(matrix / matrix.sum(1, keepdims=True), dtype=np.float64)
-
-
-def _read_numbers(path: str) -> list[list[float]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = [[float(cell) for cell in row] for row in csv.reader(file) if row]
-    if len({len(row) for row in rows}) > 1:
-        raise ValueError("its rows have different lengths")
-    return rows
 
 
 def noise_record(dataset: Dataset, noise: str, seed: int) -> dict[str, Any]:

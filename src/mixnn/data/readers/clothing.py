@@ -6,7 +6,6 @@ the mistakes their labels came with. License: `mixnn/data/clothing/LICENSE.txt`.
 
 from __future__ import annotations
 
-import csv
 import io
 from importlib import resources
 
@@ -15,6 +14,8 @@ from PIL import Image
 
 from mixnn.data.dataset import Part, Source
 from mixnn.data.readers import Columns
+from mixnn.data.readers.columns import choose
+from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
 
 SIDE, ROW = 64, 16  # pixels of a photo, photos in a row of a sheet
@@ -29,11 +30,10 @@ def read_clothing(path: str, columns: Columns) -> Source:
     if path:
         raise InputError(f"data 'demo:{path}': the demo has photos of its own: write demo: alone, or folder:{path}")
     folder = resources.files("mixnn.data") / "clothing"
-    with (folder / "labels.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(io.StringIO(file.read())))
+    content = read_content(str(folder / "labels.csv"), "csv", lambda header: choose(header, columns, "labels.csv"))
     sheets = []
-    for sheet in range(-(-len(rows) // ROW**2)):
+    for sheet in range(-(-len(content.names) // ROW**2)):
         pixels = np.asarray(Image.open(io.BytesIO((folder / f"photos_{sheet:02d}.webp").read_bytes())).convert("RGB"))
         sheets.append(pixels.reshape(ROW, SIDE, ROW, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3))
-    images = np.concatenate(sheets)[: len(rows)]
-    return Source({"train": Part(images, [row["label"] for row in rows], [row["file_name"] for row in rows])})
+    images = np.concatenate(sheets)[: len(content.names)]
+    return Source({"train": Part(images, content.labels, content.names)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from array import array
@@ -14,6 +13,7 @@ from mixnn.data.readers import Columns, parquet
 from mixnn.data.readers.columns import Choose, Content, choose, is_utf8, to_source
 from mixnn.data.readers.parquet import word
 from mixnn.errors import InputError
+from mixnn.utils.csv_files import csv_rows
 
 
 def read_table(path: str, columns: Columns, *, kind: str) -> Source:
@@ -52,37 +52,25 @@ def read_content(path: str, kind: str, choose: Choose) -> Content:
 
 
 def _read_csv(path: str, delimiter: str, choose: Choose) -> Content:
-    """Bytes that are no UTF-8 stay in file names as the file system has them, and are refused elsewhere."""
-    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            header = next(rows, [])
-            if "\0" in "".join(header) or not is_utf8("".join(header)):
-                raise InputError(f"table {path} is not text in UTF-8: save it as CSV in UTF-8")
-            if len(header) < 2:
-                raise _one_column(header, path, delimiter)
-            image, label, split = choose(header)
-            names: list[str] = []
-            labels: list[str] = []
-            splits: list[str] = []
-            lines = array("Q")
-            for row in rows:
-                if len(row) != len(header):
-                    if not row:
-                        continue  # a blank line
-                    fix = 'put quotes around values with a comma (""), or complete the row'
-                    raise InputError(
-                        f"table {path}, line {rows.line_num}: {len(row)} values for {len(header)} columns: {fix}"
-                    )
-                names.append(row[image])
-                labels.append(row[label])
-                if split is not None:
-                    splits.append(row[split])
-                lines.append(rows.line_num)
-        except csv.Error as error:
-            fix = "correct the quotes there"
-            raise InputError(f"table {path}, line {rows.line_num}: no CSV ({error}): {fix}") from error
-    return Content(names, labels, None if split is None else splits, lines)
+    """Bytes that are no UTF-8 are refused in the header, and wherever they are no file name."""
+    rows = csv_rows(path, delimiter)
+    _, header = next(rows, (0, []))
+    if "\0" in "".join(header) or not is_utf8("".join(header)):
+        raise InputError(f"table {path} is not text in UTF-8: save it as CSV in UTF-8")
+    if len(header) < 2:
+        raise _one_column(header, path, delimiter)
+    image, label, split = choose(header)
+    names: list[str] = []
+    labels: list[str] = []
+    splits: list[str] | None = None if split is None else []
+    lines = array("Q")
+    for line, row in rows:
+        names.append(row[image])
+        labels.append(row[label])
+        if splits is not None and split is not None:
+            splits.append(row[split])
+        lines.append(line)
+    return Content(names, labels, splits, lines)
 
 
 def _one_column(header: list[str], path: str, delimiter: str) -> InputError:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mixnn.evidence.neighbors.points import Points
+from mixnn.tables.topk_rows import chunks
 
 BLOCK = 64  # scores read at once by a maximum
 SPARE = 4  # candidates beyond k that 16 bits propose: recall 0.999 and more on CIFAR-10 features
@@ -32,7 +33,7 @@ def compare_pairs(
     filled = n + -n % BLOCK  # up to whole blocks, with points that are never near
     table = points.features.new_zeros(filled, points.width, dtype=torch.bfloat16 if rounded else torch.float32)
     offset = table.new_full((filled,), -torch.inf)
-    for part in points.parts():
+    for part in chunks(*points.features.shape):
         x = points[part]
         table[part], offset[part] = x, -x.square().sum(1) / 2
     nearest = own.new_empty(len(own), k)  # what is kept in a loop breaks up the memory that it frees

@@ -12,6 +12,7 @@ from torch import Tensor
 from mixnn.errors import InputError
 from mixnn.evidence.neighbors.brute_force import SPARE, Progress, compare_pairs, ranked, silent
 from mixnn.evidence.neighbors.points import Points
+from mixnn.tables.topk_rows import chunks
 
 FLOAT16 = 2.0**15  # what the largest value in the graph becomes; float16 holds up to twice that
 LINKS = 32  # of a sample, and twice as many on the lowest level
@@ -36,7 +37,7 @@ class Graph:
         require_faiss()
         faiss = importlib.import_module("faiss")
         self.points, self.k = points, k
-        parts = points.parts()
+        parts = chunks(*points.features.shape)
         self.scale = FLOAT16 / max(1e-12, *(points[part].abs().max().item() for part in parts))
         self.index = faiss.IndexHNSWSQ(points.width, faiss.ScalarQuantizer.QT_fp16, LINKS)
         self.index.hnsw.efSearch = max(64, 4 * k)

@@ -15,6 +15,7 @@ from torch import Tensor
 from mixnn.evidence.neighbors.brute_force import BLOCK, SPARE, Progress, compare_pairs, greatest, ranked, silent
 from mixnn.evidence.neighbors.points import Points
 from mixnn.evidence.neighbors.recall import count_found, sampled
+from mixnn.tables.topk_rows import chunks
 
 LIST = 512  # samples in a list, in the mean; twice as many at most
 TAUGHT, ROUNDS = 32, 5  # samples for each list by which k-means places the centers, and its rounds
@@ -46,7 +47,7 @@ class InvertedFile:
         dtype = torch.bfloat16 if rounded else torch.float32
         centers = placed_centers(seen, max(1, n // LIST), dtype)
         nearest = torch.empty(n, dtype=torch.int64, device=device)
-        for part in points.parts():
+        for part in chunks(*points.features.shape):
             nearest[part] = nearest_center(seen[part], centers, dtype)
         self.order = nearest.argsort(stable=True)  # (N,), samples list by list
         sizes = nearest.bincount(minlength=len(centers))

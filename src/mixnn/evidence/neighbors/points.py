@@ -8,7 +8,8 @@ from copy import copy
 import torch
 from torch import Tensor
 
-PART = 2**21  # values worked out at a time
+from mixnn.evidence.pca import principal_components
+from mixnn.tables.topk_rows import chunks
 
 
 class Points:
@@ -24,7 +25,7 @@ class Points:
         self.components: Tensor | None = None  # (D, M)
         self.center = features.new_zeros(features.shape[1], dtype=torch.float32)  # (D,)
         sums = torch.zeros_like(self.center)
-        for part in self.parts():
+        for part in chunks(*self.features.shape):
             if self.lengths is not None:
                 self.lengths[part] = features[part].float().norm(dim=1).clamp_min(1e-12)
             sums += self[part].sum(0)  # as they are, while the center is 0
@@ -44,26 +45,15 @@ class Points:
     def width(self) -> int:
         return (self.features if self.components is None else self.components).shape[1]
 
-    def parts(self) -> list[slice]:
-        """All rows, so many at a time that little memory is needed."""
-        n, width = self.features.shape
-        size = max(1, PART // max(1, width))
-        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
     def batches(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """The points of `rows` (n,), so many at a time: where they stand among these, and float32 (m, D)."""
-        for part in self.parts():
+        for part in chunks(*self.features.shape):
             if part.start < len(rows):
                 yield part, self[rows[part]]
 
     def reduced(self, count: int) -> Points:
         """The same points by their first principal components."""
-        width = self.width
-        products = self.center.new_zeros(width, width, dtype=torch.float64)
-        for part in self.parts():
-            x = self[part]
-            products += x.T @ x
-        products = products.nan_to_num(0, 0, 0)  # of a network that diverged: any directions will do
         seen = copy(self)
-        seen.components = torch.linalg.eigh(products).eigenvectors[:, -count:].float()  # (D, M)
+        _, directions = principal_components((self[rows] for rows in chunks(*self.features.shape)), count)
+        seen.components = directions.float()  # (D, M)
         return seen

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mixnn.evidence.neighbors.brute_force import squared_distances
 from mixnn.evidence.neighbors.points import Points
+from mixnn.tables.topk_rows import chunks
 
 SAMPLE = 200  # samples, evenly spread, whose neighbors are searched exactly
 
@@ -29,7 +30,7 @@ def true_nearest(points: Points, rows: Tensor, k: int) -> Tensor:
     """The `k` nearest others of a few `rows` (n,), by float32, without a table of all: int64 (n, k)."""
     x = points[rows]
     best, nearest = x.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
-    for part in points.parts():
+    for part in chunks(*points.features.shape):
         y, there = points[part], torch.arange(part.start, part.stop, device=rows.device)
         scores = torch.addmm(-y.square().sum(1) / 2, x, y.T)  # see `compare_pairs`
         scores.masked_fill_(rows[:, None] == there, -torch.inf)

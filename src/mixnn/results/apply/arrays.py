@@ -13,8 +13,7 @@ from mixnn.data.readers import Columns
 from mixnn.data.readers.arrays import CLASSES, class_names, members_of
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import Changes
-from mixnn.utils.files import written
-from mixnn.utils.output_paths import written_folder
+from mixnn.utils.files import atomic_write
 
 ORIGINALS = "original_labels"
 
@@ -74,9 +73,10 @@ def _coded(words: list[str], dtype: np.dtype[Any], classes: list[str] | None, wh
 
 def _write(arrays: dict[str, NDArray[Any]], out: Path) -> None:
     if out.suffix.lower() == ".npz":
-        with written(out) as temporary:
+        with atomic_write(out) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
         return
-    with written_folder(out) as folder:
+    with atomic_write(out) as folder:
+        folder.mkdir()
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)

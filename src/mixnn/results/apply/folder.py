@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import os
 import shutil
@@ -16,8 +15,8 @@ from mixnn.data.readers.folder import metadata_file, read_folder, split_folders
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
 from mixnn.results.apply.table import check_backup, clean_in_place, clean_table
-from mixnn.utils.files import TEXT, written
-from mixnn.utils.output_paths import written_folder
+from mixnn.utils.csv_files import write_csv
+from mixnn.utils.files import atomic_write
 
 Mode = Literal["copy", "hardlink", "symlink"]
 RECORD = "corrections_applied"
@@ -55,14 +54,14 @@ def clean_folder(path: str, columns: Columns, changes: Changes, decisions: Corre
     """
     images, tables = labeled_images(path, columns, changes), tables_in(path)
     places = new_places(path, images)
-    with written_folder(out) as new:
+    with atomic_write(out) as new:
+        new.mkdir()
         for name, place in places.items():
             source = os.path.realpath(os.path.join(path, name))
             if os.path.isfile(source):  # a table may name what is not there
                 _put(source, new / place, mode)
         for inside, table in tables:
             target = new / inside / os.path.basename(table)
-            target.parent.mkdir(parents=True, exist_ok=True)
             clean_table(table, _kind(table), columns, changes, target, inside=inside, guess=True)
         write_record(new / f"{RECORD}.csv", images, places, decisions)
 
@@ -153,13 +152,12 @@ def tables_in(path: str) -> list[tuple[str, str]]:
 
 def write_record(out: Path, images: Iterable[Labeled], places: dict[str, str], decisions: Corrections) -> None:
     """A row for each image that was decided about, or has another label than the data's own."""
-    with written(out) as temporary, open(temporary, "w", newline="", **TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        for name, own, original, now in images:
-            if name in decisions or now != own:
-                decision = decisions[name].decision if name in decisions else ""
-                writer.writerow([places.get(name, ""), now or "", original, decision, name])
+    rows = (
+        [places.get(name, ""), now, original, decisions[name].decision if name in decisions else "", name]
+        for name, own, original, now in images
+        if name in decisions or now != own
+    )
+    write_csv(out, HEADER, rows)
 
 
 def _put(source: str, target: Path, mode: Mode) -> None:

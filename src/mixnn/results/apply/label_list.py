@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from mixnn.data.dataset import Dataset
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
-from mixnn.utils.files import TEXT, written
+from mixnn.utils.csv_files import write_csv
 
 
 def clean_label_list(dataset: Dataset, changes: Changes, out: Path) -> None:
@@ -27,8 +26,5 @@ def clean_label_list(dataset: Dataset, changes: Changes, out: Path) -> None:
             raise InputError(
                 f"{name} is {label!r}, but the classes of this data cannot become more: choose one of them"
             )
-    with written(out) as temporary, open(temporary, "w", newline="", **TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file_name", "label", ORIGINAL])
-        for name, word, label in zip(names, words, now, strict=True):
-            writer.writerow([name, label or "", changes.original(name, word)])
+    original = [changes.original(name, word) for name, word in zip(names, words, strict=True)]
+    write_csv(out, ["file_name", "label", ORIGINAL], zip(names, now, original, strict=True))

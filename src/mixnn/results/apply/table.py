@@ -16,7 +16,8 @@ from mixnn.data.readers.parquet import import_arrow
 from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
-from mixnn.utils.files import TEXT, written
+from mixnn.utils.csv_files import csv_rows
+from mixnn.utils.files import TEXT, atomic_write
 
 BATCH = 1024  # rows of Parquet at a time
 
@@ -66,7 +67,7 @@ def clean_table(
     now = [changes.now(name, label) for name, label in named]
     original = [changes.original(name, label) for name, label in named]
     rows = Rows(found[0], content.labels, now, original, content.classes)
-    with written(out) as temporary:
+    with atomic_write(out) as temporary:
         if kind in ("csv", "tsv"):
             _write_csv(path, "," if kind == "csv" else "\t", rows, temporary)
         else:
@@ -81,7 +82,7 @@ def clean_in_place(path: str, kind: str, columns: Columns, changes: Changes, **m
     """
     backup = Path(f"{path}.bak")
     check_backup(path)
-    with written(backup) as temporary:
+    with atomic_write(backup) as temporary:
         temporary.write_bytes(Path(path).read_bytes())
     clean_table(path, kind, columns, changes, Path(path), **more)
 
@@ -96,14 +97,13 @@ def _write_csv(path: str, delimiter: str, rows: Rows, out: Path) -> None:
     with open(path, "rb") as stream:
         first = stream.readline()
     text = TEXT | ({"encoding": "utf-8-sig"} if first.startswith(BOM_UTF8) else {})
-    with open(path, newline="", **text) as source, open(out, "w", newline="", **text) as target:
-        reader = csv.reader(source, delimiter=delimiter, strict=True)
+    reader = (row for _, row in csv_rows(path, delimiter))
+    with open(out, "w", newline="", **text) as target:
         writer = csv.writer(target, delimiter=delimiter, lineterminator="\r\n" if first.endswith(b"\r\n") else "\n")
         header = next(reader)
         at, more = header.index(rows.label), ORIGINAL not in header
         writer.writerow([*header, ORIGINAL] if more else header)
-        whole = (row for row in reader if row)
-        for row, now, original in zip(whole, rows.now, rows.original, strict=True):
+        for row, now, original in zip(reader, rows.now, rows.original, strict=True):
             if now is not None:
                 row[at] = now
                 writer.writerow([*row, original] if more else row)

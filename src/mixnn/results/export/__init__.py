@@ -8,7 +8,8 @@ from pathlib import Path
 from mixnn.errors import InputError
 from mixnn.results.export.findings import read_findings
 from mixnn.runs.directory import RunDirectory
-from mixnn.utils.output_paths import check_place, written_folder
+from mixnn.utils.files import atomic_write
+from mixnn.utils.output_paths import check_place
 
 TOOLS = {  # name -> module with write(findings, folder, prefix), imported when asked for
     "cleanlab": "cleanlab",
@@ -36,7 +37,8 @@ def export(run: RunDirectory, tool: str, out: Path, prefix: str | None = None) -
     check_place(out, "")
     findings = read_findings(run)
     write = importlib.import_module(f"{__name__}.{TOOLS[tool]}").write
-    with written_folder(out) as folder:
+    with atomic_write(out) as folder:
+        folder.mkdir()
         write(findings, folder, prefix or "")
         names = sorted(file.name for file in folder.iterdir())
     return names

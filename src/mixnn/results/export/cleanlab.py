@@ -5,8 +5,8 @@ Must not know: cleanlab, torch.
 
 from __future__ import annotations
 
-import csv
 import json
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mixnn.results.export.findings import Findings
 from mixnn.runs.directory import Evidence
-from mixnn.tables.topk_rows import parts
-from mixnn.utils.files import TEXT
+from mixnn.tables.topk_rows import chunks
+from mixnn.utils.csv_files import write_csv
 
 
 def write(findings: Findings, folder: Path, prefix: str) -> None:
@@ -25,17 +25,15 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     """
     evidence = findings.evidence
     kept, predicted = np.flatnonzero(evidence.given >= 0), evidence.probs.argmax(1)
-    with open(folder / "label_issues.csv", "w", newline="", **TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file_name", "is_label_issue", "label_quality", "given_label", "predicted_label"])
-        for row in kept.tolist():
-            about = findings.rows[row]
-            labels = int(evidence.given[row]), int(predicted[row])
-            writer.writerow([about["file_name"], bool(findings.issue[row]), about["label_quality"], *labels])
+    about = (findings.rows[row] for row in kept.tolist())
+    names_and_quality = ((row["file_name"], row["is_label_issue"], row["label_quality"]) for row in about)
+    labels = zip(evidence.given[kept].tolist(), predicted[kept].tolist(), strict=True)
+    header = ["file_name", "is_label_issue", "label_quality", "given_label", "predicted_label"]
+    write_csv(folder / "label_issues.csv", header, map(add, names_and_quality, labels))
     np.save(folder / "labels.npy", evidence.given[kept])
     shape = len(kept), evidence.probs.shape[1]
     probs = np.lib.format.open_memmap(folder / "pred_probs.npy", "w+", np.float32, shape)
-    for rows in parts(*shape):
+    for rows in chunks(*shape):
         probs[rows] = evidence.probs[kept[rows]]
     (folder / "classes.json").write_text(json.dumps(findings.classes, ensure_ascii=False) + "\n", encoding="utf-8")
     graph = knn_graph(evidence, kept)

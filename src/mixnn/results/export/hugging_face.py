@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from mixnn.results.export.findings import Findings
-from mixnn.utils.files import TEXT
+from mixnn.utils.csv_files import write_csv
 
 FINDINGS = ("label_quality", "is_label_issue", "suggested_label", "suggested_confidence")  # columns of labels.csv
 
 
 def write(findings: Findings, folder: Path, prefix: str) -> None:
     """`metadata.csv`: `file_name`, `label` as given, and what was found out about it; to be put beside the images."""
-    with open(folder / "metadata.csv", "w", newline="", **TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file_name", "label", *FINDINGS])
-        writer.writerows(
-            [row["file_name"], row["given_label"], *(row[key] for key in FINDINGS)] for row in findings.rows
-        )
+    rows = ([row["file_name"], row["given_label"], *(row[key] for key in FINDINGS)] for row in findings.rows)
+    write_csv(folder / "metadata.csv", ["file_name", "label", *FINDINGS], rows)

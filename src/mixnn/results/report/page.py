@@ -27,7 +27,7 @@ from mixnn.results.report.sentences import (
 )
 from mixnn.results.report.umap_plane import umap_plane
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.utils.files import read_yaml, replacing
+from mixnn.utils.files import atomic_write, read_yaml
 
 TEMPLATE = resources.files("mixnn.results.report") / "template"
 STYLES = ("style.css", "cards.css", "print.css")
@@ -44,8 +44,7 @@ def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
         plane: how the map is made, one of `PLANES`.
 
     Raises:
-        InputError: the run is not finished, or its files are damaged.
-        OSError: `path` cannot be written.
+        InputError: the run is not finished, its files are damaged, or `path` cannot be written.
     """
     if missing := [path.name for path in (run.evidence, run.label_quality) if not path.is_file()]:
         raise InputError(f"{run.path} is not finished (no {missing[0]}): {again(run)}")
@@ -56,7 +55,7 @@ def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(f"{run.path} is damaged ({reason}): {again(run)}") from error
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

@@ -1,0 +1,96 @@
+"""Processes that work through pieces, in order: one pool for all that decodes. Must not know: images, labels, torch."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Generic, TypeVar
+
+from mixnn.errors import LocalError
+from mixnn.utils.memory import keep_freed_memory
+
+AHEAD = 3  # pieces that each process has done, or is at, before they are asked for
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+class Pool(Generic[Piece, Result]):
+    """Does `work` for one piece after the other; its processes start when used, and end with it.
+
+    Args:
+        work: each process has a copy, made once.
+        workers: processes; 0 works where the results are asked for.
+        option: that sets how many there are, for errors.
+    """
+
+    def __init__(self, work: Callable[[Piece], Result], workers: int, option: str) -> None:
+        self.work, self.workers, self.option = work, workers, option
+        self.processes: ProcessPoolExecutor | None = None
+
+    def map(self, pieces: Iterable[Piece]) -> Iterator[Result]:
+        """What `work` makes of each piece, in order.
+
+        Raises:
+            LocalError: the system ended a process.
+        """
+        if self.workers == 0:
+            yield from map(self.work, pieces)
+            return
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for piece in pieces:
+                waiting.append(self._started().submit(_work_on, piece))
+                if len(waiting) >= AHEAD * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise LocalError(
+                "the system ended a process that reads images: memory may be short; "
+                f"use fewer {self.option}, 0 for none"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self.processes is None:
+            self.processes = ProcessPoolExecutor(self.workers, initializer=_begin, initargs=(self.work,))
+            weakref.finalize(self, _end, self.processes)
+        return self.processes
+
+
+def _end(processes: ProcessPoolExecutor) -> None:
+    """Waits for the processes, but where garbage is collected in the thread that waits for their results."""
+    processes.shutdown(wait=threading.current_thread() is threading.main_thread(), cancel_futures=True)
+
+
+_work: Callable[[Any], Any]  # of this process
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    global _work
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the first process says what happens
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the first process is of no use here
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
+
+
+def _end_with_parent() -> None:
+    """A process waits for work for ever, also where the one that it works for was killed."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work_on(piece: Any) -> Any:
+    return _work(piece)
