@@ -46,7 +46,7 @@ from mixnn.errors import InputError
 from mixnn.evidence.forward_pass import eval_pass
 from mixnn.methods.base import Method
 from mixnn.methods.fine import FINE, alignment, principal_components
-from mixnn.results.issues import judge, neighbor_agreement
+from mixnn.results.issues import neighbor_agreement, stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.build import build_method, build_optimizer, with_defaults
@@ -71,14 +71,14 @@ class Found(NamedTuple):
     def by(
         cls,
         quality: NDArray[np.floating],
-        belief: NDArray[np.floating],
+        predicted: NDArray[np.floating],
         labels: NDArray[np.int64],
         listed: NDArray[np.bool_] | None = None,
     ) -> Found:
         """Suggestions are what is believed most, (N, C)."""
-        others = belief.copy()
+        others = predicted.copy()
         others[np.arange(len(labels)), labels] = -np.inf
-        return cls(quality, belief.argmax(1), others.argmax(1), listed)
+        return cls(quality, predicted.argmax(1), others.argmax(1), listed)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -143,11 +143,11 @@ def opinions(
     seen = evidence_of(plain, loaded)
     yield "small loss", Found.by(-seen.loss, seen.probs, given), of_plain, None
     yield "kNN", Found.by(neighbor_agreement(seen), votes(seen), given), of_plain, None
-    yield "ours (ce)", verdict(seen), of_plain, seen
+    yield "ours (ce)", stored_findings(seen), of_plain, seen
     for name in ours:
         method, seconds = trained(loaded, options, name)
         seen = evidence_of(method, loaded)
-        yield f"ours ({name})", verdict(seen), seconds, seen
+        yield f"ours ({name})", stored_findings(seen), seconds, seen
     method, seconds = trained(loaded, options, "fine")
     features, probs, _ = eval_pass([method.network], loaded.train)
     z = normalize(features)
@@ -190,10 +190,10 @@ def evidence_of(method: Method, loaded: Loaded) -> Evidence:
     return judge_labels(collect_evidence(method, loaded.train), loaded.train, method.num_classes, names).evidence
 
 
-def verdict(evidence: Evidence) -> Found:
-    verdicts = judge(evidence)
-    other = np.where(verdicts.suggested == evidence.given, verdicts.second, verdicts.suggested)
-    return Found(verdicts.quality, verdicts.suggested, other, verdicts.issue)
+def stored_findings(evidence: Evidence) -> Found:
+    issues = stored_label_issues(evidence)
+    other = np.where(issues.suggested == evidence.given, issues.second, issues.suggested)
+    return Found(issues.quality, issues.suggested, other, issues.issue)
 
 
 def votes(evidence: Evidence) -> NDArray[np.float32]:

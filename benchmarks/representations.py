@@ -28,7 +28,7 @@ from mixnn.data.batches import TrainData
 from mixnn.data.load import load
 from mixnn.data.read import read
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.loss_mixture import clean_probability, min_max
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.methods.base import Method
 from mixnn.runs.environment import environment
@@ -57,17 +57,17 @@ class Snapshots:
     @torch.no_grad()
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
         features, _, log_given = eval_pass([self.method.network], self.data)
-        near = nearest_neighbors(features, NEIGHBORS, metric="cosine")
+        nearest = nearest_neighbors(features, NEIGHBORS, metric="cosine")
         given = self.data.labels
         losses = min_max(-log_given[:, 0])
-        clean, mixture = clean_probability(losses, normalized=True)
+        clean, mixture = loss_mixture_clean_prob(losses, normalized=True)
         wrong = given != self.true_labels
         self.rows.append(
             {
                 "epoch": epoch + 1,
-                "purity_true": share(self.true_labels[near] == self.true_labels[:, None]),
-                "purity_true_of_wrong": share((self.true_labels[near] == self.true_labels[:, None])[wrong]),
-                "purity_given": share(given[near] == given[:, None]),
+                "purity_true": share(self.true_labels[nearest] == self.true_labels[:, None]),
+                "purity_true_of_wrong": share((self.true_labels[nearest] == self.true_labels[:, None])[wrong]),
+                "purity_given": share(given[nearest] == given[:, None]),
                 "separation": 0.0 if mixture is None else mixture.separation,
                 "roc_auc": roc_auc(clean, wrong),
                 "right_targets": share(targets.argmax(1) == self.true_labels)

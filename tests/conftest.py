@@ -40,7 +40,7 @@ def evidence() -> Evidence:
         unlabeled=np.array([], dtype=np.str_),
         targets=np.array(targets, dtype=np.float32),
         loss=np.array([0.0, 0.7, 0.3, 1.0], dtype=np.float32),
-        clean_prob=np.array([0.99, 0.1, 0.75, 0.01], dtype=np.float32),
+        loss_mixture_clean_prob=np.array([0.99, 0.1, 0.75, 0.01], dtype=np.float32),
         mixture=np.array([[0.1, 0.8], [0.01, 0.02], [0.5, 0.5]]),
         distances=np.array([[0.1, 0.2], [0.3, 0.3], [0.0, 1.5], [0.5, 0.75]], dtype=np.float32),
         coordinates=np.array([[0, 0], [1, 0], [0.5, 2], [-1, 1]], dtype=np.float32),
@@ -51,5 +51,5 @@ def evidence() -> Evidence:
 @pytest.fixture
 def found_evidence(evidence) -> Evidence:
     """The same without what only a training has."""
-    nothing = dict.fromkeys(("targets", "loss", "clean_prob", "mixture", "heldout"))
+    nothing = dict.fromkeys(("targets", "loss", "loss_mixture_clean_prob", "mixture", "heldout"))
     return replace(evidence, **nothing)

@@ -25,7 +25,7 @@ def make_evidence(dataset: Dataset) -> Evidence:
     probs = np.full((n, c), 0.1 / (c - 1), np.float32)
     probs[np.arange(n), said] = 0.9
     known = labels >= 0
-    near = (np.arange(n)[:, None] + np.arange(1, K + 1)) % n
+    nearest = (np.arange(n)[:, None] + np.arange(1, K + 1)) % n
     return Evidence(
         names=np.array(dataset.train.names, dtype=np.str_),
         given=labels,
@@ -36,9 +36,9 @@ def make_evidence(dataset: Dataset) -> Evidence:
         noise_rate=np.array(0.2),
         noise_rate_interval=np.array([0.1, 0.3]),
         loss=np.where(known, wrong, np.nan).astype(np.float32),
-        clean_prob=np.where(known, 1.0 - wrong, np.nan).astype(np.float32),
+        loss_mixture_clean_prob=np.where(known, 1.0 - wrong, np.nan).astype(np.float32),
         mixture=np.full((3, 2), np.nan),
-        neighbors=near,
+        neighbors=nearest,
         unlabeled=np.array(dataset.unlabeled, dtype=np.str_),
         verified=np.flatnonzero(dataset.train.verified)
         if dataset.train.verified is not None

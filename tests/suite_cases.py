@@ -25,7 +25,7 @@ def made(suite, accuracies, *, seconds=10.0, clean=True):
             labels = {"right_given": 0.6, "right_targets": None, "roc_auc": 0.75, "average_precision": 0.5}
             labels["right_flagged"] = [0.1, 0.3, None]
             found[cell.name] = {
-                "settings": cell.asked,
+                "settings": cell.requested,
                 "row": cell.row,
                 "column": cell.column.name,
                 "seed": cell.seed,

@@ -64,7 +64,7 @@ def test_metrics_are_numbers(run: mixnn.Run) -> None:
     rows = run.metrics()
     assert [row["epoch"] for row in rows] == [1, 2]
     assert all(isinstance(row["accuracy"], float) and row["heldout"] == "holdout" for row in rows)
-    assert rows[0]["clean_share"] is None or 0 <= rows[0]["clean_share"] <= 1
+    assert rows[0]["clean_fraction"] is None or 0 <= rows[0]["clean_fraction"] <= 1
 
 
 def test_the_model_takes_files_and_arrays(run: mixnn.Run, photos: Path) -> None:

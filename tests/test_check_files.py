@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mixnn.data.check import files
-from mixnn.data.check.files import look_at, read_contents
+from mixnn.data.check.files import inspect_image, read_contents
 from mixnn.data.images.decoder import BadImage, decode
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.errors import InputError
@@ -54,7 +54,7 @@ GOOD = ["16-bit", "turned", "animated", "RGB 1", "L 9", "P 9", "RGBA 9", "CMYK 9
 def test_unreadable_is_what_training_cannot_read(tmp_path, kind):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff, \xf0\x9f\x98\x80.jpg")
     save_odd(kind, Path(path))
-    look = look_at(path)
+    look = inspect_image(path)
     if kind in BAD:
         with pytest.raises(BadImage, match=f"^{re.escape(look.reason)}$"):
             decode(path, 32)
@@ -66,7 +66,7 @@ def test_unreadable_is_what_training_cannot_read(tmp_path, kind):
 
 def test_sizes_are_those_of_the_file(tmp_path):
     Image.new("RGB", (1000, 600)).save(tmp_path / "a.jpg")  # decoded at an eighth of that
-    assert look_at(str(tmp_path / "a.jpg"))[1:] == (1000, 600, "RGB", "")
+    assert inspect_image(str(tmp_path / "a.jpg"))[1:] == (1000, 600, "RGB", "")
 
 
 def test_processes_say_the_same_in_the_same_order(tmp_path, monkeypatch):

@@ -38,7 +38,14 @@ from mixnn.cli.main import COMMANDS
 from mixnn.errors import LocalError
 from mixnn.models.saved import load_model
 
-LABEL_COLUMNS = ["file_name", "given_label", "predicted_label", "label_quality", "is_label_issue", "clean_prob"]
+LABEL_COLUMNS = [
+    "file_name",
+    "given_label",
+    "predicted_label",
+    "label_quality",
+    "is_label_issue",
+    "loss_mixture_clean_prob",
+]
 LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement", "review_reason"]
 TRAINED_ON = len(COLORS) * PER_CLASS * 9 // 10  # a tenth of each class is held out
 
@@ -94,7 +101,7 @@ def test_a_run_directory_holds_all_that_was_found(run: Path, photos: Path) -> No
         assert {row["given_label"], row["predicted_label"], row["suggested_label"]} <= set(COLORS)
         assert row["is_label_issue"] in ("True", "False")
         assert row["is_label_issue"] == "False" or row["suggested_label"] != row["given_label"]
-        for column in ("label_quality", "clean_prob", "suggested_confidence", "neighbor_agreement"):
+        for column in ("label_quality", "loss_mixture_clean_prob", "suggested_confidence", "neighbor_agreement"):
             assert 0 <= float(row[column]) <= 1
 
     assert [row["epoch"] for row in metrics] == ["1", "2", "3", "4"]
@@ -102,8 +109,8 @@ def test_a_run_directory_holds_all_that_was_found(run: Path, photos: Path) -> No
         assert row["heldout"] == "holdout"
         for column in ("train_loss", "accuracy", "right_targets", "seconds_train", "images_per_second"):
             assert float(row[column]) >= 0
-    assert metrics[0]["clean_share"] == ""  # nothing is known before the first full pass
-    assert 0 < float(metrics[-1]["clean_share"]) <= 1
+    assert metrics[0]["clean_fraction"] == ""  # nothing is known before the first full pass
+    assert 0 < float(metrics[-1]["clean_fraction"]) <= 1
 
     with np.load(run / "noise.npz") as noise, np.load(run / "evidence.npz") as evidence:
         flipped = noise["original"] != evidence["given"]

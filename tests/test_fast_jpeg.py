@@ -79,11 +79,11 @@ ADOBE = b"Adobe\0\x64\0\0\0\0"
 
 @pytest.mark.parametrize("transform", [0, 1, 2, 3])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_colours_as_adobe_stores_them(agree, transform, mode):
+def test_colors_as_adobe_stores_them(agree, transform, mode):
     agree(with_note(jpeg(mode=mode), 0xFFEE, ADOBE + bytes([transform])))
 
 
-def test_colours_that_were_never_transformed(agree):
+def test_colors_that_were_never_transformed(agree):
     assert agree(jpeg(keep_rgb=True))
 
 

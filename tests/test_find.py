@@ -71,7 +71,7 @@ def test_wrong_labels_of_embeddings(place: Path) -> None:
     assert (issue & wrong).sum() >= 0.9 * wrong.sum()
     assert (issue & ~wrong).sum() <= 0.03 * N
     assert [row["given_label"] for row in rows] == [CLASSES[label] for label in given]
-    assert "clean_prob" not in rows[0]
+    assert "loss_mixture_clean_prob" not in rows[0]
     files = {path.name for path in run.path.iterdir()}
     assert files - {".lock"} == PLAIN
     noise = json.loads(run.label_noise.read_text())
@@ -87,7 +87,14 @@ def test_what_is_stored_is_what_is_listed(place: Path) -> None:
     quality = np.take_along_axis(evidence.label_posterior[:], evidence.given[:, None], 1)[:, 0]
     np.testing.assert_allclose([float(row["label_quality"]) for row in rows], quality, rtol=1e-4)
     assert evidence.neighbors.shape == (N, 10)
-    assert evidence.loss is evidence.clean_prob is evidence.mixture is evidence.targets is evidence.heldout is None
+    assert (
+        evidence.loss
+        is evidence.loss_mixture_clean_prob
+        is evidence.mixture
+        is evidence.targets
+        is evidence.heldout
+        is None
+    )
 
 
 def test_the_screen_tells_what_was_found(place: Path, tmp_path: Path) -> None:

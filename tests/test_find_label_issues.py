@@ -20,8 +20,8 @@ from mixnn.evidence.knn import knn_indices
 from mixnn.evidence.label_issues import cross_fitted_targets
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.label_quality.combination import Combination, Fit
-from mixnn.label_quality.noise_matrix import NoiseModel, alike
-from mixnn.tables.topk_rows import SparseRows
+from mixnn.label_quality.noise_matrix import NoiseModel, class_independent_matrix
+from mixnn.tables.topk_rows import TopkTable
 
 N, CLASSES = 240, 3
 NAMES = np.array(["owl", "cat", "dog"])  # not in order
@@ -203,7 +203,7 @@ def test_a_large_table_holds_the_largest_of_a_row(monkeypatch):
     whole = find_label_issues(given, x)
     monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 1000)
     found = find_label_issues(given, x)
-    assert isinstance(found.label_posterior, SparseRows)
+    assert isinstance(found.label_posterior, TopkTable)
     assert (found.is_label_issue == whole.is_label_issue).mean() >= 0.97
 
 
@@ -232,7 +232,12 @@ def test_targets_for_a_fold_do_not_go_by_its_labels():
     x, _, given = points(distance=1.0)
     fold, even = folds_of(given), np.full(CLASSES, 1 / CLASSES)
     indices, _ = knn_indices(torch.from_numpy(x), 12)
-    fit = Fit(Combination(0, 10, (1.0, 1.0), 1.0), NoiseModel(even, alike(0.2, even), 0.2, even), even, np.zeros(1))
+    fit = Fit(
+        Combination(0, 10, (1.0, 1.0), 1.0),
+        NoiseModel(even, class_independent_matrix(0.2, even), 0.2, even),
+        even,
+        np.zeros(1),
+    )
     x = whitened(torch.from_numpy(x))
 
     def targets_and_probs(labels):

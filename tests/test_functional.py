@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn.errors import InputError
-from mixnn.evidence.loss_mixture import clean_probability, min_max
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.methods.losses import linear_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement
 from mixnn.training.calibration import calibration_error, confidence_bins
@@ -18,7 +18,7 @@ losses = st.lists(loss, min_size=2, max_size=40).map(torch.tensor)
 unequal = losses.filter(lambda x: bool(x.min() < x.max()))
 seeds = st.integers(0, 2**32 - 1)
 
-# A broad lower hump, a narrow upper one, and two losses above both.
+# A broad lower component, a narrow upper one, and two losses above both.
 NARROW_UPPER = torch.cat([torch.linspace(0, 3, 40), torch.linspace(3.9, 4.1, 40), torch.tensor([5.0, 6.0])])
 
 
@@ -55,14 +55,14 @@ def test_min_max_of_the_known_cuts_the_others(pair):
 @given(partly_known)
 def test_clean_probability_of_the_known_does_not_see_the_others(pair):
     x, known = pair
-    (w, mixture), (alone, expected) = clean_probability(x, known), clean_probability(x[known])
+    (w, mixture), (alone, expected) = loss_mixture_clean_prob(x, known), loss_mixture_clean_prob(x[known])
     assert torch.equal(w[known], alone)
     assert all(torch.equal(*both) for both in zip(mixture[:3], expected[:3], strict=True))
     assert (w[x.argsort()].diff() <= 1e-7).all()  # the others are judged by the same curve
 
 
 def test_nothing_speaks_against_a_label_where_only_the_unknown_differ():
-    w, mixture = clean_probability(torch.tensor([1.0, 1.0, 7.0]), torch.tensor([True, True, False]))
+    w, mixture = loss_mixture_clean_prob(torch.tensor([1.0, 1.0, 7.0]), torch.tensor([True, True, False]))
     assert torch.equal(w, torch.ones(3))
     assert mixture is None
 
@@ -76,7 +76,7 @@ def test_a_label_nobody_knows_is_every_label():
 @given(losses)
 def test_clean_probability_is_a_probability(x):
     for monotone in (True, False):
-        w, mixture = clean_probability(x, monotone=monotone)
+        w, mixture = loss_mixture_clean_prob(x, monotone=monotone)
         assert w.dtype == torch.float32
         assert w.shape == x.shape
         assert ((w >= 0) & (w <= 1)).all()
@@ -88,14 +88,14 @@ def test_clean_probability_is_a_probability(x):
 @given(unequal)
 @example(NARROW_UPPER)
 def test_clean_probability_falls_with_the_loss(x):
-    w, _ = clean_probability(x, monotone=True)
+    w, _ = loss_mixture_clean_prob(x, monotone=True)
     assert (w[x.argsort()].diff() <= 1e-7).all()
 
 
 def test_without_monotone_the_plain_posterior_turns_back():
-    """Left of a narrow lower hump: what `monotone` is there for."""
+    """Left of a narrow lower component: what `monotone` is there for."""
     x = torch.cat([torch.tensor([0.0]), torch.linspace(0.9, 1.1, 40), torch.linspace(1, 9, 40)])
-    plain, held = (clean_probability(x, monotone=monotone)[0] for monotone in (False, True))
+    plain, held = (loss_mixture_clean_prob(x, monotone=monotone)[0] for monotone in (False, True))
     assert plain[0] < 0.01
     assert held[0] == held.max() > 0.9
 
@@ -103,18 +103,20 @@ def test_without_monotone_the_plain_posterior_turns_back():
 @given(unequal, st.randoms(use_true_random=False))
 def test_clean_probability_of_permuted_losses(x, random):
     order = torch.tensor(random.sample(range(len(x)), len(x)))
-    torch.testing.assert_close(clean_probability(x[order])[0], clean_probability(x)[0][order], atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        loss_mixture_clean_prob(x[order])[0], loss_mixture_clean_prob(x)[0][order], atol=1e-6, rtol=0
+    )
 
 
 @given(unequal)
 def test_clean_probability_does_not_depend_on_the_unit_of_the_loss(x):
-    assert torch.equal(clean_probability(4 * x)[0], clean_probability(x)[0])  # a factor without rounding
+    assert torch.equal(loss_mixture_clean_prob(4 * x)[0], loss_mixture_clean_prob(x)[0])  # a factor without rounding
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n", [1, 2, 100])
 def test_nothing_speaks_against_any_label_where_all_losses_are_equal(dtype, n):
-    w, mixture = clean_probability(torch.full((n,), 2.3, dtype=dtype))
+    w, mixture = loss_mixture_clean_prob(torch.full((n,), 2.3, dtype=dtype))
     assert torch.equal(w, torch.ones(n))
     assert w.dtype == torch.float32
     assert mixture is None
@@ -123,7 +125,7 @@ def test_nothing_speaks_against_any_label_where_all_losses_are_equal(dtype, n):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_losses_that_are_not_finite(bad):
     with pytest.raises(InputError, match=r"not finite.*lower --lr"):
-        clean_probability(torch.tensor([0.1, bad, 0.3]))
+        loss_mixture_clean_prob(torch.tensor([0.1, bad, 0.3]))
 
 
 @given(seeds, st.integers(2, 10), st.integers(0, 5))

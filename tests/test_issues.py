@@ -5,19 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixnn.results.issues import judge, neighbor_agreement, noise_rate_words, rate_words, review, review_reason
+from mixnn.results.issues import (
+    neighbor_agreement,
+    noise_rate_words,
+    rate_words,
+    review,
+    review_reason,
+    stored_label_issues,
+)
 from mixnn.results.label_lists import issue_lines, label_rows, summary_figures, write_labels
 from mixnn.runs.directory import Evidence, RunDirectory
 
 
 def reasons(evidence: Evidence, classes: list[str]) -> list[str]:
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     why = review(evidence, issues)
     return [review_reason(evidence, issues, why, classes, i) for i in range(len(evidence.given))]
 
 
 def test_what_is_stored_is_what_is_said(evidence):
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     np.testing.assert_allclose(issues.label_quality, evidence.label_posterior[range(4), evidence.given])
     assert issues.suggested.tolist() == [0, 0, 0, 1]
     assert issues.is_label_issue.tolist() == [False, True, False, True]
@@ -26,29 +33,34 @@ def test_what_is_stored_is_what_is_said(evidence):
 
 
 def test_a_verified_label_is_no_issue(evidence):
-    assert judge(replace(evidence, verified=np.array([3]))).is_label_issue.tolist() == [False, True, False, False]
+    assert stored_label_issues(replace(evidence, verified=np.array([3]))).is_label_issue.tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_equal_suspects_stay_in_order(evidence):
     same = {"given": np.repeat(evidence.given[1], 4), "label_posterior": evidence.label_posterior[[1] * 4]}
-    assert judge(replace(evidence, **same)).ranking.tolist() == [0, 1, 2, 3]
+    assert stored_label_issues(replace(evidence, **same)).ranking.tolist() == [0, 1, 2, 3]
 
 
 def test_a_person_should_see_where_two_classes_tie_or_none_fits(evidence, classes):
     posterior = [[0.55, 0.42, 0.03], [0.97, 0.02, 0.01], [0.34, 0.33, 0.33], [0.02, 0.95, 0.03]]
     found = replace(evidence, label_posterior=np.array(posterior, dtype=np.float32))
     assert reasons(found, classes) == ["ambiguous: cat or dog", "", "out_of_distribution", ""]
-    rows = label_rows(found, judge(found), classes, range(4))
+    rows = label_rows(found, stored_label_issues(found), classes, range(4))
     assert [row["review_reason"] for row in rows] == reasons(found, classes)
 
 
 def test_the_same_picture_under_two_labels_is_named(evidence, classes):
     found = replace(evidence, near_duplicates=np.array([[0, 1], [0, 2]]))  # 0 and 2 have the same label
-    assert review(found, judge(found)).duplicate.tolist() == [1, 0, -1, -1]
+    assert review(found, stored_label_issues(found)).duplicate.tolist() == [1, 0, -1, -1]
     named = ["conflicting_duplicate: sub/b.png labeled dog", "conflicting_duplicate: a.png labeled cat"]
     assert reasons(found, classes)[:2] == named
     unlabeled = replace(found, given=np.array([-1, 1, 0, 2]))
-    assert (review(unlabeled, judge(unlabeled)).duplicate == -1).all()
+    assert (review(unlabeled, stored_label_issues(unlabeled)).duplicate == -1).all()
 
 
 def test_neighbor_agreement(evidence):
@@ -56,17 +68,17 @@ def test_neighbor_agreement(evidence):
 
 
 def test_rows_of_the_list(evidence, classes):
-    rows = list(label_rows(evidence, judge(evidence), classes, range(4)))
+    rows = list(label_rows(evidence, stored_label_issues(evidence), classes, range(4)))
     assert [row["file_name"] for row in rows] == ["a.png", "sub/b.png", "ü.png", 'c, "d".png']
     assert rows[3] == {
         "file_name": 'c, "d".png',
         "given_label": "owl",
         "predicted_label": "dog",
-        "label_quality": judge(evidence).label_quality[3],
+        "label_quality": stored_label_issues(evidence).label_quality[3],
         "is_label_issue": True,
-        "clean_prob": pytest.approx(0.01),
+        "loss_mixture_clean_prob": pytest.approx(0.01),
         "suggested_label": "dog",
-        "suggested_confidence": judge(evidence).suggested_confidence[3],
+        "suggested_confidence": stored_label_issues(evidence).suggested_confidence[3],
         "neighbor_agreement": 0.0,
         "review_reason": "",
     }
@@ -80,12 +92,12 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     write_labels(run)
     assert run.labels.read_text(encoding="utf-8").splitlines()[0] == (
         "file_name,given_label,predicted_label,label_quality,is_label_issue,"
-        "clean_prob,suggested_label,suggested_confidence,neighbor_agreement,review_reason"
+        "loss_mixture_clean_prob,suggested_label,suggested_confidence,neighbor_agreement,review_reason"
     )
     rows = run.read_table(run.labels)
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]
     assert rows[3]["file_name"] == 'c, "d".png'
-    assert float(rows[1]["label_quality"]) == pytest.approx(judge(evidence).label_quality[1], rel=1e-5)
+    assert float(rows[1]["label_quality"]) == pytest.approx(stored_label_issues(evidence).label_quality[1], rel=1e-5)
     issues = run.read_table(run.label_issues)
     assert issues == [rows[1], rows[3]]  # the worst first
     noise = run.read_json(run.label_noise)
@@ -107,9 +119,12 @@ def test_without_a_training_the_list_has_no_clean_prob(tmp_path, found_evidence,
 def test_a_share_of_wrong_labels_in_words(evidence):
     assert rate_words(0.34, (0.271, 0.38)) == "34 % (27 to 38 %)"
     assert rate_words(0.003, (0.0, 0.01)) == "0.3 % (0.0 to 1.0 %)"
-    assert noise_rate_words(judge(evidence)) == "about 50 % (40 to 60 %) of the labels look wrong"
+    assert noise_rate_words(stored_label_issues(evidence)) == "about 50 % (40 to 60 %) of the labels look wrong"
     clean = replace(evidence, noise_rate=np.array(0.003), noise_rate_interval=np.array([0.0, 0.01]))
-    assert noise_rate_words(judge(clean)) == "almost nothing is wrong here: 0.3 % (0.0 to 1.0 %) of the labels"
+    assert (
+        noise_rate_words(stored_label_issues(clean))
+        == "almost nothing is wrong here: 0.3 % (0.0 to 1.0 %) of the labels"
+    )
 
 
 @pytest.fixture
@@ -119,16 +134,16 @@ def partly_labeled(evidence) -> Evidence:
         evidence,
         given=np.array([-2, 1, 0, -1]),
         loss=np.array([np.nan, 0.7, 0.3, np.nan], dtype=np.float32),
-        clean_prob=np.array([np.nan, 0.1, 0.75, np.nan], dtype=np.float32),
+        loss_mixture_clean_prob=np.array([np.nan, 0.1, 0.75, np.nan], dtype=np.float32),
         unlabeled=np.array(["Not sure", "Skip, please"]),
     )
 
 
 def test_a_sample_without_a_label_gets_a_suggestion_and_is_no_issue(partly_labeled, evidence):
-    issues = judge(partly_labeled)
+    issues = stored_label_issues(partly_labeled)
     assert issues.is_label_issue.tolist() == [False, True, False, False]
     assert np.isnan(issues.label_quality).tolist() == [True, False, False, True]
-    assert issues.suggested.tolist() == judge(evidence).suggested.tolist()
+    assert issues.suggested.tolist() == stored_label_issues(evidence).suggested.tolist()
     assert issues.ranking.tolist() == [1, 2, 0, 3]  # nothing to doubt: last
     np.testing.assert_equal(neighbor_agreement(partly_labeled), [np.nan, 0.0, 0.0, np.nan])
 
@@ -142,12 +157,12 @@ def test_the_list_keeps_the_words_of_those_who_did_not_know(tmp_path, partly_lab
     assert [row["given_label"] for row in rows] == ["Skip, please", "dog", "cat", "Not sure"]
     assert [row["suggested_label"] for row in rows] == ["cat", "cat", "cat", "dog"]
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "False"]
-    for column in ("label_quality", "clean_prob", "neighbor_agreement"):
+    for column in ("label_quality", "loss_mixture_clean_prob", "neighbor_agreement"):
         assert [row[column] == "" for row in rows] == [True, False, False, True]
 
 
 def test_lines_for_a_terminal(evidence, classes):
-    (line,) = issue_lines(evidence, judge(evidence), classes, [3])
+    (line,) = issue_lines(evidence, stored_label_issues(evidence), classes, [3])
     assert line.split() == ["c,", '"d".png', "owl", "→", "dog", "68%"]
 
 

@@ -13,11 +13,17 @@ from mixnn.label_quality import posterior
 from mixnn.label_quality.combination import Combination, Fit, combine, knn_vote
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.label_quality.noise_matrix import NoiseModel, alike, fit_noise_model, from_anchors, log_gamma
+from mixnn.label_quality.noise_matrix import (
+    NoiseModel,
+    class_independent_matrix,
+    fit_noise_model,
+    from_anchors,
+    log_gamma,
+)
 from mixnn.label_quality.noise_rate import noise_rate_interval
 from mixnn.label_quality.posterior import estimate_label_quality
 from mixnn.label_quality.probabilities import normalized
-from mixnn.tables.topk_rows import SparseRows, empty_table
+from mixnn.tables.topk_rows import TopkTable, empty_table
 
 PLAIN = Combination(0, 10, (1.0, 1.0), 1.0)
 
@@ -27,7 +33,7 @@ def redrawn(truth, matrix, seed=1):
 
 
 def symmetric(rate, classes):
-    return alike(rate, np.full(classes, 1 / classes))
+    return class_independent_matrix(rate, np.full(classes, 1 / classes))
 
 
 def gaussian_likelihood(points):
@@ -203,12 +209,12 @@ def test_large_tables_hold_the_largest_of_a_row_and_tell_the_same(monkeypatch):
     monkeypatch.setattr("mixnn.tables.topk_rows.LIMIT", 1000)
     monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 5000)  # and it is gone through some rows at a time
     monkeypatch.setattr("mixnn.label_quality.sampling.CELLS", 800 * 40)  # and not all of it tells how it is combined
-    monkeypatch.setattr("mixnn.label_quality.sampling.FEWEST", 1)
+    monkeypatch.setattr("mixnn.label_quality.sampling.MIN_SAMPLES", 1)
     table = empty_table(1200, 40)
     table[:] = probs
     for expected, kinds in zip(whole, ((table, near), (None, near)), strict=True):
         found = estimate_label_quality(given, range(40), *kinds)
-        assert isinstance(found.label_posterior, SparseRows)
+        assert isinstance(found.label_posterior, TopkTable)
         assert (found.is_label_issue == expected.is_label_issue).mean() >= 0.97
         assert found.noise_rate == pytest.approx(expected.noise_rate, abs=0.02)
 

@@ -21,7 +21,7 @@ ROWS = [
 def run(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
     monkeypatch.setattr(sample_lists, "LONG", 2)
-    monkeypatch.setattr(sample_lists, "PART", 2)  # so that there is a second part
+    monkeypatch.setattr(sample_lists, "CHUNK", 2)  # so that there is a second part
     return RunDirectory(tmp_path)
 
 

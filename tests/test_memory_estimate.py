@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mixnn import METHODS, Classifier, TrainData, fit
 from mixnn.evidence.knn import vote_k
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.memory_estimate import Footprint
@@ -88,12 +88,19 @@ def test_a_method_holds_what_its_class_says(method, monkeypatch):
 def limits(monkeypatch):
     """Of what does not grow with the number of samples as little as can be."""
     monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 20_000)
-    for name, limit in {"KEPT": 8, "DIRECTIONS": WIDE, "WIDE_VALUES": 0}.items():
+    for name, limit in {"TOPK": 8, "DIRECTIONS": WIDE, "WIDE_VALUES": 0}.items():
         monkeypatch.setattr(f"mixnn.tables.topk_rows.{name}", limit)
-    monkeypatch.setattr("mixnn.evidence.forward_pass.LOOKED_AT", 500)
+    monkeypatch.setattr("mixnn.evidence.forward_pass.PCA_SAMPLES", 500)
     for place in ("training.evidence", "methods.posterior"):  # features are what takes memory, not the inputs
         monkeypatch.setattr(f"mixnn.{place}.is_embeddings", lambda data: False)
-    few = {"HEAD_CELLS": 200 * C, "HEAD_SAMPLES": 200, "EACH": 0, "FEW_EACH": 0, "FEWEST": 200, "CELLS": 200 * C}
+    few = {
+        "HEAD_CELLS": 200 * C,
+        "HEAD_SAMPLES": 200,
+        "HEAD_SAMPLES_PER_CLASS": 0,
+        "MIN_HEAD_SAMPLES_PER_CLASS": 0,
+        "MIN_SAMPLES": 200,
+        "CELLS": 200 * C,
+    }
     for name, limit in few.items():
         monkeypatch.setattr(f"mixnn.label_quality.sampling.{name}", limit)
     monkeypatch.setattr("mixnn.evidence.pca.SAMPLED", 500)
@@ -123,7 +130,7 @@ def test_it_bounds_what_is_allocated(method, width, packed, tmp_path, monkeypatc
     def everything(samples):
         made, data = trained(kind, samples, C, width, 500, 1, options)
         run.write_evidence(judge_labels(collect_evidence(made, data), data, C, [""] * samples).evidence)
-        judge(run.read_evidence())
+        stored_label_issues(run.read_evidence())
 
     everything(200)  # loads what is loaded on first use
     footprint = Footprint(N, C, width, vote_k(N, C), kind.tables)

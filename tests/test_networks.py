@@ -7,7 +7,7 @@ from torch import nn
 from mixnn.errors import InputError
 from mixnn.models.backbones import BasicBlock, PreActBlock, Residual
 from mixnn.models.classifier import NETWORKS, Classifier, build_network, fused
-from mixnn.utils.registry import look_up
+from mixnn.utils.registry import resolve
 
 MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.2])
 
@@ -218,14 +218,14 @@ def test_unknown_networks(name, message):
 
 
 def test_look_up():
-    assert look_up("cnn", NETWORKS, "thing", "name") is NETWORKS["cnn"]
-    assert look_up("mixnn.models.classifier:NETWORKS", {}, "thing", "name") is NETWORKS
+    assert resolve("cnn", NETWORKS, "thing", "name") is NETWORKS["cnn"]
+    assert resolve("mixnn.models.classifier:NETWORKS", {}, "thing", "name") is NETWORKS
     with pytest.raises(
         InputError, match=r"thing 'mixnn\.models\.classifier' is unknown: use one of cnn, .*package\.module:name"
     ):
-        look_up("mixnn.models.classifier", NETWORKS, "thing", "name")
+        resolve("mixnn.models.classifier", NETWORKS, "thing", "name")
     with pytest.raises(InputError, match=r"thing 'mixnn\.models\.classifier:NOTHING' cannot be imported"):
-        look_up("mixnn.models.classifier:NOTHING", {}, "thing", "name")
+        resolve("mixnn.models.classifier:NOTHING", {}, "thing", "name")
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet18"])

@@ -9,19 +9,28 @@ from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.label_quality.combination import knn_vote
 from mixnn.tables.topk_rows import (
     DIRECTIONS,
-    KEPT,
     LIMIT,
+    TOPK,
     VALUES,
     WIDE_VALUES,
-    SparseRows,
+    TopkTable,
     chunks,
     feature_bytes,
     feature_width,
-    kept_of,
-    record,
     row_bytes,
+    topk_dtype,
+    topk_size,
 )
-from mixnn.tables.topk_tensors import as_rows, as_tensor, filled, pack, pack_features, packed, unpack, unpacked_parts
+from mixnn.tables.topk_tensors import (
+    as_float16,
+    as_rows,
+    as_tensor,
+    as_topk,
+    concatenated,
+    dense_chunks,
+    to_dense,
+    to_topk,
+)
 
 
 def drawn(n: int, classes: int) -> torch.Tensor:
@@ -29,14 +38,14 @@ def drawn(n: int, classes: int) -> torch.Tensor:
 
 
 def test_only_what_is_large_is_packed():
-    assert kept_of(50_000, 100) is None  # CIFAR-100
-    assert kept_of(LIMIT // 100, 100) is None
-    assert kept_of(LIMIT // 100 + 1, 100) == KEPT
-    assert kept_of(LIMIT, KEPT + 1) is None  # packed it would be no smaller
-    assert kept_of(LIMIT, 65_536) == KEPT
-    assert kept_of(LIMIT, 65_537) is None  # has no number for them all
+    assert topk_size(50_000, 100) is None  # CIFAR-100
+    assert topk_size(LIMIT // 100, 100) is None
+    assert topk_size(LIMIT // 100 + 1, 100) == TOPK
+    assert topk_size(LIMIT, TOPK + 1) is None  # packed it would be no smaller
+    assert topk_size(LIMIT, 65_536) == TOPK
+    assert topk_size(LIMIT, 65_537) is None  # has no number for them all
     assert row_bytes(10, 100) == 400
-    assert row_bytes(2_400_000, 1000) == 4 * (KEPT + 1) == pack(drawn(1, 1000), KEPT).nbytes
+    assert row_bytes(2_400_000, 1000) == 4 * (TOPK + 1) == to_topk(drawn(1, 1000), TOPK).nbytes
 
 
 def test_only_very_many_features_are_rounded():
@@ -44,7 +53,7 @@ def test_only_very_many_features_are_rounded():
     assert feature_bytes(VALUES // 2048, 2048) == 4
     assert feature_bytes(VALUES // 2048 + 1, 2048) == 2
     x = torch.randn(4, 6)
-    assert pack_features(x, 4) is x
+    assert as_float16(x, 4) is x
 
 
 def test_only_still_more_features_are_kept_along_fewer_directions():
@@ -62,7 +71,7 @@ def test_rounded_features_keep_their_direction(spread):
     x = torch.randn(10, 64, generator=random)[torch.arange(500) % 10] + spread * torch.randn(500, 64, generator=random)
     x[:, 5] += 20
     x = x.relu() * torch.logspace(-6, 6, 500)[:, None]
-    rounded = pack_features(x, 2)
+    rounded = as_float16(x, 2)
     assert rounded.dtype == torch.float16
     assert rounded.amax(1).tolist() == [1] * 500
     for backend in ("exact", "ivf"):
@@ -73,7 +82,7 @@ def test_rounded_features_keep_their_direction(spread):
 
 def test_features_of_no_direction_are_rounded_all_the_same():
     odd = torch.tensor([[0.0, 0.0], [torch.nan, 1.0], [torch.inf, 1.0], [1e-40, 0.0]])
-    rounded = pack_features(odd, 2)
+    rounded = as_float16(odd, 2)
     assert rounded[0].tolist() == [0, 0]
     for backend in ("auto", "exact", "bfloat16"):
         found = nearest_neighbors(rounded, 1, metric="cosine", backend=backend)
@@ -89,15 +98,15 @@ def test_parts_are_all_rows_once(monkeypatch):
 
 def test_where_all_is_kept_a_row_is_the_same_but_for_16_bits():
     shares = drawn(50, 9)
-    torch.testing.assert_close(unpack(pack(shares, 9), 9), shares, rtol=2**-11, atol=2**-25)
-    assert unpack(shares, 9) is shares is pack(shares, None)
+    torch.testing.assert_close(to_dense(to_topk(shares, 9), 9), shares, rtol=2**-11, atol=2**-25)
+    assert to_dense(shares, 9) is shares is to_topk(shares, None)
 
 
 def test_the_largest_shares_are_kept_and_the_rest_is_spread_evenly():
     shares = torch.tensor([[0.05, 0.5, 0.02, 0.3, 0.13]])
-    np.testing.assert_allclose(unpack(pack(shares, 2), 5), [[0.2 / 3, 0.5, 0.2 / 3, 0.3, 0.2 / 3]], rtol=1e-3)
+    np.testing.assert_allclose(to_dense(to_topk(shares, 2), 5), [[0.2 / 3, 0.5, 0.2 / 3, 0.3, 0.2 / 3]], rtol=1e-3)
     many = drawn(200, 100)
-    found = unpack(pack(many, 8), 100)
+    found = to_dense(to_topk(many, 8), 100)
     torch.testing.assert_close(found.sum(1), torch.ones(200), rtol=0, atol=1e-3)
     torch.testing.assert_close(found.amax(1), many.amax(1), rtol=2**-11, atol=0)
     assert torch.equal(found.argmax(1), many.argmax(1))
@@ -106,23 +115,23 @@ def test_the_largest_shares_are_kept_and_the_rest_is_spread_evenly():
 
 def test_a_vote_of_few_neighbors_is_kept_whole():
     """Of very many samples so few are asked that each class they name is kept."""
-    assert vote_k(2_400_000, 1000) <= KEPT
-    labels = np.random.default_rng(0).integers(0, 200, (50, KEPT))
+    assert vote_k(2_400_000, 1000) <= TOPK
+    labels = np.random.default_rng(0).integers(0, 200, (50, TOPK))
     vote = knn_vote(labels, np.full(200, 1 / 200))
-    np.testing.assert_allclose(unpack(pack(torch.from_numpy(vote), KEPT), 200), vote, rtol=6e-4)
+    np.testing.assert_allclose(to_dense(to_topk(torch.from_numpy(vote), TOPK), 200), vote, rtol=6e-4)
 
 
 def test_classes_beyond_what_16_bits_count_with_a_sign():
     shares = torch.zeros(1, 65_536)
     shares[0, 65_535], shares[0, 40_000] = 0.75, 0.25
-    assert unpack(pack(shares, 2), 65_536).nonzero()[:, 1].tolist() == [40_000, 65_535]
+    assert to_dense(to_topk(shares, 2), 65_536).nonzero()[:, 1].tolist() == [40_000, 65_535]
 
 
 @pytest.mark.parametrize("kept", [None, 4, 12])
 def test_numpy_reads_what_torch_packed(kept):
     shares = drawn(30, 12)
-    table = pack(shares, kept)
-    rows, whole = as_rows(table, 12), unpack(table, 12).numpy()
+    table = to_topk(shares, kept)
+    rows, whole = as_rows(table, 12), to_dense(table, 12).numpy()
     assert rows.shape == (30, 12)
     assert len(rows) == 30
     for some in (slice(3, 9), np.array([5, 0, 5]), np.arange(30) % 7 == 0, 4):
@@ -133,12 +142,12 @@ def test_numpy_reads_what_torch_packed(kept):
 
 
 def test_records_are_for_others_to_read():
-    rows = as_rows(pack(torch.tensor([[0.125, 0.5, 0.125, 0.25]]), 2), 4)
-    assert isinstance(rows, SparseRows)
-    assert rows.records.dtype == record(2)
-    assert rows.records["kept"]["class"].tolist() == [[1, 3]]
-    assert rows.records["kept"]["share"].tolist() == [[0.5, 0.25]]
-    assert rows.records["rest"].tolist() == [0.125]
+    rows = as_rows(to_topk(torch.tensor([[0.125, 0.5, 0.125, 0.25]]), 2), 4)
+    assert isinstance(rows, TopkTable)
+    assert rows.records.dtype == topk_dtype(2)
+    assert rows.records["topk"]["class"].tolist() == [[1, 3]]
+    assert rows.records["topk"]["prob"].tolist() == [[0.5, 0.25]]
+    assert rows.records["tail_prob"].tolist() == [0.125]
     with pytest.raises(ValueError, match="axis is 0"):
         rows.argmax(0)
 
@@ -146,17 +155,17 @@ def test_records_are_for_others_to_read():
 def test_a_whole_table_is_packed_part_by_part(monkeypatch):
     shares = drawn(20, 10)
     monkeypatch.setattr("mixnn.tables.topk_rows.CHUNK", 35)
-    small = packed(shares, 10, 3)
-    assert torch.equal(small, pack(shares, 3))
-    assert packed(small, 10, 3) is small
-    assert packed(shares, 10, None) is shares
-    seen = list(unpacked_parts(small, 10))
+    small = as_topk(shares, 10, 3)
+    assert torch.equal(small, to_topk(shares, 3))
+    assert as_topk(small, 10, 3) is small
+    assert as_topk(shares, 10, None) is shares
+    seen = list(dense_chunks(small, 10))
     assert len(seen) == 7
-    assert torch.equal(torch.cat([part for _, part in seen]), unpack(small, 10))
+    assert torch.equal(torch.cat([part for _, part in seen]), to_dense(small, 10))
 
 
 def test_tables_are_filled_piece_by_piece():
     pieces = [(torch.full((n, 2), n), torch.full((n,), -n)) for n in (2, 3)]
-    first, second = filled(5, iter(pieces))
+    first, second = concatenated(5, iter(pieces))
     assert first[:, 0].tolist() == [2, 2, 3, 3, 3]
     assert second.tolist() == [-2, -2, -3, -3, -3]

@@ -19,7 +19,7 @@ from mixnn.utils.files import atomic_write, read_yaml
 @pytest.fixture
 def run(tmp_path) -> Iterator[RunDirectory]:
     directory = RunDirectory(tmp_path / "run")
-    with directory.at_work():
+    with directory.locked():
         yield directory
 
 
@@ -61,7 +61,7 @@ def test_every_writer_replaces(run, monkeypatch, write):
     content = {"write_table": [{"a": 1}], "write_arrays": {"a": np.zeros(1)}}.get(write, {"a": 1})
     place = () if write == "write_config" else (run.path / "file.npz",)
     getattr(run, write)(*place, content)
-    written = {file: file.read_bytes() for file in run.path.iterdir() if file.is_file()}
+    atomic_write = {file: file.read_bytes() for file in run.path.iterdir() if file.is_file()}
 
     def crash(*names: object) -> None:
         raise Failure
@@ -69,7 +69,7 @@ def test_every_writer_replaces(run, monkeypatch, write):
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(Failure):
         getattr(run, write)(*place, {"write_table": [{"b": 22}], "write_arrays": {}}.get(write, {"b": 22}))
-    assert {file: file.read_bytes() for file in run.path.iterdir() if file.is_file()} == written
+    assert {file: file.read_bytes() for file in run.path.iterdir() if file.is_file()} == atomic_write
 
 
 def test_tables_come_back_as_text(run):
@@ -114,9 +114,9 @@ def test_evidence_round_trip(run, evidence, unlabeled):
     run.write_evidence(evidence)
     read = run.read_evidence()
     for field in fields(Evidence):
-        written, got = getattr(evidence, field.name), getattr(read, field.name)
-        assert got.dtype == written.dtype
-        assert np.array_equal(got, written)
+        atomic_write, got = getattr(evidence, field.name), getattr(read, field.name)
+        assert got.dtype == atomic_write.dtype
+        assert np.array_equal(got, atomic_write)
     assert np.array_equal(np.load(run.targets), evidence.targets)  # for others to read without us
 
 
@@ -215,22 +215,22 @@ def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     run = RunDirectory(tmp_path / "file" / "run")
-    with pytest.raises(InputError, match=r"--out .* cannot be written"), run.at_work():
+    with pytest.raises(InputError, match=r"--out .* cannot be written"), run.locked():
         pass
 
 
 def test_one_process_at_a_time_works_in_a_directory(run):
     run.write_config({})
     second = RunDirectory(run.path)
-    with pytest.raises(InputError, match="another mixnn command is at work there"), second.at_work():
+    with pytest.raises(InputError, match="another mixnn command is at work there"), second.locked():
         pass
     assert run.config.exists()  # whoever came second has touched nothing
 
 
 def test_the_directory_is_free_for_the_next_after_an_error(run):
-    with pytest.raises(Failure), RunDirectory(run.path.with_name("other")).at_work():
+    with pytest.raises(Failure), RunDirectory(run.path.with_name("other")).locked():
         raise Failure
-    with RunDirectory(run.path.with_name("other")).at_work():
+    with RunDirectory(run.path.with_name("other")).locked():
         pass
 
 
@@ -239,7 +239,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         raise NotImplementedError("no flock here")
 
     monkeypatch.setattr(FileLock, "acquire", acquire)
-    with RunDirectory(tmp_path / "run").at_work():
+    with RunDirectory(tmp_path / "run").locked():
         assert (tmp_path / "run" / "checkpoints").is_dir()
 
 

@@ -58,7 +58,7 @@ def test_batches_come_as_planned(files, workers):
 
 @pytest.mark.parametrize("piece", [1, 2, 3])
 def test_batches_of_several_pieces(files, piece, monkeypatch):
-    monkeypatch.setattr(stream_module, "PIECE", piece * 3 * SIZE * SIZE)
+    monkeypatch.setattr(stream_module, "CHUNK_BYTES", piece * 3 * SIZE * SIZE)
     stream = Stream(files, SIZE, 2)
     check(stream, files, 3 * PLAN)
     Path(files.source(5)).write_bytes(b"")

@@ -68,7 +68,7 @@ def test_cells_of_the_first_seed_come_first():
 
 
 def test_a_row_may_have_settings_of_its_own_in_a_column():
-    asked = {cell.name: cell.asked for cell in make_suite().cells()}
+    asked = {cell.name: cell.requested for cell in make_suite().cells()}
     assert asked["dots-half_gce_0"]["gce"] == {"q": 0.4}
     assert asked["dots-clean_gce_0"]["gce"] == {"q": 0.5}
     assert "gce" not in asked["dots-half_ce_0"]
@@ -141,7 +141,7 @@ def test_a_stopped_cell_goes_on(dots, tmp_path, said):
 
 
 def test_stops_in_time(dots, tmp_path, said, monkeypatch):
-    monkeypatch.setattr("benchmarks.suite.queue.LEAST", 1.0)
+    monkeypatch.setattr("benchmarks.suite.queue.MIN_SECONDS", 1.0)
     cell = chosen(make_suite(epochs=100_000), ["ce", "dots half", "seed0"])[0]
     tally = run_cells([cell], tmp_path, dots, budget=8.0, allow_dirty=True, say=said.append)
     assert (tally.done, tally.left) == (0, 1)

@@ -99,7 +99,7 @@ def test_cost_is_told_on_one_machine_only():
 
 def test_results_of_other_settings_are_no_results(tmp_path):
     cell = next(make_suite().cells())
-    assert cell.is_run_by(cell.asked | {"lr": 0.1, "seed": 3, "ce": {}})
+    assert cell.is_run_by(cell.requested | {"lr": 0.1, "seed": 3, "ce": {}})
     write_result(tmp_path, cell, made(make_suite(), ACCURACIES)[cell.name])
     assert list(read_results(tmp_path, make_suite())) == [cell.name]
     assert read_results(tmp_path, make_suite(epochs=5)) == {}

@@ -19,7 +19,7 @@ from mixnn import InputError, MixNN, fit
 from mixnn.cli.train import parse
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.batches import Batch
-from mixnn.evidence.loss_mixture import clean_probability
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob
 from mixnn.methods.ce import CrossEntropy
 from mixnn.models.saved import load_model
 from mixnn.runs.directory import RunDirectory
@@ -122,12 +122,12 @@ def test_a_preset_goes_with_another_method() -> None:
 
 def test_close_humps_leave_labels_alone() -> None:
     x = torch.randn(500, generator=torch.Generator().manual_seed(0))
-    w, mixture = clean_probability(x, min_separation=2.0)
+    w, mixture = loss_mixture_clean_prob(x, min_separation=2.0)
     assert mixture is not None
     assert mixture.separation < 2
     assert torch.equal(w, torch.ones(500))
     apart = torch.cat([x, x + 10])
-    assert torch.equal(clean_probability(apart, min_separation=2.0)[0], clean_probability(apart)[0])
+    assert torch.equal(loss_mixture_clean_prob(apart, min_separation=2.0)[0], loss_mixture_clean_prob(apart)[0])
 
 
 def test_min_separation_reaches_the_mixture() -> None:
@@ -136,7 +136,7 @@ def test_min_separation_reaches_the_mixture() -> None:
     assert isinstance(method, MixNN)
     method.begin_epoch(2, data)
     assert (method.clean == 1).all()
-    assert method.metrics["clean_share"] == 1
+    assert method.metrics["clean_fraction"] == 1
     before = method.targets.rows.clone()
     method.end_epoch()
     assert torch.equal(method.targets.rows, before)  # nor is any label corrected
@@ -240,7 +240,7 @@ def test_a_label_nobody_knew_is_suggested(words: list[str], jpegs: Path, tmp_pat
         assert 1 / 3 < float(row["suggested_confidence"]) <= 1
     for row in unknown:
         assert row["is_label_issue"] == "False"
-        assert (row["label_quality"], row["clean_prob"], row["neighbor_agreement"]) == ("", "", "")
+        assert (row["label_quality"], row["loss_mixture_clean_prob"], row["neighbor_agreement"]) == ("", "", "")
     evaluated = succeed("evaluate", tmp_path / "run", *data[:1], "--data.unlabeled", "Not sure", "--data.workers", "0")
     assert evaluated.out.splitlines()[-1].startswith(f"(all),{45 - len(unknown) - 1},")
 

@@ -136,7 +136,7 @@ class Evidence:
         """The 50 nearest neighbors, or more where the former rule asks more."""
         x = torch.nn.functional.normalize(torch.from_numpy(self.features))
         y = torch.from_numpy(self.given)
-        wanted = min(len(y) - 1, max(NEAR, former_rule.voters(len(y), self.classes)))
+        wanted = min(len(y) - 1, max(NEAR, former_rule.vote_k(len(y), self.classes)))
         parts = []
         for start in range(0, len(y), PART):
             rows = torch.arange(start, min(start + PART, len(y)))
@@ -181,10 +181,10 @@ def ours_same(seen: Evidence) -> Found:
 
 
 def former(seen: Evidence) -> Found:
-    belief = former_rule.judge(seen.given, seen.near.rows, seen.probs)
-    listed = belief.suggested != seen.given
-    rate = float(1 - belief.quality.mean())
-    return Found(belief.quality, belief.suggested, listed, belief.confidence, rate)
+    former_result = former_rule.former_label_quality(seen.given, seen.near.rows, seen.probs)
+    listed = former_result.suggested != seen.given
+    rate = float(1 - former_result.quality.mean())
+    return Found(former_result.quality, former_result.suggested, listed, former_result.confidence, rate)
 
 
 def cleanlab(method: str) -> Callable[[Evidence], Found]:

@@ -41,18 +41,18 @@ def chosen(cells: Sequence[Cell], only: Sequence[str] | None) -> list[Cell]:
     return [cell for cell in cells if cell.name in whole or any(part in cell.name for part in parts)]
 
 
-def run_cell(cell: Cell, seed: int, asked: argparse.Namespace) -> None:
+def run_cell(cell: Cell, seed: int, args: argparse.Namespace) -> None:
     """Make the rows that are missing of one draw, or again those that are asked for again."""
-    path: Path = asked.out / f"{file_name(cell)}_seed{seed}.json"
+    path: Path = args.out / f"{file_name(cell)}_seed{seed}.json"
     result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    if asked.again:
-        wanted = asked.again if result else []
+    if args.again:
+        wanted = args.again if result else []
     else:
-        wanted = [name for name in asked.rivals if name not in result.get("rows", {})]
+        wanted = [name for name in args.rivals if name not in result.get("rows", {})]
     if not wanted:
         return
-    case = cell.draw(seed, asked.data, asked.cache)
-    described = about(cell, seed, case, asked)
+    case = cell.draw(seed, args.data, args.cache)
+    described = about(cell, seed, case, args)
     if result and result["given_sha256"] != described["given_sha256"]:
         raise SystemExit(f"{path} is of other labels: remove it, or name another --out")
     if twin := same_draw(path, described["given_sha256"]):
@@ -83,7 +83,7 @@ def row_of(name: str, seen: Evidence, cell: Cell, case: Case) -> Figures:
     return row | ({"suspects": suspects(found, case.given, case.classes)} if cell.name in LOOKED_AT else {})
 
 
-def about(cell: Cell, seed: int, case: Case, asked: argparse.Namespace) -> dict[str, Any]:
+def about(cell: Cell, seed: int, case: Case, args: argparse.Namespace) -> dict[str, Any]:
     """What has to stand beside the rows of a draw."""
     known = environment(seed, "cpu", "float32")
     known |= {"threads": torch.get_num_threads()}
@@ -93,7 +93,7 @@ def about(cell: Cell, seed: int, case: Case, asked: argparse.Namespace) -> dict[
     known.pop("command")  # it has paths of this machine
     return {
         "cell": cell.name,
-        "set": asked.set,
+        "set": args.set,
         "seed": seed,
         "samples": len(case.given),
         "classes": len(case.classes),
@@ -101,16 +101,16 @@ def about(cell: Cell, seed: int, case: Case, asked: argparse.Namespace) -> dict[
         "wrong": None if case.truth is None else float((case.given != case.truth).mean()),
         "wrong_count": None if case.truth is None else int((case.given != case.truth).sum()),
         "given_sha256": sha256(case.given),
-        "command": command(cell, seed, asked),
+        "command": command(cell, seed, args),
         "environment": known,
     }
 
 
-def command(cell: Cell, seed: int, asked: argparse.Namespace) -> str:
+def command(cell: Cell, seed: int, args: argparse.Namespace) -> str:
     """The one that makes this file alone, without paths of this machine."""
     fixed = "python -m real_errors.run --data DIR --cache DIR --out benchmarks/results/real_errors"
-    chosen = [] if asked.rivals == list(RIVALS) else ["--rivals", *asked.rivals]
-    return f"{fixed} {shlex.join(['--set', asked.set, '--only', cell.name, '--seeds', str(seed), *chosen])}"
+    chosen = [] if args.rivals == list(RIVALS) else ["--rivals", *args.rivals]
+    return f"{fixed} {shlex.join(['--set', args.set, '--only', cell.name, '--seeds', str(seed), *chosen])}"
 
 
 def same_draw(path: Path, digest: str) -> str | None:
@@ -154,10 +154,10 @@ def main() -> None:
     parser.add_argument(
         "--again", nargs="+", choices=list(RIVALS), default=[], metavar="NAME", help="rows to make anew"
     )
-    asked = parser.parse_args()
-    for cell in chosen(SETS[asked.set], asked.only):
-        for seed in asked.seeds:
-            run_cell(cell, seed, asked)
+    args = parser.parse_args()
+    for cell in chosen(SETS[args.set], args.only):
+        for seed in args.seeds:
+            run_cell(cell, seed, args)
 
 
 if __name__ == "__main__":

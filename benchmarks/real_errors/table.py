@@ -231,19 +231,19 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help=f"Markdown file with {START} and {END}; the screen where not given")
     parser.add_argument("--short", type=Path, help=f"Markdown file with {SHORT} and {END}, for the short table")
     parser.add_argument("--picture", type=Path)
-    asked = parser.parse_args()
-    columns = read(asked.results, asked.set)
+    args = parser.parse_args()
+    columns = read(args.results, args.set)
     if not columns:
-        raise SystemExit(f"{asked.results} holds no results of the cells to {asked.set}")
-    text = markdown(columns, asked.ours)
-    if asked.into:
-        put_into(asked.into, text)
+        raise SystemExit(f"{args.results} holds no results of the cells to {args.set}")
+    text = markdown(columns, args.ours)
+    if args.into:
+        put_into(args.into, text)
     else:
         print(text)
-    if asked.short:
-        put_into(asked.short, short_table(columns), SHORT)
-    if asked.picture:
-        draw(columns, asked.ours, asked.picture)
+    if args.short:
+        put_into(args.short, short_table(columns), SHORT)
+    if args.picture:
+        draw(columns, args.ours, args.picture)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Everything but the network and the search for neighbors, for N samples:
 
-    mixture         losses to clean probabilities: `clean_probability`, with the fit of the mixture
+    mixture         losses to clean probabilities: `loss_mixture_clean_prob`, with the fit of the mixture
     fit alone       `fit_mixture`, which is most of it; not part of the sum
     table           an epoch's writes into a `SampleTable`, batches of 128, and its `sync`
     correction      `ema` of all targets
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from mixnn.data.seeds import generator
 from mixnn.errors import InputError
-from mixnn.evidence.loss_mixture import clean_probability, fit_mixture, min_max
+from mixnn.evidence.loss_mixture import fit_mixture, loss_mixture_clean_prob, min_max
 from mixnn.methods.mixing import ema, mixing_weights
 from mixnn.tables.sample_table import SampleTable
 from mixnn.utils.devices import pick_device
@@ -62,7 +62,7 @@ def operations(n: int, classes: int, device: torch.device) -> dict[str, Callable
         table.sync()
 
     return {
-        "mixture": lambda: clean_probability(losses),
+        "mixture": lambda: loss_mixture_clean_prob(losses),
         APART: lambda: fit_mixture(normalized),
         "table": write,
         "correction": lambda: ema(table.rows, probs, 0.95),

@@ -30,7 +30,7 @@ from mixnn.evidence.knn import vote_k
 from mixnn.evidence.neighbors import sharded
 from mixnn.methods.posterior import Posterior
 from mixnn.models.classifier import Classifier
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.memory_estimate import Footprint
@@ -62,7 +62,7 @@ def tables(data: TrainData, classes: int, width: int, run: RunDirectory) -> None
     run.write_evidence(
         judge_labels(collect_evidence(method, data), data, method.num_classes, [""] * len(data)).evidence
     )
-    judge(run.read_evidence())
+    stored_label_issues(run.read_evidence())
 
 
 def measure(n: int, classes: int, width: int, searched: bool) -> dict[str, Any]:

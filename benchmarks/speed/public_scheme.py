@@ -37,7 +37,7 @@ CORRECTION = {"correct_from": 1, "correct_every": 10, "alpha": 0.9}
 
 
 class Trained:
-    """Counts images that go through a network to be learnt from."""
+    """Counts images that go through a network to be learned from."""
 
     def __init__(self, network: Classifier) -> None:
         self.images = 0

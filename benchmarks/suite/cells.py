@@ -96,10 +96,10 @@ class Cell:
         column = self.column
         noise = None if column.noise is None else column.noise.format(**given)
         own = {"source": f"{column.data}:{given[column.data]}", "noise": noise, "seed": self.seed}
-        return merged(self.asked, own)
+        return merged(self.requested, own)
 
     @property
-    def asked(self) -> dict[str, Any]:
+    def requested(self) -> dict[str, Any]:
         """What the suite says of the run's settings; it may name a preset, which is weaker."""
         return merged(self.suite.common, self.suite.rows[self.row], self.column.rows.get(self.row, {}))
 
@@ -109,7 +109,7 @@ class Cell:
             settings.get(key) == value
             if not isinstance(value, dict)
             else value.items() <= settings.get(key, {}).items()
-            for key, value in self.asked.items()
+            for key, value in self.requested.items()
             if key != "preset"
         )
 

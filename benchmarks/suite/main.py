@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.suite.cells import Suite, chosen
-from benchmarks.suite.queue import LEAST, run_cells, status_lines
+from benchmarks.suite.queue import MIN_SECONDS, run_cells, status_lines
 from benchmarks.suite.results import counts, read_results
 from benchmarks.suite.suites import SUITES
 from benchmarks.suite.table import put_into, render
@@ -163,8 +163,8 @@ def seconds_of(text: str) -> float:
     if not found:
         raise InputError(f"--budget is {text!r}: write it as 540s, 10m or 2h")
     seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
-    if seconds < LEAST:
-        raise InputError(f"--budget is {text}: give at least {LEAST:g}s")
+    if seconds < MIN_SECONDS:
+        raise InputError(f"--budget is {text}: give at least {MIN_SECONDS:g}s")
     return seconds
 
 

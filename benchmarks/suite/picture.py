@@ -32,10 +32,10 @@ def draw(suite: Suite, results: Mapping[str, Result], path: Path) -> None:
     colors = dict(zip(rows, cycle([*color_sequences["tab10"], *color_sequences["Dark2"]]), strict=False))
     for place, row in enumerate(rows):
         style = {"color": colors[row], "marker": MARKS[place % len(MARKS)], "label": row}
-        there = [column for column in columns if (row, column) in found]
-        values = [100 * last(found[row, column]) for column in there]
-        by_noise.plot([columns.index(column) for column in there], values, linewidth=1, alpha=0.9, **style)
-        if len(there) == len(columns) and (ratio := cost(row, found)) is not None:
+        present_columns = [column for column in columns if (row, column) in found]
+        values = [100 * last(found[row, column]) for column in present_columns]
+        by_noise.plot([columns.index(column) for column in present_columns], values, linewidth=1, alpha=0.9, **style)
+        if len(present_columns) == len(columns) and (ratio := cost(row, found)) is not None:
             by_cost.plot([ratio], [mean(values)], linestyle="none", markersize=9, **style)
             by_cost.annotate(row, (ratio, mean(values)), (6, 4), textcoords="offset points", fontsize=9, color=INK)
     by_noise.set(xticks=range(len(columns)), ylabel="accuracy, %")

@@ -23,7 +23,7 @@ from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.utils.files import read_yaml
 
-LEAST = 15.0  # seconds: with less left, starting a process is not worth it
+MIN_SECONDS = 15.0  # seconds: with less left, starting a process is not worth it
 PATIENCE = 20.0  # seconds a run has to end when it is told to
 
 
@@ -64,7 +64,7 @@ def run_cells(
         tally.left = len(todo)
         for place, cell in enumerate(todo := with_data(todo, given, say)):
             left = float("inf") if budget is None else budget - (time.monotonic() - started)
-            if left < LEAST:
+            if left < MIN_SECONDS:
                 break
             if not allow_dirty:
                 require_revision()  # each time: somebody may be working on the code

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.suite.cells import Cell, Suite
 from mixnn.errors import InputError
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.files import atomic_write, read_yaml
 
@@ -62,12 +62,12 @@ def collect(cell: Cell, run: RunDirectory, seconds: float | None = None) -> Resu
         "train_loss": [float(row["train_loss"]) for row in metrics],
         "seconds": phases | {"epochs": round(sum(phases.values()), 3), "process": seconds},
         "peak_memory_gb": environment.pop("peak_memory_gb", None),
-        "labels": label_figures(run, metrics),
+        "labels": label_metrics(run, metrics),
         "environment": environment,
     }
 
 
-def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | None:
+def label_metrics(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | None:
     """How well wrong labels were found and corrected, where it is known which are wrong; shares in 0–1.
 
     Keys:
@@ -90,9 +90,9 @@ def label_figures(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
     wrong: NDArray[np.bool_] = noise["flipped"][known]
     if not 0 < wrong.sum() < len(wrong):
         return None
-    assert evidence.clean_prob is not None  # of a training
-    doubt = 1 - evidence.clean_prob[known].astype(np.float64)
-    issue = judge(evidence).is_label_issue[known]
+    assert evidence.loss_mixture_clean_prob is not None  # of a training
+    doubt = 1 - evidence.loss_mixture_clean_prob[known].astype(np.float64)
+    issue = stored_label_issues(evidence).is_label_issue[known]
     classes = noise["original"][known]
     right = [~wrong & (classes == label) for label in range(evidence.probs.shape[1])]
     corrected = [float(row["right_targets"]) for row in metrics if row.get("right_targets")]

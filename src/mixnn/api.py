@@ -22,7 +22,7 @@ from mixnn.data.read import read
 from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import judge, noise_rate_words
+from mixnn.results.issues import noise_rate_words, stored_label_issues
 from mixnn.results.report.page import write_report
 from mixnn.runs.directory import RunDirectory
 
@@ -132,7 +132,7 @@ class Run:
             InputError: the run is not finished.
         """
         evidence = self._files.read_evidence()
-        return replace(judge(evidence), classes=self.classes, names=evidence.names)
+        return replace(stored_label_issues(evidence), classes=self.classes, names=evidence.names)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.csv, one an epoch: loss, accuracy, seconds …; numbers as numbers, None where empty.

@@ -25,7 +25,7 @@ from mixnn.training import loop
 from mixnn.training.evidence import collect_evidence, judge_labels
 
 STEPS = (2, 4)  # an epoch
-EVIDENCE = ("probs", "targets", "loss", "clean_prob", "label_posterior")
+EVIDENCE = ("probs", "targets", "loss", "loss_mixture_clean_prob", "label_posterior")
 
 
 def on(device: str, data: TrainData) -> TrainData:

@@ -164,5 +164,7 @@ def test_what_nobody_labeled_says_nothing_of_other_labels() -> None:
             collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(len(data))]
         ).evidence
         kept = known[rows]
-        found.append([method.clean[kept], method.losses[kept], evidence.clean_prob[kept], evidence.loss[kept]])
+        found.append(
+            [method.clean[kept], method.losses[kept], evidence.loss_mixture_clean_prob[kept], evidence.loss[kept]]
+        )
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)

@@ -7,7 +7,7 @@ from contract.cases import CLASSES, EPOCHS, Case, assert_same, build, method_cas
 from torch.nn.functional import cross_entropy, one_hot
 
 from mixnn import METHODS, Method, TrainData, fit
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.training.evidence import collect_evidence, judge_labels
 
 # Methods that treat verified labels in a way of their own.
@@ -45,9 +45,9 @@ def test_they_end_as_they_were_given(case: Case) -> None:
         collect_evidence(method, data), data, method.num_classes, [f"{i}.png" for i in range(len(data))]
     ).evidence
     assert_same(torch.from_numpy(evidence.targets)[rows], given)
-    assert evidence.clean_prob[rows].tolist() == [1] * len(rows)
+    assert evidence.loss_mixture_clean_prob[rows].tolist() == [1] * len(rows)
     assert evidence.verified.tolist() == rows.tolist()
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     assert not issues.is_label_issue[rows].any()
     assert issues.label_quality[rows].tolist() == [1] * len(rows)
     assert issues.suggested[rows].tolist() == data.labels[rows].tolist()

@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from mixnn import fit
 from mixnn.errors import InputError
-from mixnn.methods.coteaching import CoTeaching, wrong_share
+from mixnn.methods.coteaching import CoTeaching, estimate_noise_rate
 
 COUNT, TAU, T_K = 20, 0.3, 4
 
@@ -41,7 +41,7 @@ def test_each_network_learns_from_what_the_other_one_picks():
         each = [losses(z, y) for z in logits]
         r = 1 - min(epoch / T_K * TAU, TAU)
         size = math.ceil(r * COUNT - 1e-9)
-        assert method.metrics["clean_share"] == pytest.approx(r)
+        assert method.metrics["clean_fraction"] == pytest.approx(r)
         picked = [sorted(range(COUNT), key=own.__getitem__)[:size] for own in each]
         picked_apart += set(picked[0]) != set(picked[1])
         expected = sum(each[0][i] for i in picked[1]) / size + sum(each[1][i] for i in picked[0]) / size
@@ -89,7 +89,7 @@ def test_the_share_of_wrong_labels_is_estimated_until_the_share_left_out_is_full
     expected = [0.0, *expected[1 : T_K + 1], *[expected[T_K]] * 2]  # anew up to T_k, and no more after
     np.testing.assert_allclose(estimates, expected, atol=1e-6)
     assert expected[T_K] > 0
-    assert method.metrics["clean_share"] == pytest.approx(1 - expected[T_K])
+    assert method.metrics["clean_fraction"] == pytest.approx(1 - expected[T_K])
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.6])
@@ -102,7 +102,7 @@ def test_wrong_share_is_the_rate_of_the_noise_where_sure_predictions_are_right(r
     probs = 0.2 * (1 - sure[:, None]) + 0.8 * sure[:, None] * one_hot(predicted, CLASSES)
     wrong = torch.rand(20_000, generator=random) < rate
     labels = torch.where(wrong, (true + 1 + torch.randint(0, 2, (20_000,), generator=random)) % CLASSES, true)
-    assert wrong_share(probs, labels).item() == pytest.approx(rate, abs=0.03)
+    assert estimate_noise_rate(probs, labels).item() == pytest.approx(rate, abs=0.03)
 
 
 @pytest.mark.parametrize("forget_rate", [0.0, 0.999])

@@ -12,7 +12,7 @@ from torch import nn
 
 from mixnn import Batch, Classifier, InputError
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.loss_mixture import clean_probability
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob
 from mixnn.methods.dividemix import DivideMix, prior_penalty, sharpen
 
 B, D, C, M = 3, 4, 5, 2  # samples of each kind, width of the embeddings, classes, views
@@ -151,10 +151,10 @@ def judged(method, data):
 def test_each_network_takes_the_division_of_the_other():
     method, data = divided()
     known, (losses, _) = data.labels >= 0, judged(method, data)
-    w = [clean_probability(loss, known)[0] * known for loss in losses]
+    w = [loss_mixture_clean_prob(loss, known)[0] * known for loss in losses]
     clean = [set((one > 0.5).nonzero()[:, 0].tolist()) for one in w]
     assert clean[0] != clean[1]
-    assert method.metrics["clean_share"] == pytest.approx(sum(map(len, clean)) / 2 / 60)
+    assert method.metrics["clean_fraction"] == pytest.approx(sum(map(len, clean)) / 2 / 60)
     drawn = [set(), set(), set(), set()]
     batches = list(method.batches(0, data))
     assert len(batches) == -(-max(map(len, clean)) // (data.batch_size // 2))  # an epoch over the larger labeled set
@@ -178,7 +178,7 @@ def test_the_mixture_sees_the_mean_of_the_latest_passes():
         method.begin_epoch(epoch, data)
         passes.append(judged(method, data)[0])
     known, mean = data.labels >= 0, (passes[1] + passes[2]) / 2
-    w = [clean_probability(loss, known, normalized=True)[0] * known for loss in mean]
+    w = [loss_mixture_clean_prob(loss, known, normalized=True)[0] * known for loss in mean]
     torch.testing.assert_close(method.w, torch.stack([w[1], w[0]]), rtol=1e-3, atol=1e-4)
 
 

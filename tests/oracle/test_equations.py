@@ -46,10 +46,10 @@ def test_min_max(seed, n):
 @given(seeds, st.integers(2, 6), st.integers(0, 4))
 def test_mixing_weights_are_the_normalized_clean_probabilities(seed, n, k):
     random = np.random.RandomState(seed)
-    w, near = random.uniform(0.01, 1, size=n), random.randint(n, size=(n, k))
-    a = mixing.mixing_weights(torch.tensor(w), torch.tensor(near))
+    w, neighbors = random.uniform(0.01, 1, size=n), random.randint(n, size=(n, k))
+    a = mixing.mixing_weights(torch.tensor(w), torch.tensor(neighbors))
     for i in range(n):
-        members = [w[i], *(w[j] for j in near[i])]
+        members = [w[i], *(w[j] for j in neighbors[i])]
         # Ours adds 1e-10 to each, against 0/0: that shows in the ninth digit.
         np.testing.assert_allclose(a[i], [v / sum(members) for v in members], rtol=1e-7)
 
@@ -92,7 +92,7 @@ def test_label_correction(seed, n, c, alpha):
 @given(seeds, st.integers(2, 8), st.integers(1, 4))
 def test_neighbor_agreement(seed, n, k):
     random = np.random.RandomState(seed)
-    labels, near = random.randint(3, size=n), random.randint(n, size=(n, k))
-    expected = [sum(labels[j] == labels[i] for j in near[i]) / k for i in range(n)]
-    agreement = mixing.neighbor_agreement(torch.tensor(labels), torch.tensor(near))
+    labels, neighbors = random.randint(3, size=n), random.randint(n, size=(n, k))
+    expected = [sum(labels[j] == labels[i] for j in neighbors[i]) / k for i in range(n)]
+    agreement = mixing.neighbor_agreement(torch.tensor(labels), torch.tensor(neighbors))
     np.testing.assert_allclose(agreement, expected, rtol=1e-6)  # ours counts in float32

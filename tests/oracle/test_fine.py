@@ -97,7 +97,7 @@ def test_two_rounds_the_second_with_directions_from_the_first():
         method.begin_epoch(epoch, data)
         if epoch >= 1:
             clean = selected(scores(unit(z), labels, clean), labels, 0.5)
-            assert method.metrics["clean_share"] == pytest.approx(clean.mean())
+            assert method.metrics["clean_fraction"] == pytest.approx(clean.mean())
         assert drawn(method, data, epoch) == clean.nonzero()[0].tolist()
         method.end_epoch()
     assert not (clean & flipped).any()

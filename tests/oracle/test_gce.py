@@ -67,7 +67,7 @@ def test_truncation():
     method.begin_epoch(1, data)
     chosen = [p[i][y[i]] > k for i in range(COUNT)]
     assert 3 < sum(chosen) < COUNT - 3
-    assert method.metrics["clean_share"] == pytest.approx(sum(chosen) / COUNT)
+    assert method.metrics["clean_fraction"] == pytest.approx(sum(chosen) / COUNT)
     loss = method(batch)
     loss.backward()
     assert loss.item() == pytest.approx(truncated(p, chosen), rel=1e-5)

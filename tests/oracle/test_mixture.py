@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from mixnn.evidence.loss_mixture import Mixture, clean_probability, fit_mixture, min_max, two_means
+from mixnn.evidence.loss_mixture import Mixture, fit_mixture, loss_mixture_clean_prob, min_max, two_means
 
 random = np.random.RandomState(0)
 DATA = {
@@ -92,7 +92,7 @@ def test_equals_scikit_learn_from_its_own_start(name):
 @pytest.mark.parametrize("name", DATA)
 def test_clean_probability_is_the_posterior_of_the_lower_component(name):
     losses = torch.tensor(DATA[name])
-    w, _ = clean_probability(losses, monotone=False)
+    w, _ = loss_mixture_clean_prob(losses, monotone=False)
     x = normalized(name)
     theirs = scikit(x, 100, 1e-3, 5e-4, **same_start(x, 5e-4))
     np.testing.assert_allclose(w, theirs.predict_proba(x[:, None].numpy())[:, theirs.means_[:, 0].argmin()], atol=1e-6)

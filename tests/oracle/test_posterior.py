@@ -10,9 +10,9 @@ from mixnn.cli.train import parse
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.errors import InputError
 from mixnn.evidence.forward_pass import EvalOutputs, eval_pass
-from mixnn.evidence.held_out_labels import Unseen, clearly_fewer, held_back
+from mixnn.evidence.held_out_labels import HeldOutLabels, held_back, significantly_fewer
 from mixnn.evidence.label_issues import label_issues
-from mixnn.evidence.neighbors.sharded import How
+from mixnn.evidence.neighbors.sharded import SearchInfo
 from mixnn.evidence.targets import Targets
 from mixnn.methods import posterior as module
 from mixnn.methods.posterior import Posterior, class_weights
@@ -75,7 +75,7 @@ def test_then_cross_entropy_against_what_label_quality_says():
     expected = label_issues(features, given, range(CLASSES)).issues.label_posterior  # has tests of its own
     np.testing.assert_allclose(method.soft_targets().numpy(), expected, atol=1e-6)
     assert method.metrics["relabeled_share"] == pytest.approx((expected.argmax(1) != given).mean())
-    assert method.metrics["clean_share"] == pytest.approx(expected[np.arange(COUNT), given].mean(), abs=1e-4)
+    assert method.metrics["clean_fraction"] == pytest.approx(expected[np.arange(COUNT), given].mean(), abs=1e-4)
 
     p = probabilities(method, batch.inputs)
     rows = batch.index.tolist()
@@ -132,8 +132,8 @@ def test_no_step_sees_a_label_that_is_held_back_until_it_is_released():
     for epoch in range(2):
         method.begin_epoch(epoch, data)
         seen = torch.cat([batch.index for batch in method.batches(epoch, data)])
-        assert sorted(seen.tolist()) == (~method.unseen.rows).nonzero()[:, 0].tolist()
-    held = method.unseen.rows.clone()
+        assert sorted(seen.tolist()) == (~method.held_out.rows).nonzero()[:, 0].tolist()
+    held = method.held_out.rows.clone()
     assert held.sum() == 200
     method.begin_epoch(2, data)
     before = method.targets.clone()
@@ -142,7 +142,7 @@ def test_no_step_sees_a_label_that_is_held_back_until_it_is_released():
     assert set(torch.cat([batch.index for batch in method.batches(2, data)]).tolist()) == set(range(2_000))
     assert "corrected" in method.auto_selected["labels"]
     method.begin_epoch(2 + module.TRIAL, data)
-    assert not method.unseen
+    assert not method.held_out
     assert not torch.equal(method.targets, before)
 
 
@@ -159,11 +159,11 @@ def judged(monkeypatch, *, seen: float, unseen: float, later: float, evidence: f
         return torch.nn.functional.one_hot(right, CLASSES).float()
 
     def said(*_, **options):
-        share = torch.where(method.unseen.rows, unseen if method.epoch == 1 else later, seen)
+        share = torch.where(method.held_out.rows, unseen if method.epoch == 1 else later, seen)
         return EvalOutputs(torch.zeros(2_000, 4), says(share), torch.linspace(-2, -1, 2_000)[:, None])
 
     monkeypatch.setattr(module, "eval_pass", said)
-    monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, How("exact", None)))
+    monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, SearchInfo("exact", None)))
     for epoch in range(5):
         method.begin_epoch(epoch, data)
     return method, data
@@ -171,7 +171,7 @@ def judged(monkeypatch, *, seen: float, unseen: float, later: float, evidence: f
 
 def test_where_nothing_harms_all_labels_are_seen_and_corrected(monkeypatch):
     method, data = judged(monkeypatch, seen=0.8, unseen=0.75, later=0.76, evidence=0.75)
-    assert not method.unseen
+    assert not method.held_out
     assert not method.given_up
     assert method.recolors
     assert (method.targets.argmax(1) != data.labels).float().mean() == pytest.approx(0.25, abs=0.03)
@@ -181,8 +181,8 @@ def test_where_nothing_harms_all_labels_are_seen_and_corrected(monkeypatch):
 def test_features_of_a_network_that_learned_the_labels_by_heart_are_no_evidence(monkeypatch):
     method, data = judged(monkeypatch, seen=0.97, unseen=0.41, later=0.41, evidence=0.9)
     assert torch.equal(method.targets.argmax(1), data.labels)
-    assert not method.unseen
-    assert "by heart (9" in method.auto_selected["labels"]
+    assert not method.held_out
+    assert "memorized them (9" in method.auto_selected["labels"]
 
 
 def test_poor_evidence_is_not_taken(monkeypatch):
@@ -208,18 +208,18 @@ def test_a_run_that_does_not_augment_goes_straight_back_to_the_given_labels(monk
 
 def test_it_takes_more_than_chance():
     before = torch.arange(400) < 300
-    assert clearly_fewer(torch.arange(400) < 280, before)
-    assert not clearly_fewer(torch.arange(400) < 297, before)
-    assert not clearly_fewer(torch.arange(400) > 90, before)  # others are right now, and nearly as many
-    assert not clearly_fewer(before, torch.arange(400) < 280)
+    assert significantly_fewer(torch.arange(400) < 280, before)
+    assert not significantly_fewer(torch.arange(400) < 297, before)
+    assert not significantly_fewer(torch.arange(400) > 90, before)  # others are right now, and nearly as many
+    assert not significantly_fewer(before, torch.arange(400) < 280)
 
 
 def test_the_gap_has_to_be_wide():
     labels = torch.arange(2_000) % 4
-    unseen = Unseen(labels)
+    unseen = HeldOutLabels(labels)
     for seen, other, found in [(0.97, 0.41, True), (0.9, 0.8, False), (0.6, 0.6, False)]:
         known = torch.rand(2_000, generator=torch.Generator().manual_seed(0))
-        assert unseen.learned_by_heart(known < torch.where(unseen.rows, other, seen), labels >= 0) == found
+        assert unseen.memorized(known < torch.where(unseen.rows, other, seen), labels >= 0) == found
 
 
 def test_what_was_found_goes_on_after_a_stop():

@@ -31,12 +31,12 @@ def test_what_the_classifier_is_sure_of_is_relabeled(seed, n, c, theta_r):
 @given(seeds, st.integers(2, 12), st.integers(2, 4), st.integers(1, 6))
 def test_selected_is_whose_label_wins_the_balanced_vote(seed, n, c, k):
     random = np.random.RandomState(seed)
-    labels, near = random.randint(-1, c, size=n), random.randint(n, size=(n, k))  # -1: nobody knows
+    labels, neighbors = random.randint(-1, c, size=n), random.randint(n, size=(n, k))  # -1: nobody knows
     pi = [max(1, sum(1 for y in labels if y == kind)) for kind in range(c)]
-    q = ours.balanced_vote(torch.tensor(labels), torch.tensor(near), c)
+    q = ours.balanced_vote(torch.tensor(labels), torch.tensor(neighbors), c)
     share = ours.consistency(q, torch.tensor(labels))
     for i in range(n):
-        votes = [sum(1 for j in near[i] if labels[j] == kind) for kind in range(c)]
+        votes = [sum(1 for j in neighbors[i] if labels[j] == kind) for kind in range(c)]
         expected = [votes[kind] / k / pi[kind] for kind in range(c)]
         np.testing.assert_allclose(q[i], expected, rtol=1e-6)
         if labels[i] < 0 or max(expected) == 0:
@@ -54,11 +54,11 @@ def test_every_class_comes_as_often_as_the_most_frequent(seed, m, c):
     rows, labels = random.permutation(100)[:m], random.randint(c, size=m)
     drawn = ours.class_balanced(torch.tensor(rows), torch.tensor(labels)).tolist()
     label_of = dict(zip(rows, labels, strict=True))
-    most = max(np.bincount(labels))
+    largest = max(np.bincount(labels))
     assert set(drawn) == set(rows)
     for kind in set(labels):
         own = [row for row in drawn if label_of[row] == kind]
-        assert len(own) == most
+        assert len(own) == largest
         counts = [own.count(row) for row in set(own)]
         assert max(counts) - min(counts) <= 1
 
@@ -102,11 +102,11 @@ def test_an_epoch_begins_with_a_vote_of_the_nearest_on_new_labels(theta_s: float
 
     selected = []
     for i in range(n):
-        near = sorted((j for j in range(n) if j != i), key=lambda j: -cosine[i][j])[:k]
-        q = [Fraction(sum(labels[j] == c for j in near), k * max(1, labels.count(c))) for c in range(CLASSES)]
+        neighbors = sorted((j for j in range(n) if j != i), key=lambda j: -cosine[i][j])[:k]
+        q = [Fraction(sum(labels[j] == c for j in neighbors), k * max(1, labels.count(c))) for c in range(CLASSES)]
         selected.append(given[i] >= 0 and q[labels[i]] / max(q) >= theta_s)
     assert method.selected.tolist() == selected
-    assert method.metrics["clean_share"] == pytest.approx(sum(selected) / 47)
+    assert method.metrics["clean_fraction"] == pytest.approx(sum(selected) / 47)
 
 
 def test_selected_samples_are_mixed_and_all_views_agree() -> None:
@@ -140,7 +140,7 @@ def test_selected_samples_are_mixed_and_all_views_agree() -> None:
     assert method(batch).item() == pytest.approx(expected, rel=1e-5)  # float32
 
 
-def test_only_the_predicted_view_is_learnt_from() -> None:
+def test_only_the_predicted_view_is_learned_from() -> None:
     method = built()
     x1, x2 = torch.rand(2, 8, 3, 8, 8).requires_grad_().unbind()
     x1.retain_grad()
@@ -154,7 +154,7 @@ def test_only_the_predicted_view_is_learnt_from() -> None:
 def test_warm_up_selects_all_as_they_are_labeled() -> None:
     method = built(warmup=1, theta_r=0.0)
     data = make_data()
-    assert method.metrics["clean_share"] == 1
+    assert method.metrics["clean_fraction"] == 1
     assert torch.equal(method.relabeled, data.labels)
     method.begin_epoch(1, data)  # θ_r = 0 believes the classifier throughout
     assert not torch.equal(method.relabeled, data.labels)

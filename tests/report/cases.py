@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.results.label_lists import write_labels
-from mixnn.results.report.pictures import packed
+from mixnn.results.report.pictures import encoded_pictures
 from mixnn.results.report.selection import cards, pictured
 from mixnn.runs.directory import Evidence, RunDirectory
 
@@ -48,7 +48,7 @@ def made_up(
     loss = np.where(agrees, random.uniform(0, 0.3, samples), random.uniform(0.7, 1, samples))
     around = np.concatenate([np.flatnonzero(truth == label) for label in range(classes)])
     place = np.argsort(around)
-    near = np.stack([around[(place + step) % samples] for step in range(1, 11)], 1)
+    nearest = np.stack([around[(place + step) % samples] for step in range(1, 11)], 1)
     trust = 1 - noise * classes / (classes - 1)
     angle = 2 * np.pi * truth / classes
     spread = random.normal(0, 0.2, (samples, 2))
@@ -62,9 +62,9 @@ def made_up(
         noise_rate=np.array(noise),
         noise_rate_interval=np.array([0.9 * noise, 1.1 * noise]),
         loss=np.where(known, loss, np.nan).astype(np.float32),
-        clean_prob=np.where(known, np.where(agrees, 0.98, 0.02), np.nan).astype(np.float32),
+        loss_mixture_clean_prob=np.where(known, np.where(agrees, 0.98, 0.02), np.nan).astype(np.float32),
         mixture=np.array([[0.15, 0.85], [0.01, 0.01], [1 - noise, noise]]),
-        neighbors=near,
+        neighbors=nearest,
         unlabeled=np.array(["Not sure"] if unlabeled else [], dtype=np.str_),
         coordinates=(np.stack([np.cos(angle), np.sin(angle)], 1) + spread).astype(np.float32),
     )
@@ -85,7 +85,7 @@ def write_run(
     run.write_config(settings | {"mixnn": {"warmup": 1, "mixup_until": 1, "correct_from": 2}} | (config or {}))
     run.write_json(run.classes, list(classes))
     rows = [{"epoch": i, "train_loss": 2 / i, "heldout": "test", "accuracy": 0.5 + i / 10} for i in range(1, 5)]
-    run.write_table(run.metrics, [row | {"clean_share": 0.8 if row["epoch"] > 1 else ""} for row in rows])
+    run.write_table(run.metrics, [row | {"clean_fraction": 0.8 if row["epoch"] > 1 else ""} for row in rows])
     run.write_evidence(evidence)
     write_labels(run)
     assert evidence.loss is not None
@@ -94,10 +94,10 @@ def write_run(
     mixtures = np.stack([evidence.mixture, np.full((3, 2), np.nan)])
     run.write_arrays(run.losses, {"epochs": np.array([2, 3]), "counts": counts, "mixtures": mixtures})
     if side is not None:
-        rows_shown = pictured(evidence, cards(evidence, judge(evidence)))
+        rows_shown = pictured(evidence, cards(evidence, stored_label_issues(evidence)))
         random = np.random.default_rng(1)
         images = (random.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in rows_shown)
-        run.write_arrays(run.thumbnails, packed(rows_shown, images))
+        run.write_arrays(run.thumbnails, encoded_pictures(rows_shown, images))
     return run
 
 

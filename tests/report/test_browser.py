@@ -8,7 +8,7 @@ import pytest
 from report.browser import Page, browser, require_browser
 from report.cases import HOSTILE_CLASSES, HOSTILE_FILES, hostile_run, made_up, write_run
 
-from mixnn.results.issues import conflicting_duplicates, judge
+from mixnn.results.issues import conflicting_duplicates, stored_label_issues
 from mixnn.results.report.page import write_report
 from mixnn.runs.directory import RunDirectory
 
@@ -49,7 +49,7 @@ def page(started: Page, run: RunDirectory) -> Iterator[Page]:
 def suspects(run: RunDirectory) -> list[tuple[str, str, str]]:
     """File name, given and suggested label of the flagged labels, the worst first."""
     evidence = run.read_evidence()
-    issues, classes = judge(evidence), run.read_classes()
+    issues, classes = stored_label_issues(evidence), run.read_classes()
     rows = issues.ranking[: issues.is_label_issue.sum()]
     return [(str(evidence.names[i]), classes[evidence.given[i]], classes[issues.suggested[i]]) for i in rows]
 
@@ -102,7 +102,7 @@ def test_another_report_has_its_own_decisions(page: Page, run: RunDirectory, hos
 
 def test_the_same_picture_under_another_label_is_named_as_text(page: Page, hostile: RunDirectory) -> None:
     evidence = hostile.read_evidence()
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     page.open(hostile.report)
     duplicate = conflicting_duplicates(evidence)
     drawn = issues.ranking[: len(page.texts("article"))]
@@ -151,7 +151,7 @@ def test_arrows_move_over_pages(page: Page, run: RunDirectory) -> None:
 
 
 def test_a_batch_is_one_step(page: Page, run: RunDirectory) -> None:
-    issues = judge(run.read_evidence())
+    issues = stored_label_issues(run.read_evidence())
     least = int(100 * np.median(issues.suggested_confidence[issues.is_label_issue]))
     sure = int((issues.is_label_issue & (issues.suggested_confidence >= least / 100)).sum())
     assert 0 < sure < len(suspects(run))
@@ -209,10 +209,10 @@ def test_the_slider_shows_other_epochs(page: Page) -> None:
     page.focus("#epoch")
     page.keys("\ue012")
     assert page.text("#moment") == "epoch 3"
-    assert "no two humps" in page.text("#humps")
+    assert "no mixture of two components" in page.text("#mixture")
     page.keys("\ue012")
     assert page.text("#moment") == "epoch 2"
-    assert "80 % in the lower hump" in page.text("#humps")
+    assert "80 % in the lower component" in page.text("#mixture")
     assert page.js("return document.querySelectorAll('#histogram .curve').length") == 2
 
 
@@ -274,7 +274,7 @@ def test_a_report_without_pictures_and_map(page: Page, tmp_path: Path) -> None:
     write_report(bare, bare.report)
     page.open(bare.report)
     assert "almost no noise" in page.text("#summary")
-    assert page.js("return document.getElementById('plane')") is None
+    assert page.js("return document.getElementById('map-section')") is None
     assert page.js("return document.querySelectorAll('#cards img').length") == 0
     assert page.js("return document.getElementById('slider').hidden")
     page.keys("j")  # the next in doubt are there to be looked at

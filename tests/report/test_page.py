@@ -15,12 +15,12 @@ from contract.command import call
 from report.cases import HOSTILE_CLASSES, hostile_run, made_up, write_run
 
 from mixnn.errors import InputError
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.results.report import content, page, selection
-from mixnn.results.report.columns import column, file_names, name_html, places, script_json, share
+from mixnn.results.report.columns import column, file_names, name_html, places, probs_column, script_json
 from mixnn.results.report.page import SCRIPTS, STYLES, TEMPLATE, TRAINING, build_page, write_report
-from mixnn.results.report.pictures import SIDE, packed, read_pictures, unpacked
-from mixnn.results.report.umap_plane import umap_plane
+from mixnn.results.report.pictures import SIDE, decoded_pictures, encoded_pictures, read_pictures
+from mixnn.results.report.umap_2d import umap_2d
 from mixnn.runs.directory import RunDirectory
 
 CLASSES = ["apple", "pear", "plum"]
@@ -44,7 +44,7 @@ def words_of(text: str) -> str:
 def test_columns_come_back() -> None:
     assert decoded(column([1, 70000], "u4")).tolist() == [1, 70000]
     assert [places(np.zeros(1), count)["type"] for count in (256, 257, 1 << 16, 1 << 17)] == ["u1", "u2", "u2", "u4"]
-    np.testing.assert_allclose(decoded(share(np.array([0, 0.5, 1, np.nan]))) / 0xFFFF, [0, 0.5, 1, 0], atol=1e-4)
+    np.testing.assert_allclose(decoded(probs_column(np.array([0, 0.5, 1, np.nan]))) / 0xFFFF, [0, 0.5, 1, 0], atol=1e-4)
     names = ["a/b/c.png", "a/b/d.png", "e.png"]
     packed_names = file_names(names)
     folders = [packed_names["folders"][i] for i in decoded(packed_names["folder"])]
@@ -93,7 +93,7 @@ def test_hostile_names_make_no_tags(tmp_path: Path) -> None:
 def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
     evidence = made_up(200, 3, unlabeled=4)
     run = write_run(tmp_path / "run", evidence, CLASSES)
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     data = content.collect(run, evidence, issues)
     samples = data["samples"]
     rows = decoded(samples["row"]).astype(int)
@@ -105,8 +105,8 @@ def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
         row["given_label"] for row in np.array(run.read_table(run.labels))[rows]
     ]
     assert (decoded(samples["suggested"]) == issues.suggested[rows]).all()
-    near = decoded(samples["near"]).reshape(200, 8)
-    assert (near == evidence.given[evidence.neighbors[rows, :8]] % 4).all()
+    neighbor_labels = decoded(samples["neighbors"]).reshape(200, 8)
+    assert (neighbor_labels == evidence.given[evidence.neighbors[rows, :8]] % 4).all()
     nearest = decoded(data["nearest"]).reshape(-1, 8)
     assert (rows[nearest] == evidence.neighbors[rows[: len(nearest)], :8]).all()
     assert sum(n for *_, n in data["pairs"]) == issues.is_label_issue.sum()
@@ -125,7 +125,7 @@ def test_a_run_from_before(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", replace(made_up(50, 3), coordinates=None), CLASSES, side=None)
     run.losses.unlink()
     images = np.zeros((2, 200, 100, 3), dtype=np.uint8)
-    run.write_arrays(run.thumbnails, {"rows": judge(run.read_evidence()).ranking[:2], "images": images})
+    run.write_arrays(run.thumbnails, {"rows": stored_label_issues(run.read_evidence()).ranking[:2], "images": images})
     data = data_of(build_page(run))
     assert data["map"] is None
     assert len(data["losses"]) == 1
@@ -133,7 +133,7 @@ def test_a_run_from_before(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_training(tmp_path: Path) -> None:
-    nothing = dict.fromkeys(("targets", "loss", "clean_prob", "mixture", "heldout"))
+    nothing = dict.fromkeys(("targets", "loss", "loss_mixture_clean_prob", "mixture", "heldout"))
     trained = write_run(tmp_path / "trained", made_up(50, 3), CLASSES)
     run = RunDirectory(tmp_path / "run")
     run.path.mkdir()
@@ -170,9 +170,9 @@ def test_a_map_by_umap_puts_like_to_like(tmp_path: Path) -> None:
         distances=np.tile(np.linspace(0.1, 0.3, 5, dtype=np.float32), (samples, 1)),
         coordinates=random.normal(size=(samples, 2)).astype(np.float32),
     )
-    points = umap_plane(evidence)
+    points = umap_2d(evidence)
     assert points.shape == (samples, 2)
-    assert np.array_equal(points, umap_plane(evidence))
+    assert np.array_equal(points, umap_2d(evidence))
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
     assert apart[::2, 1::2].mean() > 1.5 * apart[::2, ::2].mean()
     run = write_run(tmp_path / "run", evidence, CLASSES[:2])
@@ -193,7 +193,7 @@ def test_runs_that_umap_cannot_map(changes: dict[str, Any], said: str) -> None:
     evidence = made_up(60, 2)
     known = {"distances": np.zeros(evidence.neighbors.shape, dtype=np.float32)} | changes
     with pytest.raises(InputError, match=said):
-        umap_plane(replace(evidence, **known))
+        umap_2d(replace(evidence, **known))
 
 
 def test_without_umap_the_report_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_pictures_come_back_small(tmp_path: Path) -> None:
     from PIL import Image
 
     images = [np.full((200, 100, 3), shade, dtype=np.uint8) for shade in (10, 200)]
-    kept = unpacked(packed(np.array([7, 3]), images))
+    kept = decoded_pictures(encoded_pictures(np.array([7, 3]), images))
     assert list(kept) == [7, 3]
     for shade, file in zip((10, 200), kept.values(), strict=True):
         with Image.open(io.BytesIO(file)) as picture:
@@ -225,7 +225,7 @@ def test_pictures_come_back_small(tmp_path: Path) -> None:
 def test_points_on_the_map_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "POINTS", 60)
     evidence = made_up(500, 3, noise=0.2)
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     points = selection.mapped(evidence, selection.cards(evidence, issues))
     assert len(points) == len(set(points.tolist())) == 60
     assert points[:30].tolist() == issues.ranking[:30].tolist()
@@ -238,7 +238,7 @@ def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch
         monkeypatch.setattr(selection, limit, getattr(selection, limit) // 10)
     evidence = made_up(10_000, 10, noise=0.6, names=[f"photos/{i:036x}.jpg" for i in range(10_000)])
     run = write_run(tmp_path / "run", evidence, [f"class {i}" for i in range(10)], side=SIDE)
-    data = content.collect(run, evidence, judge(evidence))
+    data = content.collect(run, evidence, stored_label_issues(evidence))
     pictures = len(json.dumps(data["pictures"]))
     columns = len(json.dumps([data["samples"], data["map"]]))
     assert pictures < 1.4 * content.PICTURE_BYTES
@@ -248,7 +248,7 @@ def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch
 def test_the_summary_in_words(tmp_path: Path) -> None:
     run = write_run(tmp_path / "my run", made_up(300, 3, unlabeled=5), CLASSES)
     words = words_of(build_page(run))
-    flagged = int(judge(run.read_evidence()).is_label_issue.sum())
+    flagged = int(stored_label_issues(run.read_evidence()).is_label_issue.sum())
     assert (
         f"{flagged} of 295 labels ({100 * flagged / 295:.1f} %) are flagged as label issues; about 20 % (18 to 22 %)"
         in words

@@ -61,7 +61,7 @@ def run(words: Sequence[str]) -> int:
     data, noise = config.options.data, config.options.noise is not None
     dataset = read(source, replace(data, corrections=None))
     earlier = {} if data.corrections is None else read_corrections(data.corrections)
-    changes = find_changes(evidence, classes, dataset, earlier, corrections, own=data.labels is None, noise=noise)
+    changes = find_changes(evidence, classes, dataset, earlier, corrections, in_data=data.labels is None, noise=noise)
     job = Job(source, data, dataset, changes, earlier | corrections)
     line = summary(corrections, evidence, classes)
     if given.in_place:

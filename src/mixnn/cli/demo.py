@@ -11,7 +11,7 @@ import numpy as np
 from mixnn.cli.parsing import Parser
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.dataset import Samples
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.results.label_lists import issue_lines, summary_figures
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.console import say_loading
@@ -68,7 +68,7 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
     run = runs["posterior"]
     evidence, classes, suspects = run.read_evidence(), run.read_classes(), real_suspects(run)
     print(f"\n{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
-    print("\n".join(issue_lines(evidence, judge(evidence), classes, suspects[:SHOWN])))
+    print("\n".join(issue_lines(evidence, stored_label_issues(evidence), classes, suspects[:SHOWN])))
     place = {name: i for i, name in enumerate(photos.names)}
     draw_comparison(
         {METHODS[name]: run for name, run in runs.items()},
@@ -84,6 +84,6 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
 
 def real_suspects(run: RunDirectory) -> list[int]:
     """Flagged labels that nobody flipped: mistakes the photos came with, or ours. The worst first."""
-    issues, flipped = judge(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
+    issues, flipped = stored_label_issues(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
     real: list[int] = issues.ranking[(issues.is_label_issue & ~flipped)[issues.ranking]].tolist()
     return real

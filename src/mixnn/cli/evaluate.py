@@ -75,8 +75,8 @@ def report(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: lis
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["class", "images", "accuracy"])
     for label, name in enumerate(classes):
-        own = labels == label
-        if own.any():
-            writer.writerow([name, int(own.sum()), f"{(predicted[own] == label).mean():.4f}"])
+        in_class = labels == label
+        if in_class.any():
+            writer.writerow([name, int(in_class.sum()), f"{(predicted[in_class] == label).mean():.4f}"])
     writer.writerow(["(all)", len(labels), f"{(predicted == labels).mean():.4f}"])
     print(f"accuracy on {what}: {(predicted == labels).mean():.2%}", file=sys.stderr)

@@ -11,7 +11,7 @@ from mixnn.cli.summaries import label_lines
 from mixnn.config import UNUSED, DataOptions, FindConfig, FindOptions
 from mixnn.errors import InputError, printable
 from mixnn.results.explanation import explain
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say
@@ -79,7 +79,7 @@ def summary(run: RunDirectory) -> str:
     """What came out, read from the run directory."""
     evidence = run.read_evidence()
     lines = [f"{len(evidence.given):,} samples, {len(evidence.noise_matrix):,} classes"]
-    lines += label_lines(run, evidence, judge(evidence))
+    lines += label_lines(run, evidence, stored_label_issues(evidence))
     names = f"report.html, {list_file(run.label_issues).name}, {list_file(run.labels).name}, overview.png"
     lines.append(f"run directory: {run.path}  ({names})")
     return "\n".join(lines)

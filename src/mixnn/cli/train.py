@@ -14,7 +14,7 @@ from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
 from mixnn.presets import read_preset
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say_loading
@@ -182,7 +182,7 @@ def summary(run: RunDirectory) -> str:
             f"accuracy on {metrics[-1]['heldout']}: last epoch {accuracies[-1]:.2%}, "
             f"best epoch {best:.2%} (epoch {accuracies.index(best) + 1})"
         )
-    lines += label_lines(run, evidence, judge(evidence))
+    lines += label_lines(run, evidence, stored_label_issues(evidence))
     names = f"report.html, {list_file(run.labels).name}, model.safetensors, metrics.csv"
     lines.append(f"run directory: {run.path}  ({names})")
     return "\n".join(lines)

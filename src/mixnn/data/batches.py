@@ -19,7 +19,7 @@ from mixnn.distributed.ranks import rank, shard, world_size
 
 SHUFFLE, AUGMENT, AUGMENT_PARTNERS = range(3)  # purposes of a derived seed
 GROUPS = 4
-LOOKED_AT = 10_000  # samples that channel statistics are made of
+STATISTICS_SAMPLES = 10_000  # samples that channel statistics are made of
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,13 @@ class TrainData:
         # A sample that comes twice in an epoch is augmented in two ways: its draws go by its place in the order.
         keys = torch.arange(len(order)) if again else order
         steps = -(-len(order) // (batch_size or self.batch_size))
-        share = [
-            (batch[own], key[own])
+        shards = [
+            (batch[places], key[places])
             for batch, key in zip(order.tensor_split(steps), keys.tensor_split(steps), strict=True)
-            for own in [own_share(len(batch))]
+            for places in [rank_places(len(batch))]
         ]
         count = len(order) if again else len(self)
-        return self._batches(epoch, share, count, self._traveling(partners, views), augment)
+        return self._batches(epoch, shards, count, self._traveling(partners, views), augment)
 
     def grouped_batches(
         self, epoch: int, groups: Sequence[Tensor], steps: int, *, size: int | None = None, views: int = 1
@@ -173,9 +173,9 @@ class TrainData:
             orders.append(order[: steps * size].view(steps, size))
         rows = torch.stack(orders, 1)  # (steps, G, size)
         keys = torch.arange(rows.numel()).view(rows.shape)
-        own = own_share(size)
-        share = [(rows[step][:, own].flatten(), keys[step][:, own].flatten()) for step in range(steps)]
-        return self._batches(epoch, share, rows.numel(), self._traveling(None, views), augment=True)
+        places = rank_places(size)
+        shards = [(rows[step][:, places].flatten(), keys[step][:, places].flatten()) for step in range(steps)]
+        return self._batches(epoch, shards, rows.numel(), self._traveling(None, views), augment=True)
 
     def _traveling(self, partners: Tensor | None, views: int) -> Tensor | None:
         """Which rows come along with each sample, int64 (N, K) on the CPU."""
@@ -188,23 +188,25 @@ class TrainData:
         epoch: int,
         steps: Sequence[tuple[Tensor, Tensor]],
         count: int,
-        near: Tensor | None,
+        partners: Tensor | None,
         augment: bool | Augmentation,
     ) -> Iterator[Batch]:
         """A batch for each step: its samples (B,), and which of `count` draws each of them takes (B,)."""
         policy: Augmentation = augment if isinstance(augment, str) else self.augment if augment else "none"
         draws = self._draws(epoch, AUGMENT, policy, count)
-        near_draws = None if near is None else self._draws(epoch, AUGMENT_PARTNERS, policy, count, near.shape[1])
+        partner_draws = (
+            None if partners is None else self._draws(epoch, AUGMENT_PARTNERS, policy, count, partners.shape[1])
+        )
         plan = []
         for index, key in steps:
             rows, drawn = [index], [draws[key]]
-            if near is not None and near_draws is not None:
-                rows.append(near[index].flatten())
-                drawn.append(near_draws[key].flatten(0, 1))
+            if partners is not None and partner_draws is not None:
+                rows.append(partners[index].flatten())
+                drawn.append(partner_draws[key].flatten(0, 1))
             plan.append(Wanted(torch.cat(rows), None if policy == "none" else torch.cat(drawn)))
-        there = at_once((wanted.rows for wanted in plan), self.labels.device)
-        for (index, _), own, inputs in zip(steps, there, self.pixels.get(plan, policy), strict=True):
-            yield self._batch(len(index), own, inputs, None if near is None else near.shape[1])
+        rows_on_device = at_once((wanted.rows for wanted in plan), self.labels.device)
+        for (index, _), batch_rows, inputs in zip(steps, rows_on_device, self.pixels.get(plan, policy), strict=True):
+            yield self._batch(len(index), batch_rows, inputs, None if partners is None else partners.shape[1])
 
     def full_batches(self, batch_size: int | None = None) -> Iterator[Tensor]:
         """This rank's contiguous share of the inputs, in order and without augmentation: (B, …), as networks take them.
@@ -238,10 +240,13 @@ class TrainData:
         classes = labels.unique()
         chosen = []
         for place, kind in enumerate(torch.randperm(len(classes), generator=random).tolist()):
-            own = rows[labels == classes[kind]]
+            class_rows = rows[labels == classes[kind]]
             quota = wanted // len(classes) + (place < wanted % len(classes))
-            shuffled = [own[torch.randperm(len(own), generator=random)] for _ in range(-(-quota // len(own)))]
-            chosen.append(torch.cat([own[:0], *shuffled])[:quota])
+            shuffled = [
+                class_rows[torch.randperm(len(class_rows), generator=random)]
+                for _ in range(-(-quota // len(class_rows)))
+            ]
+            chosen.append(torch.cat([class_rows[:0], *shuffled])[:quota])
         return torch.cat(chosen)
 
     def _draws(self, epoch: int, purpose: int, policy: Augmentation, *shape: int) -> Tensor:
@@ -251,13 +256,13 @@ class TrainData:
     def _batch(self, size: int, rows: Tensor, inputs: Tensor, k: int | None) -> Batch:
         """`size` samples, and after them in `rows` and `inputs` their k partners each."""
         labels = self.labels[rows]
-        near = None
+        partners = None
         if k is not None:
-            near = Batch(*(part[size:].unflatten(0, (size, k)) for part in (rows, inputs, labels)))
-        return Batch(rows[:size], inputs[:size], labels[:size], near)
+            partners = Batch(*(part[size:].unflatten(0, (size, k)) for part in (rows, inputs, labels)))
+        return Batch(rows[:size], inputs[:size], labels[:size], partners)
 
 
-def own_share(size: int) -> Tensor:
+def rank_places(size: int) -> Tensor:
     """Which places of a batch are this rank's; the first come twice where ranks do not divide it evenly."""
     ranks = world_size()
     places = torch.arange(-(-size // ranks) * ranks) % size
@@ -265,7 +270,7 @@ def own_share(size: int) -> Tensor:
 
 
 def inference_batch(device: torch.device) -> int:
-    """Samples at a time where nothing is learnt."""
+    """Samples at a time where nothing is learned."""
     return 128 if device.type == "cpu" else 1024
 
 
@@ -274,7 +279,7 @@ def channel_statistics(data: TrainData) -> tuple[Tensor, Tensor]:
 
     At most 10 000 samples, evenly spread, are looked at.
     """
-    rows = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
+    rows = torch.arange(0, len(data), -(-len(data) // STATISTICS_SAMPLES))
     count, first, second = 0, torch.zeros(1), torch.zeros(1)
     for x in data.inputs(rows):
         flat = as_input(x).double().transpose(0, 1).flatten(1)  # (channels, values)

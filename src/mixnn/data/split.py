@@ -62,13 +62,13 @@ def without_dropped(dataset: Dataset) -> Dataset:
     return replace(keep_train(dataset, rows), dropped=dataset.dropped[:0]) if len(dataset.dropped) else dataset
 
 
-def draw_stratified(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
-    """A mask (N,) with `share` of every class, rounded, at least one and never all; none below 0."""
+def draw_stratified(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """A mask (N,) with `fraction` of every class, rounded, at least one and never all; none below 0."""
     random = np.random.RandomState(seed)
     mask = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels[labels >= 0]):
         rows = np.flatnonzero(labels == label)
-        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
         mask[random.permutation(rows)[:count]] = True
     return mask
 

@@ -71,7 +71,7 @@ def process_group(device: torch.device) -> Iterator[None]:
             say(str(error))
             raise ToldError(str(error)) from error
         except RuntimeError as error:
-            if not tells_of_loss(error):
+            if not is_connection_loss(error):
                 raise
             say(LOST)
             raise LostError(LOST) from error
@@ -79,7 +79,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def tells_of_loss(error: RuntimeError) -> bool:
+def is_connection_loss(error: RuntimeError) -> bool:
     """Whether another process caused `error`: gloo, alone among them, has no class of error for it."""
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
@@ -111,7 +111,7 @@ def gather_rows(rows: Tensor) -> Tensor:
     return table
 
 
-def total(x: Tensor) -> Tensor:
+def all_reduce_sum(x: Tensor) -> Tensor:
     """The sum of `x` over all ranks."""
     if active():
         dist.all_reduce(x)
@@ -129,10 +129,10 @@ def average_buffers(module: nn.Module) -> None:
         return
     for buffer in module.buffers():
         if buffer.is_floating_point():
-            buffer.copy_(total(buffer.clone()) / world_size())
+            buffer.copy_(all_reduce_sum(buffer.clone()) / world_size())
 
 
-def of_first(x: Tensor) -> Tensor:
+def broadcast_from_rank0(x: Tensor) -> Tensor:
     """`x`, filled with what rank 0 has: machines may have worked out different ones."""
     if active():
         dist.broadcast(x, 0)

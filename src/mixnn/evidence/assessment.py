@@ -17,11 +17,11 @@ from mixnn.label_quality.duplicates import reconcile
 from mixnn.tables.topk_rows import Table
 
 
-class Measured(NamedTuple):
+class Assessment(NamedTuple):
     """What features say.
 
     Attributes:
-        fields: of `mixnn.runs.directory.Evidence`, by name: label quality, neighbors, near duplicates and the plane.
+        fields: of `mixnn.runs.directory.Evidence`, by name: label quality, neighbors, near duplicates, coordinates.
         probs: (N, C), of a classifier that has not seen the sample's label.
         search: how neighbors were searched, in words.
         chosen: what the rule chose by itself, by name.
@@ -33,7 +33,7 @@ class Measured(NamedTuple):
     chosen: dict[str, Any]
 
 
-def measure(features: Tensor, data: TrainData, classes: int, progress: Progress = silent) -> Measured:
+def assess_labels(features: Tensor, data: TrainData, classes: int, progress: Progress = silent) -> Assessment:
     """The label quality of N samples, with near duplicates under two labels brought into agreement.
 
     Args:
@@ -44,8 +44,8 @@ def measure(features: Tensor, data: TrainData, classes: int, progress: Progress 
     """
     given, verified = data.labels.cpu().numpy().clip(-1), data.verified.cpu().numpy()
     found = label_issues(features, given, range(classes), verified=verified, progress=progress)
-    near, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
-    pairs = find_near_duplicates(data.inputs, near, distances).cpu().numpy()
+    nearest, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
+    pairs = find_near_duplicates(data.inputs, nearest, distances).cpu().numpy()
     issues = reconcile(found.issues, pairs)
     fields = {
         "label_posterior": issues.label_posterior,
@@ -58,7 +58,7 @@ def measure(features: Tensor, data: TrainData, classes: int, progress: Progress 
         "coordinates": pca_2d(features).cpu().numpy(),
         "verified": np.flatnonzero(verified),
     }
-    return Measured(
+    return Assessment(
         fields,
         found.pred_probs,
         str(found.search),

@@ -15,7 +15,7 @@ from mixnn.models.classifier import NETWORKS, Classifier, build_network, network
 from mixnn.models.efficientnet_lite import efficientnet_lite0, input_size
 from mixnn.models.timm_backbones import PREFIX
 from mixnn.tables.topk_rows import feature_bytes
-from mixnn.tables.topk_tensors import filled, pack_features
+from mixnn.tables.topk_tensors import as_float16, concatenated
 
 BATCH = 64  # images at a time on a CPU
 Progress = Callable[[int, int], None]  # (done, in all)
@@ -34,7 +34,7 @@ def check_encoder(options: FindOptions) -> None:
 
 @torch.inference_mode()
 def encode(data: TrainData, options: FindOptions, device: torch.device, progress: Progress) -> Tensor:
-    """Features of every image, (N, D) float32, or float16 of very many (see `topk_tensors.pack_features`).
+    """Features of every image, (N, D) float32, or float16 of very many (see `topk_tensors.as_float16`).
 
     Raises:
         InputError: the network does not take such images.
@@ -49,7 +49,7 @@ def encode(data: TrainData, options: FindOptions, device: torch.device, progress
         network = build_network(options.network, size, 1, mean, std, weights=options.weights)
         probe(network, example, options.network)
     network = network.to(device).eval()
-    return filled(len(data), batches(network, data, scaled, progress))[0].clone()
+    return concatenated(len(data), batches(network, data, scaled, progress))[0].clone()
 
 
 def batches(network: Classifier, data: TrainData, size: int, progress: Progress) -> Iterator[tuple[Tensor]]:
@@ -62,4 +62,4 @@ def batches(network: Classifier, data: TrainData, size: int, progress: Progress)
         z, _ = network.features_and_logits(x)
         done += len(x)
         progress(done, len(data))
-        yield (pack_features(z, size_of_value),)
+        yield (as_float16(z, size_of_value),)

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mixnn.data.batches import TrainData
-from mixnn.distributed.ranks import gather_rows, of_first, shard
+from mixnn.distributed.ranks import broadcast_from_rank0, gather_rows, shard
 from mixnn.evidence.pca import principal_components
 from mixnn.models.classifier import Classifier, fused
-from mixnn.tables.topk_rows import feature_bytes, feature_width, kept_of
-from mixnn.tables.topk_tensors import filled, pack, pack_features
+from mixnn.tables.topk_rows import feature_bytes, feature_width, topk_size
+from mixnn.tables.topk_tensors import as_float16, concatenated, to_topk
 
-LOOKED_AT = 2**14  # samples that say in which directions features differ
+PCA_SAMPLES = 2**14  # samples that say in which directions features differ
 
 
 class EvalOutputs(NamedTuple):
@@ -54,38 +54,38 @@ def eval_pass(
     Example:
         >>> features, probs, log_label = eval_pass([network], data)  # doctest: +SKIP
     """
-    looking = [fused(network) for network in networks]
+    fused_networks = [fused(network) for network in networks]
     rows = torch.arange(len(data)) if rows is None else rows.cpu()
     own = rows[shard(len(rows))]
     labels = (data.labels if labels is None else labels)[own.to(data.labels.device)].clamp_min(0)
     width, classes = networks[0].head.in_features, networks[0].head.out_features
-    size, kept, directions = 4, None, None
+    size, topk, directions = 4, None, None
     if compact:
-        size, kept = feature_bytes(len(data), width), kept_of(len(data), classes)
+        size, topk = feature_bytes(len(data), width), topk_size(len(data), classes)
         if feature_width(len(data), width) < width:
             directions = main_components(networks[0], data)
 
     def seen() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         done = 0
         for x in data.inputs(own):
-            outputs = [network.features_and_logits(x) for network in looking]
+            outputs = [network.features_and_logits(x) for network in fused_networks]
             log_p = torch.stack([logits.log_softmax(1) for _, logits in outputs])  # (M, B, C)
             y = labels[None, done : done + len(x), None].expand(len(outputs), -1, -1)  # (M, B, 1)
             z = outputs[0][0] if directions is None else outputs[0][0] @ directions
-            yield pack_features(z, size), pack(log_p.exp().mean(0), kept), log_p.gather(2, y)[..., 0].T
+            yield as_float16(z, size), to_topk(log_p.exp().mean(0), topk), log_p.gather(2, y)[..., 0].T
             done += len(x)
 
-    return EvalOutputs(*map(gather_rows, filled(len(own), seen())))
+    return EvalOutputs(*map(gather_rows, concatenated(len(own), seen())))
 
 
 def main_components(network: Classifier, data: TrainData) -> Tensor:
     """Directions in which features differ most, by some samples: orthonormal, float32 (D, M), M by `feature_width`."""
-    some = torch.arange(0, len(data), -(-len(data) // LOOKED_AT))
+    some = torch.arange(0, len(data), -(-len(data) // PCA_SAMPLES))
     z = normalize(eval_pass([network], data, rows=some).features).nan_to_num(0)  # of one that diverged any will do
     count = feature_width(len(data), z.shape[1])
-    return of_first(principal_components([z], count)[1].float().contiguous())
+    return broadcast_from_rank0(principal_components([z], count)[1].float().contiguous())
 
 
-def own_rows(data: TrainData) -> int:
+def shard_size(data: TrainData) -> int:
     """How many samples this rank looks at."""
     return len(range(len(data))[shard(len(data))])

@@ -21,15 +21,15 @@ from mixnn.evidence.inputs import checked_features, checked_probs, checked_verif
 from mixnn.evidence.knn import cosine_distances, knn_indices, vote_k
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.evidence.neighbors.brute_force import Progress, silent
-from mixnn.evidence.neighbors.sharded import How
+from mixnn.evidence.neighbors.sharded import SearchInfo
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.label_quality.posterior import estimate_label_quality, label_posterior, label_share
+from mixnn.label_quality.posterior import estimate_label_quality, label_frequencies, label_posterior
 from mixnn.label_quality.sampling import head_samples, sampled_rows
 from mixnn.tables.topk_rows import Table, chunks, empty_table
 
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
-ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside mostly right labels
+ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside a diagonally dominant T
 COSTLY = 40_000_000  # samples × classes from which on one head, fitted once, has to do
 NEIGHBORS = 10  # that are kept, and shown
 
@@ -49,7 +49,7 @@ class Found(NamedTuple):
     pred_probs: Table
     neighbors: NDArray[np.int64]
     distances: NDArray[np.float32]
-    search: How
+    search: SearchInfo
 
 
 def label_issues(
@@ -103,7 +103,7 @@ def probe(
         return table, None
     taught = sampled_rows(given, classes, classes * head_samples(classes))
     compared = np.searchsorted(taught, np.intersect1d(taught, sampled_rows(given, classes)))
-    share, labels = label_share(given, classes), given[taught]
+    frequencies, labels = label_frequencies(given, classes), given[taught]
     one_hot = torch.zeros(len(taught), classes)
     one_hot[torch.arange(len(taught)), torch.from_numpy(labels)] = 1
     costly = len(taught) * classes > COSTLY
@@ -112,7 +112,7 @@ def probe(
     heads = [shared.with_ridge(ridge).fit_all() for ridge in ridges]
     tables = [head.log_probs().numpy() for head in heads]
     votes = neighbor_labels[taught]
-    found = Comparison([t[compared] for t in tables], votes[compared], labels[compared], share)
+    found = Comparison([t[compared] for t in tables], votes[compared], labels[compared], frequencies)
     best = found.search()
     head = heads[best.combination.table]
     if not costly:
@@ -120,13 +120,17 @@ def probe(
         starts = [best, *(found.anchored(best, fraction) for fraction in ANCHORS if best.model.rows is not None)]
         choices = [(best, head)]
         for start in starts:
-            targets = cross_fitted_targets(head, pairs, start, labels, votes, fold.numpy(), indices[taught], share)
+            targets = cross_fitted_targets(
+                head, pairs, start, labels, votes, fold.numpy(), indices[taught], frequencies
+            )
             second = copy(head).fit_all(targets)
-            second_found = Comparison([second.log_probs().numpy()[compared]], votes[compared], labels[compared], share)
+            second_found = Comparison(
+                [second.log_probs().numpy()[compared]], votes[compared], labels[compared], frequencies
+            )
             begin = second_found.fit(start.combination._replace(table=0), start.model)
             choices.append((second_found.best_temperature(begin, 3), second))
         best, head = max(choices, key=lambda choice: choice[0].score)
-        found = Comparison([head.log_probs().numpy()[compared]], votes[compared], labels[compared], share)
+        found = Comparison([head.log_probs().numpy()[compared]], votes[compared], labels[compared], frequencies)
         best = found.search(best._replace(combination=best.combination._replace(table=0)))
     fit = found.settled(best)
     for rows in chunks(len(given), classes):
@@ -142,7 +146,7 @@ def cross_fitted_targets(
     neighbor_labels: NDArray[np.int32],
     fold: NDArray[np.int64],
     indices: NDArray[np.int64],
-    share: NDArray[np.floating],
+    frequencies: NDArray[np.floating],
 ) -> list[Tensor]:
     """For each fold, what all other samples' labels probably are, told without any label of that fold: (n, C) each.
 
@@ -152,19 +156,19 @@ def cross_fitted_targets(
         fit: how probabilities and votes are combined, and T.
         labels, neighbor_labels, indices: (n,), (n, K), (n, K) of the samples that heads are fitted to.
         fold: (N,), of all samples.
-        share: (C,), of each label.
+        frequencies: (C,), of each label.
     """
-    own, k = head.fold.numpy(), fit.combination.k
+    head_fold, k = head.fold.numpy(), fit.combination.k
     targets = []
     for left_out in range(FOLDS):
         target = torch.zeros(head.targets.shape)
         for other in range(FOLDS):
             if other == left_out:
                 continue
-            rows = np.flatnonzero(own == other)
+            rows = np.flatnonzero(head_fold == other)
             log_p = (head.x[rows] @ pairs[min(left_out, other), max(left_out, other)]).log_softmax(1).numpy()
             votes = np.where(fold[indices[rows, :k]] == left_out, -1, neighbor_labels[rows, :k])
-            log_vote = np.log(knn_vote(votes, share)) if k else None
+            log_vote = np.log(knn_vote(votes, frequencies)) if k else None
             likelihood, _ = combine(log_p, log_vote, fit.combination, fit.mean)
             target[rows] = torch.from_numpy(label_posterior(likelihood, labels[rows], fit.model))
         targets.append(target)

@@ -20,7 +20,7 @@ from mixnn.evidence.pca import project, sampled_components
 FOLDS = 5
 WIDTH = 256  # principal components that a head sees
 STEPS = 15
-LEAST_STEPS = 2
+MIN_STEPS = 2
 OPERATIONS = 1e11  # that the steps of one head may take, about: fewer steps where there are very many classes
 
 
@@ -61,7 +61,7 @@ class LinearProbe:
         self.folds = [(fold == f).nonzero()[:, 0] for f in range(int(fold.max()) + 1)]
         self.grams = [gram(self.x[rows[self.taking[rows]]]) for rows in self.folds]
         work = 4.0 * self.x.shape[0] * self.x.shape[1] * targets.shape[1]
-        self.steps = int(min(STEPS, max(LEAST_STEPS, OPERATIONS / work)))
+        self.steps = int(min(STEPS, max(MIN_STEPS, OPERATIONS / work)))
         self.heads: list[Tensor] = []
 
     def with_ridge(self, ridge: float) -> LinearProbe:

@@ -32,7 +32,7 @@ class Mixture(NamedTuple):
 
     @property
     def separation(self) -> float:
-        """Ashman's D, the distance of the means in units of the mean spread; above 2 two humps are seen."""
+        """Ashman's D, the distance of the means in units of the mean spread; above 2 the density is bimodal."""
         return float((self.means[1] - self.means[0]) / self.variances.mean().sqrt())
 
 
@@ -93,7 +93,7 @@ def fit_mixture(x: Tensor, *, max_iter: int = 100, tol: float = 1e-3, reg: float
     return Mixture(mixture.means[order], mixture.variances[order], mixture.weights[order], converged)
 
 
-def clean_probability(
+def loss_mixture_clean_prob(
     losses: Tensor,
     known: Tensor | None = None,
     *,
@@ -104,7 +104,7 @@ def clean_probability(
     monotone: bool = True,
     min_separation: float = 0.0,
 ) -> tuple[Tensor, Mixture | None]:
-    """How probably each label is right, from the two humps of the losses (the paper's w_i).
+    """How probably each label is right, from the two components of the losses (the paper's w_i).
 
     Args:
         losses: (N,), any scale.
@@ -112,8 +112,8 @@ def clean_probability(
         normalized: they are in 0–1 already; otherwise they are stretched to it before the fit.
         max_iter, tol, reg: see `fit_mixture`.
         monotone: a loss outside the two means counts as the nearer mean. The plain posterior turns
-            round there, on the side of the narrower hump.
-        min_separation: below this distance of the humps (`Mixture.separation`) the evidence is too
+            round there, on the side of the narrower component.
+        min_separation: below this distance of the components (`Mixture.separation`) the evidence is too
             poor to doubt any label: w is one.
 
     Returns:

@@ -10,10 +10,10 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from mixnn.data.batches import as_input
 
-NEAR = 0.4  # of the median distance of a nearest neighbor: no farther apart they may be duplicates
-ALIKE = 0.97  # correlation at 8 × 8 pixels: all 12 such pairs among 10 000 CIFAR-10 images looked the same
-SAME = 1e-6  # distance of embeddings that are equal but for rounding
-MOST = 20_000  # pairs that are looked at, the nearest first
+MAX_RELATIVE_DISTANCE = 0.4  # of the median distance of a nearest neighbor: no farther apart they may be duplicates
+MIN_CORRELATION = 0.97  # correlation at 8 × 8 pixels: all 12 such pairs among 10 000 CIFAR-10 images looked the same
+EQUAL_DISTANCE = 1e-6  # distance of embeddings that are equal but for rounding
+MAX_PAIRS = 20_000  # pairs that are looked at, the nearest first
 
 
 @torch.no_grad()
@@ -28,9 +28,9 @@ def find_near_duplicates(inputs: Callable[[Tensor], Iterator[Tensor]], neighbors
     if neighbors.shape[1] == 0:
         return torch.zeros(0, 2, dtype=torch.int64)
     pictures = next(inputs(torch.zeros(1, dtype=torch.int64))).dim() == 4
-    limit = NEAR * distances[:, 0].median() if pictures else distances.new_tensor(SAME)
-    row, place = (distances <= limit.clamp_min(SAME)).nonzero().T  # the same picture may be at distance 0 from all
-    nearest = distances[row, place].argsort()[:MOST]
+    limit = MAX_RELATIVE_DISTANCE * distances[:, 0].median() if pictures else distances.new_tensor(EQUAL_DISTANCE)
+    row, place = (distances <= limit.clamp_min(EQUAL_DISTANCE)).nonzero().T  # of one picture all are at distance 0
+    nearest = distances[row, place].argsort()[:MAX_PAIRS]
     pairs: Tensor = torch.stack([row[nearest], neighbors[row, place][nearest]], 1).sort(1).values
     pairs = pairs[pairs[:, 0] < pairs[:, 1]].unique(dim=0).cpu()
     if not pictures or len(pairs) == 0:
@@ -38,8 +38,8 @@ def find_near_duplicates(inputs: Callable[[Tensor], Iterator[Tensor]], neighbors
     rows, places = pairs.unique(return_inverse=True)
     small = torch.cat([adaptive_avg_pool2d(as_input(x), 8) for x in inputs(rows)]).cpu()  # (n, 3, 8, 8)
     first, second = small[places[:, 0]], small[places[:, 1]]
-    alike = torch.maximum(correlation(first, second), correlation(first, second.flip(3)))
-    found: Tensor = pairs[alike >= ALIKE]
+    similarity = torch.maximum(correlation(first, second), correlation(first, second.flip(3)))
+    found: Tensor = pairs[similarity >= MIN_CORRELATION]
     return found
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
-from mixnn.distributed.ranks import gather_rows, of_first
-from mixnn.evidence.forward_pass import own_rows
+from mixnn.distributed.ranks import broadcast_from_rank0, gather_rows
+from mixnn.evidence.forward_pass import shard_size
 from mixnn.evidence.label_issues import label_issues
-from mixnn.evidence.neighbors.sharded import How
+from mixnn.evidence.neighbors.sharded import SearchInfo
 from mixnn.tables.topk_rows import feature_bytes
-from mixnn.tables.topk_tensors import as_tensor, filled, pack_features
+from mixnn.tables.topk_tensors import as_float16, as_tensor, concatenated
 
 
 class Targets(NamedTuple):
@@ -30,7 +30,7 @@ class Targets(NamedTuple):
 
     table: Tensor
     noise_rate: float
-    search: How
+    search: SearchInfo
 
 
 @torch.no_grad()
@@ -45,15 +45,15 @@ def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tenso
     """
     given = labels.clamp_min(-1).cpu().numpy()
     found = label_issues(features, given, range(classes), verified=(verified & (labels >= 0)).cpu().numpy())
-    table = of_first(as_tensor(found.issues.label_posterior).to(labels.device))
+    table = broadcast_from_rank0(as_tensor(found.issues.label_posterior).to(labels.device))
     return Targets(table, found.issues.noise_rate, found.search)
 
 
 def embeddings(data: TrainData) -> Tensor:
     """The inputs themselves, (N, D), the same on every rank."""
     size = feature_bytes(len(data), next(data.inputs(torch.arange(1))).shape[1])
-    [own] = filled(own_rows(data), ((pack_features(x, size),) for x in data.full_batches()))
-    return gather_rows(own)
+    [rows] = concatenated(shard_size(data), ((as_float16(x, size),) for x in data.full_batches()))
+    return gather_rows(rows)
 
 
 def is_embeddings(data: TrainData) -> bool:

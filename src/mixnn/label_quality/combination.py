@@ -1,7 +1,7 @@
 """Two opinions become one: a classifier that has not seen the sample's label, and the labels of its nearest neighbors.
 
 L(c) ∝ (p_c^a · v_c^b)^s, divided by its mean over all samples, which takes the prior of the classes out. a and b
-weigh the opinions, s is an inverse temperature: the sure are made as sure as they deserve. They, and the number of
+weigh the opinions, s is an inverse temperature: it calibrates their confidence. They, and the number of
 neighbors, are those under which the given labels are likeliest, each a draw from Σ_c P(c | x) T[c, ·]; no opinion has
 seen the label that it is judged by. Must not know: torch, runs, files.
 """
@@ -20,14 +20,14 @@ from mixnn.label_quality.probabilities import TINY, FloatArray, normalized
 K_GRID = (10, 20, 50, 100)  # neighbors that vote
 WEIGHTS = ((1.0, 1.0), (0.5, 1.5), (1.5, 0.5))  # of classifier and vote
 INVERSE_TEMPERATURES = (0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0, 14.0)
-SHARPEST = 2.5  # where neighbors vote: beyond, T takes up what evidence that is too sure gets wrong
-LEAST = np.float32(1e-9)  # probability
-NEAREST = 10  # ranks over which a neighbor's vote falls to a half
+MAX_INVERSE_TEMPERATURE = 2.5  # where neighbors vote: beyond, T takes up what evidence that is overconfident gets wrong
+MIN_PROB = np.float32(1e-9)  # probability
+RANK_OFFSET = 10  # ranks over which a neighbor's vote falls to a half
 PSEUDO_VOTES = 0.5  # of every class, beside those of the neighbors
-FEWEST_VOTERS = 10
+MIN_VOTE_K = 10
 QUICK_STEPS, SETTLING_STEPS = 8, 20  # of expectation maximization: where combinations are compared, and of the best
-FEW_WRONG = 0.2  # wrong labels for each sample that the evidence confuses, below which T has no structure
-TELLING = 0.01  # nats for each label, at least, that evidence says anything
+MIN_NOISE_PER_CONFUSION = 0.2  # of the evidence's own confusion: with fewer wrong labels noise is class-independent
+MIN_INFORMATION = 0.01  # nats a label by which the evidence has to explain labels better than their frequencies do
 
 
 class Combination(NamedTuple):
@@ -59,7 +59,7 @@ class Fit(NamedTuple):
         return float(self.log_likelihood.mean())
 
 
-def knn_vote(neighbor_labels: NDArray[np.integer], share: FloatArray) -> NDArray[np.float32]:
+def knn_vote(neighbor_labels: NDArray[np.integer], frequencies: FloatArray) -> NDArray[np.float32]:
     """What the labels of the neighbors say, (n, C), rows sum to one, none is zero.
 
     A vote counts the more the nearer it is, as 1 / (rank + 10), and by how rare its label is, so that a frequent one
@@ -67,16 +67,16 @@ def knn_vote(neighbor_labels: NDArray[np.integer], share: FloatArray) -> NDArray
 
     Args:
         neighbor_labels: (n, K), nearest first; those below 0 have no vote.
-        share: (C,), of each label among all samples.
+        frequencies: (C,), of each label among all samples.
     """
-    (rows, voters), classes = neighbor_labels.shape, len(share)
-    weight = 1 / (np.arange(voters) + NEAREST)
-    weight *= weight.sum() / np.square(weight).sum()  # as many votes as these weights are worth
+    (rows, k), classes = neighbor_labels.shape, len(frequencies)
+    rank_weights = 1 / (np.arange(k) + RANK_OFFSET)
+    rank_weights *= rank_weights.sum() / np.square(rank_weights).sum()  # as many votes as these weights are worth
     place = np.arange(rows)[:, None] * classes + neighbor_labels.clip(0)
-    weights = np.where(neighbor_labels >= 0, weight, 0.0)
+    weights = np.where(neighbor_labels >= 0, rank_weights, 0.0)
     counts = np.bincount(place.ravel(), weights.ravel(), minlength=rows * classes).reshape(rows, classes)
-    rarity = np.where(share > 0, 1 / share.clip(TINY) / classes, 0.0)
-    return normalized(counts * rarity + PSEUDO_VOTES).astype(np.float32)
+    class_weights = np.where(frequencies > 0, 1 / frequencies.clip(TINY) / classes, 0.0)
+    return normalized(counts * class_weights + PSEUDO_VOTES).astype(np.float32)
 
 
 def combine(
@@ -120,7 +120,7 @@ class Comparison:
         tables: log-probabilities (n, C) each, by classifiers that have not seen the sample's label; may be empty.
         neighbor_labels: (n, K), nearest first.
         labels: (n,), 0 to C - 1.
-        share: (C,), of each label among all samples.
+        frequencies: (C,), of each label among all samples.
     """
 
     def __init__(
@@ -128,19 +128,19 @@ class Comparison:
         tables: Sequence[FloatArray],
         neighbor_labels: NDArray[np.integer] | None,
         labels: NDArray[np.int64],
-        share: FloatArray,
+        frequencies: FloatArray,
     ) -> None:
-        self.tables, self.neighbor_labels, self.labels, self.share = tables, neighbor_labels, labels, share
-        self.most = 0 if neighbor_labels is None else neighbor_labels.shape[1]
+        self.tables, self.neighbor_labels, self.labels, self.frequencies = tables, neighbor_labels, labels, frequencies
+        self.max_k = 0 if neighbor_labels is None else neighbor_labels.shape[1]
         self.votes: dict[int, FloatArray] = {}
-        self.temperatures = [s for s in INVERSE_TEMPERATURES if s <= SHARPEST or not self.most]
+        self.temperatures = [s for s in INVERSE_TEMPERATURES if s <= MAX_INVERSE_TEMPERATURE or not self.max_k]
 
     def evidence(self, combination: Combination) -> tuple[FloatArray | None, FloatArray | None]:
         """Log-probabilities and log-votes, (n, C) each."""
         k = combination.k
         if k and k not in self.votes:
             assert self.neighbor_labels is not None
-            self.votes[k] = np.log(knn_vote(self.neighbor_labels[:, :k], self.share))
+            self.votes[k] = np.log(knn_vote(self.neighbor_labels[:, :k], self.frequencies))
         return (self.tables[combination.table] if self.tables else None), self.votes.get(k)
 
     def fit(self, combination: Combination, start: NoiseModel | None = None, steps: int = QUICK_STEPS) -> Fit:
@@ -151,9 +151,9 @@ class Comparison:
 
     def search(self, begin: Fit | None = None) -> Fit:
         """The combination under which the labels are likeliest: one choice after the other, each for its whole grid."""
-        largest = max(FEWEST_VOTERS, len(self.labels) // len(self.share))
-        grid = [k for k in K_GRID if k <= min(self.most, largest)] or [self.most]
-        weights = WEIGHTS if self.tables and self.most else WEIGHTS[:1]
+        largest = max(MIN_VOTE_K, len(self.labels) // len(self.frequencies))
+        grid = [k for k in K_GRID if k <= min(self.max_k, largest)] or [self.max_k]
+        weights = WEIGHTS if self.tables and self.max_k else WEIGHTS[:1]
         if begin is None:
             begin = self.fit(Combination(0, min(grid, key=lambda k: abs(k - 50)), WEIGHTS[0], 1.0))
         best = self.best_temperature(begin, 8)
@@ -174,8 +174,8 @@ class Comparison:
         now = best.combination.inverse_temperature
         grid = self.temperatures
         at = min(range(len(grid)), key=lambda i: abs(grid[i] - now))
-        near = grid[max(0, at - around) : at + around + 1]
-        return self.improved(best, [{"inverse_temperature": s} for s in near])
+        nearby = grid[max(0, at - around) : at + around + 1]
+        return self.improved(best, [{"inverse_temperature": s} for s in nearby])
 
     def anchored(self, found: Fit, fraction: float) -> Fit:
         """T from anchors instead, as it is, and the inverse temperature under which the labels are likeliest then."""
@@ -190,22 +190,25 @@ class Comparison:
         """What is made of the likeliest combination in the end: how much structure T has.
 
         Where wrong labels seem far fewer than the samples that the evidence itself confuses, a structure of T is mostly
-        that confusion: all classes are mislabeled alike then. Where no combination makes the labels likelier than their
+        that confusion: noise is class-independent then. Where no combination makes the labels likelier than their
         shares do, the evidence says nothing, and no label is doubted.
         """
         found = self.fit(found.combination, found.model, steps=SETTLING_STEPS)
         eta = normalized(self.likelihood(found.combination) * found.model.prior.astype(np.float32))
-        known = self.share[self.share > 0]
-        if found.score < float((known * np.log(known)).sum()) + TELLING:
-            return found._replace(model=NoiseModel(self.share, None, 0.0, self.share))
+        known = self.frequencies[self.frequencies > 0]
+        if found.score < float((known * np.log(known)).sum()) + MIN_INFORMATION:
+            return found._replace(model=NoiseModel(self.frequencies, None, 0.0, self.frequencies))
         confused = float(1 - eta.max(1).mean())
-        if found.model.rows is None or told_rate(eta, self.labels, found.model) < FEW_WRONG * confused:
-            start = NoiseModel(self.share.clip(1e-9), None, 0.05, self.share)
+        if (
+            found.model.rows is None
+            or expected_noise_rate(eta, self.labels, found.model) < MIN_NOISE_PER_CONFUSION * confused
+        ):
+            start = NoiseModel(self.frequencies.clip(1e-9), None, 0.05, self.frequencies)
             found = self.best_temperature(self.fit(found.combination, start), 2)
         return found
 
 
-def told_rate(eta: FloatArray, labels: NDArray[np.int64], model: NoiseModel) -> float:
+def expected_noise_rate(eta: FloatArray, labels: NDArray[np.int64], model: NoiseModel) -> float:
     """Share of wrong labels, by Bayes' rule on P(class | x) (n, C)."""
     joint = eta * model.columns(labels)
     return float(1 - (joint[np.arange(len(labels)), labels] / joint.sum(1)).mean())

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.probabilities import normalized
 
-LEAST = 1e-12
+MIN_PROB = 1e-12
 
 
 def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
     """Label issues in which near duplicates have one posterior, wherever their given labels differ.
 
-    q(c) ∝ geometric mean of what each looks like · Π T[c, given label]: the qualities of two labels of one picture
+    q(c) ∝ geometric mean of each one's evidence π L · Π T[c, given label]: the qualities of two labels of one picture
     sum to at most one, and whichever is not the likeliest is an issue. A label that a person has verified decides for
     all.
 
@@ -36,15 +36,15 @@ def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
         if len(np.unique(labels[labels >= 0])) < 2:
             continue
         log_columns = np.zeros((len(rows), len(issues.classes)))
-        log_columns[labels >= 0] = np.log(np.maximum(issues.noise_matrix[:, labels[labels >= 0]].T, LEAST))
+        log_columns[labels >= 0] = np.log(np.maximum(issues.noise_matrix[:, labels[labels >= 0]].T, MIN_PROB))
         verified = rows[issues.verified[rows]]
         if len(verified):
             joint = np.zeros(len(issues.classes))
             joint[np.unique(given[verified])] = 1.0
         else:
             whole = np.stack([issues.label_posterior[int(row)] for row in rows]).astype(np.float64)
-            looks = (np.log(whole.clip(LEAST)) - log_columns).mean(0)
-            log_joint = looks + log_columns.sum(0)
+            log_evidence = (np.log(whole.clip(MIN_PROB)) - log_columns).mean(0)
+            log_joint = log_evidence + log_columns.sum(0)
             joint = np.exp(log_joint - log_joint.max())
         posterior = normalized(joint[None])
         for row in rows[~issues.verified[rows]].tolist():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 BELOW, ABOVE = 0.12, 0.36  # of what is told: where the truth was, in the cells that settings are chosen by
-LEAST = 0.006  # of all labels
+MIN_HALF_WIDTH = 0.006  # of all labels
 
 
 def noise_rate_interval(rate: float, labels: int) -> tuple[float, float]:
@@ -20,5 +20,5 @@ def noise_rate_interval(rate: float, labels: int) -> tuple[float, float]:
         >>> [round(end, 3) for end in noise_rate_interval(0.1, 10_000)]
         [0.076, 0.144]
     """
-    chance = 2 * (rate * (1 - rate) / max(1, labels)) ** 0.5 + LEAST
+    chance = 2 * (rate * (1 - rate) / max(1, labels)) ** 0.5 + MIN_HALF_WIDTH
     return max(0.0, rate * (1 - BELOW) - chance), min(1.0, rate + ABOVE * rate * (1 - rate) + chance)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.label_quality.combination import LEAST, Combination, Comparison, Fit, combine, knn_vote
+from mixnn.label_quality.combination import MIN_PROB, Combination, Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.noise_matrix import NoiseModel
 from mixnn.label_quality.noise_rate import noise_rate_interval
@@ -21,9 +21,9 @@ from mixnn.label_quality.sampling import sampled_rows
 from mixnn.tables.topk_rows import Table, chunks, empty_table
 
 # Evidence that is fitted to the given labels takes a part of the mistakes for hardness.
-LEAST_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
+MIN_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
 WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
-FEW_WRONG_ODDS = 2.0  # the same where wrong labels are too few to tell which classes they mix
+CLASS_INDEPENDENT_ODDS = 2.0  # the same where wrong labels are too few to tell which classes they mix
 
 
 def estimate_label_quality(
@@ -57,8 +57,8 @@ def estimate_label_quality(
     if chosen is None and known.any():
         rows = sampled_rows(labels, count)
         tables = [] if pred_probs is None else [log_rows(pred_probs, rows)]
-        voters = None if neighbor_labels is None else neighbor_labels[rows]
-        comparison = Comparison(tables, voters, labels[rows], label_share(labels, count))
+        neighbor_sample = None if neighbor_labels is None else neighbor_labels[rows]
+        comparison = Comparison(tables, neighbor_sample, labels[rows], label_frequencies(labels, count))
         chosen = comparison.settled(comparison.search())
     if chosen is None:  # no label at all: nothing is known of them
         chosen = Fit(
@@ -68,10 +68,10 @@ def estimate_label_quality(
             np.zeros(1),
         )
     posterior = empty_table(samples, count)
-    model = chosen.model.with_odds(FEW_WRONG_ODDS if chosen.model.rows is None else WRONG_ODDS)
-    share, k = label_share(labels, count), chosen.combination.k
+    model = chosen.model.with_odds(CLASS_INDEPENDENT_ODDS if chosen.model.rows is None else WRONG_ODDS)
+    frequencies, k = label_frequencies(labels, count), chosen.combination.k
     for part in chunks(samples, count):
-        vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[part, :k], share))
+        vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[part, :k], frequencies))
         probs = None if pred_probs is None else log_rows(pred_probs, part)
         likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)
         posterior[part] = label_posterior(likelihood, labels[part], model, verified[part])
@@ -96,20 +96,20 @@ def label_posterior(
     posterior = likelihood * model.prior.astype(np.float32)
     known = labels >= 0
     posterior[known] *= model.columns(labels[known])
-    posterior = normalized(posterior.clip(np.finfo(np.float32).tiny)) + np.float32(LEAST_POSTERIOR)
+    posterior = normalized(posterior.clip(np.finfo(np.float32).tiny)) + np.float32(MIN_POSTERIOR)
     if verified is not None and verified.any():
         posterior[verified & known] = 0
         posterior[verified & known, labels[verified & known]] = 1
     return normalized(posterior).astype(np.float32)
 
 
-def label_share(labels: NDArray[np.int64], classes: int) -> FloatArray:
+def label_frequencies(labels: NDArray[np.int64], classes: int) -> FloatArray:
     """(C,), of each label among those that are there."""
     counts = np.bincount(labels[labels >= 0], minlength=classes)
-    share: FloatArray = counts / max(1, counts.sum())
-    return share
+    frequencies: FloatArray = counts / max(1, counts.sum())
+    return frequencies
 
 
 def log_rows(table: Table, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
     """Logarithms of some rows of a table of probabilities."""
-    return np.log(np.maximum(table[rows], LEAST), dtype=np.float32)
+    return np.log(np.maximum(table[rows], MIN_PROB), dtype=np.float32)

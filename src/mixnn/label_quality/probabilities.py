@@ -13,8 +13,8 @@ TINY = float(np.finfo(np.float64).tiny)
 
 def normalized(rows: FloatArray) -> FloatArray:
     """Each row divided by its sum."""
-    shares: FloatArray = rows / rows.sum(1, keepdims=True)
-    return shares
+    probs: FloatArray = rows / rows.sum(1, keepdims=True)
+    return probs
 
 
 def probability_of(table: Table, labels: NDArray[np.int64]) -> NDArray[np.float64]:

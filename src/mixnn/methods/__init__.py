@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 from mixnn.errors import InputError
 from mixnn.methods.base import Method
-from mixnn.utils.registry import look_up
+from mixnn.utils.registry import resolve
 
 
 def find_methods() -> dict[str, type[Method]]:
@@ -31,7 +31,7 @@ def method_class(name: str) -> type[Method]:
     Raises:
         InputError: no such method.
     """
-    found = look_up(name, METHODS, "method", "Class")
+    found = resolve(name, METHODS, "method", "Class")
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise InputError(f"method {name!r} is not a subclass of mixnn.Method")
     return found

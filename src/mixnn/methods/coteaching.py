@@ -25,8 +25,8 @@ class CoTeaching(Method):
     Args:
         networks, labels, num_classes: see `Method`.
         forget_rate: τ, share of each batch that is left out in the end, from 0 to below 1; the paper's is the rate of
-            the noise, which it takes for known. None estimates it, see `wrong_share`: anew in each epoch of `rampup`
-            and a last time after.
+            the noise, which it takes for known. None estimates it, see `estimate_noise_rate`: anew in each epoch of
+            `rampup` and a last time after.
         rampup: T_k, epochs in which the share grows from 0 to τ (paper: 10 of 200).
 
     Raises:
@@ -67,19 +67,19 @@ class CoTeaching(Method):
             with self.phase("eval_pass"):
                 probs = eval_pass(self.classifiers, data).probs  # (N, C)
             known = data.labels >= 0
-            self.estimate.copy_(wrong_share(probs[known], data.labels[known]))
+            self.estimate.copy_(estimate_noise_rate(probs[known], data.labels[known]))
         tau = self.estimate.item() if self.forget_rate is None else self.forget_rate
         self.forgotten = min(epoch / self.rampup, 1) * tau  # 1 - R(T), epochs counted from 0
-        self.metrics["clean_share"] = 1 - self.forgotten
+        self.metrics["clean_fraction"] = 1 - self.forgotten
 
     def forward(self, batch: Batch) -> Tensor:
         size = len(batch.y)  # of this rank's share of the batch
         verified = self.verified[batch.index]  # (B,), in front of all others
-        kept = verified.sum().clamp_min(max(size - int(self.forgotten * size), 1))  # R(T) · B
+        count = verified.sum().clamp_min(max(size - int(self.forgotten * size), 1))  # R(T) · B
         loss_f, loss_g = (cross_entropy(network(batch.inputs), batch.y, reduction="none") for network in self.networks)
         # What each would learn from, D_f and D_g, as masks: how many there are, only the device knows.
-        small_f, small_g = (places(loss.detach().masked_fill(verified, -1)) < kept for loss in (loss_f, loss_g))
-        return (loss_f.where(small_g, 0).sum() + loss_g.where(small_f, 0).sum()) / kept
+        small_f, small_g = (places(loss.detach().masked_fill(verified, -1)) < count for loss in (loss_f, loss_g))
+        return (loss_f.where(small_g, 0).sum() + loss_g.where(small_f, 0).sum()) / count
 
 
 def places(values: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def places(values: Tensor) -> Tensor:
     return values.argsort(stable=True).argsort()
 
 
-def wrong_share(probs: Tensor, labels: Tensor) -> Tensor:
+def estimate_noise_rate(probs: Tensor, labels: Tensor) -> Tensor:
     """About how many labels are wrong, in 0–1: those that differ where the prediction is surest.
 
     There it is nearly always right, even early on. The surest tenth of each predicted class stands for all of it, so
@@ -97,10 +97,10 @@ def wrong_share(probs: Tensor, labels: Tensor) -> Tensor:
         probs: (N, C), predictions for the training samples.
         labels: int64 (N,), the given ones.
     """
-    sureness, predicted = probs.max(1)
+    confidence, predicted = probs.max(1)
     wrong = torch.zeros((), device=labels.device)
     for c in predicted.unique():
-        own = (predicted == c).nonzero()[:, 0]
-        surest = own[sureness[own].topk(-(-len(own) // 10)).indices]
-        wrong += (labels[surest] != c).float().mean() * len(own) / len(labels)
+        rows = (predicted == c).nonzero()[:, 0]
+        most_confident = rows[confidence[rows].topk(-(-len(rows) // 10)).indices]
+        wrong += (labels[most_confident] != c).float().mean() * len(rows) / len(labels)
     return wrong

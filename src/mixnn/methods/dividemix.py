@@ -18,7 +18,7 @@ from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import shard
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.loss_mixture import clean_probability, min_max
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import mix, pair_weights
@@ -100,20 +100,27 @@ class DivideMix(Method):
         with self.phase("eval_pass"):
             probs, log_y = zip(*(eval_pass([network], data)[1:] for network in self.classifiers), strict=True)
         with self.phase("mixture"):
-            w = torch.stack([self._judge(k, -log_y[k][:, 0], data.labels >= 0) for k in (0, 1)])  # (2, N)
-        self.metrics["clean_share"] = (w > self.threshold)[:, data.labels >= 0].float().mean().item()
+            w = torch.stack(
+                [self._loss_mixture_clean_prob(k, -log_y[k][:, 0], data.labels >= 0) for k in (0, 1)]
+            )  # (2, N)
+        self.metrics["clean_fraction"] = (w > self.threshold)[:, data.labels >= 0].float().mean().item()
         self.w = w.flip(0)  # co-divide: each network works with the other's
-        own = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
-        self.targets.write(own, self._beliefs(torch.stack([p[own] for p in probs]), self.w[:, own], data.labels[own]))
+        shard_rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
+        self.targets.write(
+            shard_rows,
+            self._refined_labels(
+                torch.stack([p[shard_rows] for p in probs]), self.w[:, shard_rows], data.labels[shard_rows]
+            ),
+        )
 
-    def _judge(self, k: int, losses: Tensor, known: Tensor) -> Tensor:
+    def _loss_mixture_clean_prob(self, k: int, losses: Tensor, known: Tensor) -> Tensor:
         """Clean probabilities (N,) by the losses (N,) of network k; 0 where nobody knows the label."""
         losses = min_max(losses, known)
         self.history[k] = torch.cat([self.history[k, 1:], losses[None]])
-        w, _ = clean_probability(self.history[k].nanmean(0), known, normalized=True)
+        w, _ = loss_mixture_clean_prob(self.history[k].nanmean(0), known, normalized=True)
         return (w * known).masked_fill(self.verified, 1.0)
 
-    def _beliefs(self, p: Tensor, w: Tensor, labels: Tensor) -> Tensor:
+    def _refined_labels(self, p: Tensor, w: Tensor, labels: Tensor) -> Tensor:
         """Refined or guessed labels (n, C), mean over the networks; `p` (2, n, C), `w` (2, n), `labels` (n,)."""
         y, a = one_hot_or_uniform(labels, self.num_classes), w[..., None]
         blended = torch.where(a > self.threshold, a * y + (1 - a) * p, p.mean(0))
@@ -158,8 +165,8 @@ class DivideMix(Method):
             y: (b, C), given labels of the labeled ones.
             w: (b, 1), their clean probabilities.
         """
-        own, other = self.classifiers[k], self.classifiers[1 - k]
-        p = torch.stack([own(view).softmax(1) for view in x.flatten(0, 1)])  # (4, b, C), batch norm as in training
+        network, other = self.classifiers[k], self.classifiers[1 - k]
+        p = torch.stack([network(view).softmax(1) for view in x.flatten(0, 1)])  # (4, b, C), batch norm as in training
         p = p.unflatten(0, x.shape[:2]).mean(1)  # (2, b, C)
         other.eval()
         p_other = torch.stack([other(view).softmax(1) for view in x[1]]).mean(0)  # (b, C)
@@ -173,9 +180,9 @@ class DivideMix(Method):
         """L_X + λ_u L_U + L_reg (Eq. 12): `x` (n, …) and `q` (n, C), the first half labeled -> scalar."""
         half = len(x) // 2
         used = len(x) if self.lambda_u > 0 else half
-        share = Beta(self.alpha, self.alpha).sample().item()
+        lam = Beta(self.alpha, self.alpha).sample().item()
         other = torch.randperm(len(x), device=x.device)[:used]
-        weights = pair_weights(max(share, 1 - share), used, x.device)  # λ' (Eq. 6), one for the batch
+        weights = pair_weights(max(lam, 1 - lam), used, x.device)  # λ' (Eq. 6), one for the batch
         logits = network(mix(x[:used], x[other, None], weights))
         q = mix(q[:used], q[other, None], weights)
         loss = soft_cross_entropy(logits[:half], q[:half]) + prior_penalty(logits)  # L_X + L_reg

@@ -48,8 +48,8 @@ class ELR(Method):
     def forward(self, batch: Batch) -> Tensor:
         logits = self.network(batch.inputs)  # (B, C)
         p = logits.softmax(1).clamp(LOW, 1 - LOW)
-        said = p.detach()
-        t = ema(self.targets[batch.index], said / said.sum(1, keepdim=True), self.beta)  # (B, C), this step's p in it
+        probs = p.detach()
+        t = ema(self.targets[batch.index], probs / probs.sum(1, keepdim=True), self.beta)  # (B, C), this step's p in it
         self.targets.write(batch.index, t)
         pull = torch.log1p(-(p * t).sum(1)).masked_fill(self.verified[batch.index], 0)  # (B,)
         return cross_entropy(logits, batch.y) + self.lam * pull.mean()

@@ -16,11 +16,11 @@ from torch.nn.functional import cross_entropy, normalize
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.loss_mixture import clean_probability
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob
 from mixnn.methods.base import Method, Tables
 from mixnn.models.classifier import Classifier
 
-FEWEST = 2  # samples that are left of a class, or it stays whole
+MIN_PER_CLASS = 2  # samples that are left of a class, or it stays whole
 
 
 class FINE(Method):
@@ -75,7 +75,7 @@ class FINE(Method):
                 u = principal_components(z[self.clean], data.labels[self.clean], self.num_classes)  # (C, D)
                 f = alignment(z, data.labels, u)  # (N,)
                 self.clean.copy_(select(f, data.labels, self.zeta) | self.verified)
-        self.metrics["clean_share"] = self.clean[data.labels >= 0].float().mean().item()
+        self.metrics["clean_fraction"] = self.clean[data.labels >= 0].float().mean().item()
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
         return data.train_batches(epoch, rows=self.clean.nonzero()[:, 0])
@@ -104,8 +104,8 @@ def principal_components(z: Tensor, labels: Tensor, num_classes: int) -> Tensor:
         raise InputError("the features are not finite: training diverged; use a lower --lr")
     u = z.new_zeros(num_classes, z.shape[1])
     for k in labels.unique().tolist():  # one at a time: no (C, D, D) table
-        own = z[labels == k]
-        u[k] = torch.linalg.eigh(own.T @ own).eigenvectors[:, -1]
+        class_features = z[labels == k]
+        u[k] = torch.linalg.eigh(class_features.T @ class_features).eigenvectors[:, -1]
     return u
 
 
@@ -115,7 +115,7 @@ def alignment(z: Tensor, labels: Tensor, u: Tensor) -> Tensor:
 
 
 def select(f: Tensor, labels: Tensor, zeta: float) -> Tensor:
-    """Which labels are held to be right: bool (N,), never one below 0.
+    """Which labels are selected as clean: bool (N,), never one below 0.
 
     In each class a mixture of two Gaussians is fitted to `f` (N,), and those are taken whose probability to come
     from the upper one is above `zeta`. A class of which fewer than two would be left, or whose scores are all the
@@ -123,8 +123,8 @@ def select(f: Tensor, labels: Tensor, zeta: float) -> Tensor:
     """
     clean = torch.zeros_like(labels, dtype=torch.bool)
     for k in labels[labels >= 0].unique().tolist():
-        own = labels == k
+        in_class = labels == k
         # Upside down, since the mixture is one of losses; tol and reg as in the authors' code.
-        chosen = clean_probability(-f[own], tol=1e-6, reg=1e-6)[0] > zeta
-        clean[own] = chosen if chosen.sum() >= FEWEST else torch.ones_like(chosen)
+        chosen = loss_mixture_clean_prob(-f[in_class], tol=1e-6, reg=1e-6)[0] > zeta
+        clean[in_class] = chosen if chosen.sum() >= MIN_PER_CLASS else torch.ones_like(chosen)
     return clean

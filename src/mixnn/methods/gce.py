@@ -72,7 +72,7 @@ class GCE(Method):
             with self.phase("eval_pass"):
                 p = eval_pass([self.network], data).log_label[:, 0].exp()  # (N,), of the given label
             self.kept.copy_((p > self.k) | self.verified)
-        self.metrics["clean_share"] = self.kept[labeled].float().mean().item()
+        self.metrics["clean_fraction"] = self.kept[labeled].float().mean().item()
 
     def clean_labels(self) -> Tensor:
         return self.kept

@@ -11,49 +11,49 @@ import torch
 from torch import Tensor
 
 
-def mixing_weights(clean: Tensor, neighbors: Tensor, telling: Tensor | None = None) -> Tensor:
+def mixing_weights(clean: Tensor, neighbors: Tensor, informative: Tensor | None = None) -> Tensor:
     """a_i = normalize(w_i, w_n1, …, w_nK): `clean` (N,), `neighbors` int64 (N, K) -> (N, 1 + K).
 
     Rows sum to one; a sample and neighbors that are all certainly wrong share equally.
 
     Args:
-        telling: bool (N,), whose targets say something, all where None; neighbors of no such target get nothing.
+        informative: bool (N,), whose targets say something, all where None; neighbors of no such target get nothing.
     """
     weights = torch.cat([clean[:, None], clean[neighbors]], 1) + 1e-10
-    if telling is not None:
-        weights[:, 1:] *= telling[neighbors]
+    if informative is not None:
+        weights[:, 1:] *= informative[neighbors]
     return weights / weights.sum(1, keepdim=True)
 
 
-def mix(own: Tensor, others: Tensor, weights: Tensor) -> Tensor:
+def mix(samples: Tensor, others: Tensor, weights: Tensor) -> Tensor:
     """Σ_j a_ij x_j (Eq. 4 for images, Eq. 5 for targets).
 
     Args:
-        own: (B, …), the samples; uint8 pixels come out as floats in 0–1.
+        samples: (B, …), the samples; uint8 pixels come out as floats in 0–1.
         others: (B, K, …), their partners.
         weights: (B, 1 + K), the sample's own weight first.
     """
     if others.shape[1] == 0:  # alone, a sample has all the weight
-        return own
-    a = weights.view(*weights.shape, *[1] * (own.dim() - 1))  # (B, 1 + K, 1, …)
-    if own.dtype == torch.uint8:  # in one piece of memory
+        return samples
+    a = weights.view(*weights.shape, *[1] * (samples.dim() - 1))  # (B, 1 + K, 1, …)
+    if samples.dtype == torch.uint8:  # in one piece of memory
         a = a / 255
-        mixed = own.float().mul_(a[:, 0])
+        mixed = samples.float().mul_(a[:, 0])
         for k in range(others.shape[1]):
             mixed.addcmul_(a[:, k + 1], others[:, k].float())
         return mixed
-    mixed = a[:, 0] * own
+    mixed = a[:, 0] * samples
     for k in range(others.shape[1]):  # K is small, and no (B, 1 + K, …) copy is made
         mixed = torch.addcmul(mixed, a[:, k + 1].to(mixed.dtype), others[:, k])
     return mixed
 
 
-def pair_weights(own: float, count: int, device: torch.device) -> Tensor:
-    """Weights for `mix` of samples with one partner each: `own` in 0–1 and the rest, the same for all: (count, 2).
+def pair_weights(lam: float, count: int, device: torch.device) -> Tensor:
+    """Weights for `mix` of samples with one partner each: `lam` in 0–1 and the rest, the same for all: (count, 2).
 
     Made where they are used: copied there, they would be waited for at each step.
     """
-    first = torch.full((count, 1), own, device=device)
+    first = torch.full((count, 1), lam, device=device)
     return torch.cat([first, 1 - first], 1)
 
 

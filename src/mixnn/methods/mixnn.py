@@ -17,9 +17,9 @@ from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import gather_rows, shard
 from mixnn.errors import require_between
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.loss_mixture import clean_probability, min_max
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.evidence.neighbors.search import Backend, Metric, require_backend
-from mixnn.evidence.neighbors.sharded import search_share
+from mixnn.evidence.neighbors.sharded import search_shard
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement, pair_weights
@@ -129,11 +129,11 @@ class MixNN(Method):
             z, p, log_p = eval_pass([self.network], data, labels=self.targets.rows.argmax(1))
         with self.phase("mixture"):
             losses = self._losses(min_max(-log_p[:, 0], labeled))  # l (N,)
-            w, mixture = clean_probability(losses, labeled, normalized=True, **self.gmm)
+            w, mixture = loss_mixture_clean_prob(losses, labeled, normalized=True, **self.gmm)
             self.clean = w.masked_fill(self.verified, 1.0)
         self.losses = losses.where(labeled, torch.nan)
         self.separated = mixture is not None and mixture.separation >= self.min_separation
-        self.metrics["clean_share"] = w[labeled].gt(0.5).float().mean().item()
+        self.metrics["clean_fraction"] = w[labeled].gt(0.5).float().mean().item()
         if mixture is not None:
             self.mixture = torch.stack(mixture[:3])
             self.metrics["mixture_low"], self.metrics["mixture_high"] = mixture.means.tolist()
@@ -146,10 +146,10 @@ class MixNN(Method):
 
     def _search(self, z: Tensor, labels: Tensor) -> Tensor:
         """The neighbors of every sample, int64 (N, K); each rank searches for its share."""
-        near, how = search_share(z, self.neighbors, metric=self.metric, backend=self.backend)
-        nearest = gather_rows(near)
-        self.auto_selected["neighbors"] = how.search
-        self.metrics |= how.metrics
+        indices, info = search_shard(z, self.neighbors, metric=self.metric, backend=self.backend)
+        nearest = gather_rows(indices)
+        self.auto_selected["neighbors"] = info.search
+        self.metrics |= info.metrics
         if self.neighbors > 0:
             agreement = neighbor_agreement(labels, nearest)[labels >= 0]
             self.metrics["neighbor_agreement"] = agreement.mean().item()
@@ -163,8 +163,8 @@ class MixNN(Method):
             return cross_entropy(self.network(batch.inputs), batch.y)
         t = self.targets[batch.index]  # (B, C)
         if self.stage == "mixup":
-            near, a = random_partners(len(t), t.device)  # (B, 1), (B, 2)
-            x_near, t_near = batch.inputs[near], t[near]  # (B, 1, …), (B, 1, C)
+            partners, a = random_partners(len(t), t.device)  # (B, 1), (B, 2)
+            x_near, t_near = batch.inputs[partners], t[partners]  # (B, 1, …), (B, 1, C)
         else:
             assert batch.partners is not None
             x_near, t_near = batch.partners.inputs, self.targets[batch.partners.index]  # (B, K, …), (B, K, C)

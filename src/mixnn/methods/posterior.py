@@ -18,22 +18,22 @@ from mixnn.data.augment.policies import DRAWS, Augmentation
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.held_out_labels import Unseen
+from mixnn.evidence.held_out_labels import HeldOutLabels
 from mixnn.evidence.loss_mixture import min_max
 from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.methods.base import Method
 from mixnn.methods.losses import gce_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.models.classifier import Classifier
-from mixnn.tables.topk_rows import chunks, kept_of
-from mixnn.tables.topk_tensors import filled, pack, unpack, unpacked_parts
+from mixnn.tables.topk_rows import chunks, topk_size
+from mixnn.tables.topk_tensors import concatenated, dense_chunks, to_dense, to_topk
 
 ROBUST_SHARE = 0.55  # of a run, where nothing else is said
 Q = 0.7  # of the robust loss with up to ten classes (GCE's paper)
-RAREST = 10.0  # times as much as in the mean a label counts, at most
-SMALLEST = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
+MAX_CLASS_WEIGHT = 10.0  # times as much as in the mean a label counts, at most
+MIN_STEP_SAMPLES = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
 TRIAL = 3  # epochs after which held-back labels say whether something harms
 NEVER = 2**40  # epochs
-BY_HEART, POOR, HARMFUL = 1, 2, 3  # why the given labels are kept
+MEMORIZED, POOR, HARMFUL = 1, 2, 3  # why the given labels are kept
 
 
 class Posterior(Method):
@@ -92,13 +92,13 @@ class Posterior(Method):
         self.repeats, self.steps_per_batch = repeats, steps_per_batch
         self.correct_from = self.main_phase_start = correct_from
         self.register_buffer("class_weights", class_weights(labels, num_classes), persistent=False)
-        self.kept = kept_of(len(labels), num_classes)
+        self.k = topk_size(len(labels), num_classes)
         self.register_buffer("targets", self._as_given(labels))
         self.start, self.robust = correct_from, True
         self.register_buffer("due", torch.tensor(-1))
         self.register_buffer("given_up", torch.tensor(0))
         self.register_buffer("recolors", torch.tensor(True))
-        self.unseen = Unseen(labels)
+        self.held_out = HeldOutLabels(labels)
 
     @classmethod
     def default_options(cls, epochs: int) -> dict[str, Any]:
@@ -110,40 +110,44 @@ class Posterior(Method):
         self.robust = epoch < self.start
         if int(self.due) < 0:
             self.due.fill_(self.start)
-            self.unseen.rows &= ~data.verified
+            self.held_out.rows &= ~data.verified
         if epoch >= int(self.due) and not int(self.given_up):
             self._correct(data)
         if not self.robust:
             self._count(data.labels)
-        self.auto_selected |= self._told()
+        self.auto_selected |= self._reasons()
 
     def _correct(self, data: TrainData) -> None:
         """New targets, unless the labels that are held back say that the given ones are better."""
         first = int(self.due) == self.start
         with self.phase("eval_pass"):
             features, probs, log_given = eval_pass([self.network], data, compact=True)  # (N, D), (N, C), (N, 1)
-            own = embeddings(data) if is_embeddings(data) else None
+            inputs = embeddings(data) if is_embeddings(data) else None
         labeled = data.labels >= 0
         self.losses = min_max(-log_given[:, 0], labeled).where(labeled, torch.nan)
-        if self.unseen:
+        if self.held_out:
             known = likeliest(probs, self.num_classes) == data.labels
-            self._judge(known, labeled, data, first)
+            self._check_held_out(known, labeled, data, first)
         del probs
         if int(self.given_up):
             return
         with self.phase("evidence"):
-            labels = data.labels.masked_fill(self.unseen.rows, -1)
-            found = targets_from(features if own is None else own, labels, self.num_classes, self.verified)
+            labels = data.labels.masked_fill(self.held_out.rows, -1)
+            found = targets_from(features if inputs is None else inputs, labels, self.num_classes, self.verified)
         self.auto_selected["neighbors"] = found.search.search
         self.metrics |= found.search.metrics
-        if first and self.unseen and self.unseen.told_worse_by(likeliest(found.table, self.num_classes) == data.labels):
+        if (
+            first
+            and self.held_out
+            and self.held_out.evidence_is_worse(likeliest(found.table, self.num_classes) == data.labels)
+        ):
             self._give_up(POOR, data)
         else:
             self.targets.copy_(found.table)
-            again = NEVER if own is not None else self.correct_every  # embeddings stay what they are
-            self.due.fill_(self.epoch + (TRIAL if self.unseen else again))
+            again = NEVER if inputs is not None else self.correct_every  # embeddings stay what they are
+            self.due.fill_(self.epoch + (TRIAL if self.held_out else again))
 
-    def _judge(self, known: Tensor, labeled: Tensor, data: TrainData, first: bool) -> None:
+    def _check_held_out(self, known: Tensor, labeled: Tensor, data: TrainData, first: bool) -> None:
         """Leave out what harms, by the labels that are held back, and hold them back no longer once nothing does.
 
         Args:
@@ -152,10 +156,10 @@ class Posterior(Method):
             first: whether nothing has been corrected yet.
         """
         if first:
-            if self.unseen.learned_by_heart(known, labeled) and not is_embeddings(data):
-                self._give_up(BY_HEART, data)
-        elif not self.unseen.known_less(known):
-            self.unseen.release()
+            if self.held_out.memorized(known, labeled) and not is_embeddings(data):
+                self._give_up(MEMORIZED, data)
+        elif not self.held_out.is_worse_than_before(known):
+            self.held_out.release()
         elif self._augmentation(data) is not True:
             self.recolors.fill_(False)
         else:
@@ -164,54 +168,54 @@ class Posterior(Method):
     def _give_up(self, why: int, data: TrainData) -> None:
         """Train on the given labels for the rest of the run."""
         self.given_up.fill_(why)
-        self.unseen.release()
+        self.held_out.release()
         self.targets.copy_(self._as_given(data.labels))
 
     def _as_given(self, labels: Tensor) -> Tensor:
         """The given labels as a table of targets."""
         rows = (one_hot_or_uniform(labels[part], self.num_classes) for part in chunks(len(labels), self.num_classes))
-        return filled(len(labels), ((pack(t, self.kept),) for t in rows))[0]
+        return concatenated(len(labels), ((to_topk(t, self.k),) for t in rows))[0]
 
     def _count(self, labels: Tensor) -> None:
-        """How many labels the targets believe."""
+        """How much of the given labels the targets keep."""
         labeled, y = labels >= 0, labels.clamp_min(0)
-        whole = unpacked_parts(self.targets, self.num_classes)  # t (n, C)
-        of_rows = ((t.argmax(1), t.gather(1, y[rows, None])[:, 0]) for rows, t in whole)
-        suggested, of_given = filled(len(labels), of_rows)  # (N,) each
-        self.metrics["clean_share"] = of_given[labeled].mean().item()
+        dense = dense_chunks(self.targets, self.num_classes)  # t (n, C)
+        of_rows = ((t.argmax(1), t.gather(1, y[rows, None])[:, 0]) for rows, t in dense)
+        suggested, of_given = concatenated(len(labels), of_rows)  # (N,) each
+        self.metrics["clean_fraction"] = of_given[labeled].mean().item()
         self.metrics["relabeled_share"] = (suggested != y)[labeled].float().mean().item()
 
-    def _told(self) -> dict[str, str]:
+    def _reasons(self) -> dict[str, str]:
         """What was chosen, in words."""
-        seen, unseen, evidence, later = (f"{100 * share:.0f} %" for share in self.unseen.shares.tolist())
-        told = {}
+        seen, unseen, evidence, later = (f"{100 * accuracy:.0f} %" for accuracy in self.held_out.accuracies.tolist())
+        reasons = {}
         if not bool(self.recolors):
-            told["colors"] = (
+            reasons["colors"] = (
                 f"left as they are: of labels held back, {later} were known with other colors, {unseen} before"
             )
-        if int(self.given_up) == BY_HEART:
-            told["labels"] = (
-                f"as given: the network has learned them by heart ({seen} of those it was trained on, {unseen} of "
+        if int(self.given_up) == MEMORIZED:
+            reasons["labels"] = (
+                f"as given: the network has memorized them ({seen} of those it was trained on, {unseen} of "
                 "those it was not), so its features are no evidence"
             )
         elif int(self.given_up) == POOR:
-            told["labels"] = f"as given: of labels held back, the evidence knew {evidence}, the network {unseen}"
+            reasons["labels"] = f"as given: of labels held back, the evidence knew {evidence}, the network {unseen}"
         elif int(self.given_up) == HARMFUL:
-            told["labels"] = (
+            reasons["labels"] = (
                 f"as given: of labels held back, {later} were known after the others were corrected, {unseen} before"
             )
-        elif float(self.unseen.shares[0]):
-            told["labels"] = f"corrected: of labels held back, the evidence knew {evidence}, the network {unseen}"
-        return told
+        elif float(self.held_out.accuracies[0]):
+            reasons["labels"] = f"corrected: of labels held back, the evidence knew {evidence}, the network {unseen}"
+        return reasons
 
     def _augmentation(self, data: TrainData) -> bool | Augmentation:
         """How the second part augments."""
         return self.augment if data.augment == "crop-flip" and bool(self.recolors) else True
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
-        size = data.batch_size // min(self.steps_per_batch, max(1, data.batch_size // SMALLEST))
+        size = data.batch_size // min(self.steps_per_batch, max(1, data.batch_size // MIN_STEP_SAMPLES))
         if self.robust:
-            seen = data.labeled[~self.unseen.rows.cpu()[data.labeled]] if self.unseen else None
+            seen = data.labeled[~self.held_out.rows.cpu()[data.labeled]] if self.held_out else None
             return data.train_batches(epoch, rows=seen, batch_size=size)
         return data.train_batches(epoch, batch_size=size, repeats=self.repeats, augment=self._augmentation(data))
 
@@ -220,7 +224,7 @@ class Posterior(Method):
         if self.robust:
             losses = gce_loss(-nll(logits.log_softmax(1), batch.y), self.q)  # (B,)
             return (self.class_weights[batch.y] * losses).mean()
-        return soft_cross_entropy(logits, unpack(self.targets[batch.index], self.num_classes))
+        return soft_cross_entropy(logits, to_dense(self.targets[batch.index], self.num_classes))
 
     def soft_targets(self) -> Tensor:
         return self.targets
@@ -229,7 +233,7 @@ class Posterior(Method):
 def robust_q(classes: int) -> float:
     """0.7 up to ten classes; with more so much less that C^-q stays what it is with ten.
 
-    The gradient of L_q is p^q times that of cross-entropy, and p = 1 / C where nothing is learnt yet: with a hundred
+    The gradient of L_q is p^q times that of cross-entropy, and p = 1 / C where nothing is learned yet: with a hundred
     classes and q = 0.7 that is a twenty-fifth, and a network learns slowly.
     """
     return Q * min(1.0, math.log(10) / math.log(max(2, classes)))
@@ -239,16 +243,16 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
     """How much a label of each class counts in the robust loss, (C,): the rarer, the more; 1 if all are equal.
 
     The loss gives up on samples that it cannot fit, and so on a rare class as a whole; then no neighbor and no
-    prediction speaks for it any more, and all of its labels are held to be wrong.
+    prediction speaks for it any more, and all of its labels are flagged as issues.
 
     Args:
         labels: int64 (N,), as given; below 0 where there is none.
         classes: C.
     """
     counts = labels[labels >= 0].bincount(minlength=classes).float()
-    return (counts.sum() / classes / counts.clamp_min(1)).clamp_max(RAREST)
+    return (counts.sum() / classes / counts.clamp_min(1)).clamp_max(MAX_CLASS_WEIGHT)
 
 
 def likeliest(table: Tensor, classes: int) -> Tensor:
     """The class of the largest probability in each row of a table, int64 (N,)."""
-    return torch.cat([rows.argmax(1) for _, rows in unpacked_parts(table, classes)])
+    return torch.cat([rows.argmax(1) for _, rows in dense_chunks(table, classes)])

@@ -17,7 +17,7 @@ from mixnn.data.batches import Batch, TrainData
 from mixnn.distributed.ranks import gather_rows
 from mixnn.errors import require_between
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.neighbors.sharded import search_share
+from mixnn.evidence.neighbors.sharded import search_shard
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import mix, pair_weights
@@ -98,13 +98,13 @@ class SSR(Method):
                 f, p, _ = eval_pass([self.network], data)  # (N, D), (N, C)
             self.relabeled.copy_(data.labels.where(self.verified, relabel(data.labels, p, self.theta_r)))
             with self.phase("neighbors"):  # each rank searches for its share
-                near, how = search_share(f, self.neighbors, metric="cosine")
-                q = gather_rows(balanced_vote(self.relabeled, near, self.num_classes))  # (N, C)
-            self.auto_selected["neighbors"] = how.search
-            self.metrics |= how.metrics
+                indices, info = search_shard(f, self.neighbors, metric="cosine")
+                q = gather_rows(balanced_vote(self.relabeled, indices, self.num_classes))  # (N, C)
+            self.auto_selected["neighbors"] = info.search
+            self.metrics |= info.metrics
             c = consistency(q, self.relabeled)  # (N,)
             self.selected = labeled & ((c >= self.theta_s) | self.verified)
-        self.metrics["clean_share"] = self.selected[labeled].float().mean().item()
+        self.metrics["clean_fraction"] = self.selected[labeled].float().mean().item()
         self.metrics["relabeled_share"] = (self.relabeled != data.labels)[labeled].float().mean().item()
 
     def batches(self, epoch: int, data: TrainData) -> Iterator[Batch]:
@@ -122,8 +122,8 @@ class SSR(Method):
         x = torch.cat([view1[:b], view2[:b]])  # (2b, …)
         t = one_hot_or_uniform(self.relabeled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
         partner = torch.randperm(2 * b, device=t.device)[:, None]
-        share = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # one for the batch
-        a = pair_weights(max(share, 1 - share), 2 * b, t.device)  # (2b, 2)
+        lam = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # one for the batch
+        a = pair_weights(max(lam, 1 - lam), 2 * b, t.device)  # (2b, 2)
         loss = soft_cross_entropy(self.network(mix(x, x[partner], a)), mix(t, t[partner], a))
         if self.feature_consistency > 0:
             loss = loss + self.feature_consistency * self._feature_loss(view1[b:], view2[b:])
@@ -176,12 +176,12 @@ def balanced_vote(labels: Tensor, neighbors: Tensor, num_classes: int) -> Tensor
 
 def consistency(q: Tensor, labels: Tensor) -> Tensor:
     """c_i = q_i(l_i) / max q_i (Eq. 2): `q` (N, C), `labels` int64 (N,) -> (N,) in 0–1; 0 where there is no label."""
-    own = q.gather(1, labels.clamp_min(0)[:, None])[:, 0]
-    return own / q.amax(1).clamp_min(torch.finfo(q.dtype).tiny) * (labels >= 0)
+    given = q.gather(1, labels.clamp_min(0)[:, None])[:, 0]
+    return given / q.amax(1).clamp_min(torch.finfo(q.dtype).tiny) * (labels >= 0)
 
 
 def class_balanced(rows: Tensor, labels: Tensor) -> Tensor:
     """`rows` int64 (M,), repeated so that every class of their `labels` (M,) comes as often as the most frequent."""
     classes = [rows[labels == label] for label in labels.unique()]
-    most = max(len(own) for own in classes)
-    return torch.cat([own[torch.arange(most, device=own.device) % len(own)] for own in classes])
+    largest = max(len(members) for members in classes)
+    return torch.cat([members[torch.arange(largest, device=members.device) % len(members)] for members in classes])

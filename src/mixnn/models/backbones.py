@@ -44,7 +44,7 @@ def cnn(size: int) -> tuple[nn.Module, int]:
 def mini(size: int) -> tuple[nn.Module, int]:
     """Three narrow convolutions and two wide layers, for benchmarks on 2 CPU cores.
 
-    A third of what `cnn` costs, and room to learn wrong labels by heart: without that, methods cannot be compared.
+    A third of what `cnn` costs, and capacity to memorize wrong labels: without that, methods cannot be compared.
     """
     layers: list[nn.Module] = [conv_bn(3, 16, stride=max(1, size // 16)), nn.ReLU(inplace=True)]
     for c_in, c_out in [(16, 32), (32, 64)]:

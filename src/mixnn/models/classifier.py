@@ -19,7 +19,7 @@ from mixnn.errors import InputError
 from mixnn.models.backbones import BasicBlock, PreActBlock, cnn, mini, mlp, resnet
 from mixnn.models.pretrained import Loaded, load_pretrained
 from mixnn.models.timm_backbones import PREFIX, timm_factory
-from mixnn.utils.registry import look_up
+from mixnn.utils.registry import resolve
 
 
 class Classifier(nn.Module):
@@ -118,7 +118,7 @@ def network_factory(name: str) -> Callable[[int], tuple[nn.Module, int]]:
     """
     if name.startswith(PREFIX):
         return timm_factory(name)
-    factory: Callable[[int], tuple[nn.Module, int]] = look_up(name, NETWORKS, "network", "factory")
+    factory: Callable[[int], tuple[nn.Module, int]] = resolve(name, NETWORKS, "network", "factory")
     return factory
 
 
@@ -147,7 +147,7 @@ def build_network(
     factory = network_factory(name)
     try:
         body, width = factory(size)
-        mean, std = own_statistics(body, "pixel_mean", mean), own_statistics(body, "pixel_std", std)
+        mean, std = body_statistics(body, "pixel_mean", mean), body_statistics(body, "pixel_std", std)
         network = Classifier(body, width, num_classes, mean, std, bf16=bf16)
     except InputError:
         raise
@@ -156,19 +156,19 @@ def build_network(
     if weights is not None:
         network.pretrained = load_pretrained(body, weights, name)
         if network.pretrained.statistics is not None:
-            network.mean, network.std = (own.to(mean) for own in network.pretrained.statistics)
+            network.mean, network.std = (statistic.to(mean) for statistic in network.pretrained.statistics)
     return network
 
 
-def own_statistics(body: nn.Module, attribute: str, data: Tensor) -> Tensor:
+def body_statistics(body: nn.Module, attribute: str, data: Tensor) -> Tensor:
     """The body's own pixel statistics (3,), or else the data's."""
-    own = getattr(body, attribute, None)
-    if own is None:
+    values = getattr(body, attribute, None)
+    if values is None:
         return data
-    statistics = torch.as_tensor(own, dtype=data.dtype, device=data.device)
+    statistics = torch.as_tensor(values, dtype=data.dtype, device=data.device)
     lowest = 1e-3 if attribute == "pixel_std" else 0  # pixels are divided by it
     if statistics.shape != (3,) or statistics.min() < lowest or statistics.max() > 1:
-        raise InputError(f"the network's {attribute} is {own}: give three numbers of {lowest} to 1, one for a color")
+        raise InputError(f"the network's {attribute} is {values}: give three numbers of {lowest} to 1, one for a color")
     return statistics
 
 

@@ -61,13 +61,13 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
             )
         weights = fetch(name)
     tensors = read_weights(Path(weights))
-    own = body.state_dict()
-    prefix = common_prefix(tensors, own)
+    body_state = body.state_dict()
+    prefix = common_prefix(tensors, body_state)
     found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-    if name.startswith(PREFIX) and not fits(found, own):
+    if name.startswith(PREFIX) and not fits(found, body_state):
         found = dict(converted(found, body))
-    check_fit(found, own, weights, name)
-    taken = {key: tensor for key, tensor in found.items() if key in own}
+    check_fit(found, body_state, weights, name)
+    taken = {key: tensor for key, tensor in found.items() if key in body_state}
     body.load_state_dict(taken, strict=False)  # what may lack was checked
     used = {prefix + key for key in taken}
     statistics = None
@@ -75,7 +75,7 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
     if prefix != beside and {beside + "mean", beside + "std"} <= tensors.keys():  # a `Classifier` of ours
         statistics = tensors[beside + "mean"], tensors[beside + "std"]
         used |= {beside + "mean", beside + "std"}
-    missing, left_out = [key for key in own if key not in taken], [key for key in tensors if key not in used]
+    missing, left_out = [key for key in body_state if key not in taken], [key for key in tensors if key not in used]
     return Loaded(len(taken), missing, left_out, statistics)
 
 
@@ -112,17 +112,19 @@ def load_pickled(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def common_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+def common_prefix(tensors: Mapping[str, Tensor], body_state: Mapping[str, Tensor]) -> str:
     """What stands before most of the body's names in the file: of two networks the first, empty where nothing fits."""
     counts: Counter[str] = Counter()
     for key in tensors:
         starts = [0, *(i + 1 for i, letter in enumerate(key) if letter == ".")]
-        counts.update(key[:start] for start in starts if key[start:] in own)
+        counts.update(key[:start] for start in starts if key[start:] in body_state)
     return min(counts, key=lambda prefix: (-counts[prefix], prefix), default="")
 
 
-def fits(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
-    return all(key in found and found[key].shape == tensor.shape for key, tensor in own.items() if not counter(key))
+def fits(found: Mapping[str, Tensor], body_state: Mapping[str, Tensor]) -> bool:
+    return all(
+        key in found and found[key].shape == tensor.shape for key, tensor in body_state.items() if not counter(key)
+    )
 
 
 def counter(key: str) -> bool:
@@ -130,21 +132,21 @@ def counter(key: str) -> bool:
     return key.endswith("num_batches_tracked")
 
 
-def check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], weights: str | Path, name: str) -> None:
+def check_fit(found: Mapping[str, Tensor], body_state: Mapping[str, Tensor], weights: str | Path, name: str) -> None:
     """Raise InputError unless each tensor of the body is in the file, in its shape."""
-    needed = [key for key in own if not counter(key)]
+    needed = [key for key in body_state if not counter(key)]
     missing = [key for key in needed if key not in found]
     if missing:
         raise InputError(
             f"weights {weights} lack {len(missing)} of the {len(needed)} tensors of network {name!r} ({some(missing)}; "
             f"the file has {some(list(found))}): give the weights of this network"
         )
-    other = [key for key in own if key in found and found[key].shape != own[key].shape]
+    other = [key for key in body_state if key in found and found[key].shape != body_state[key].shape]
     if other:
         key = other[0]
         raise InputError(
             f"weights {weights} have {len(other)} tensors in other shapes than network {name!r} (first {key}: "
-            f"{tuple(found[key].shape)} in the file, {tuple(own[key].shape)} in the network): "
+            f"{tuple(found[key].shape)} in the file, {tuple(body_state[key].shape)} in the network): "
             "give the weights of this network at this image size"
         )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError, printable
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import given_words, judge
+from mixnn.results.issues import given_words, stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 
 TOP = 3  # classes of a row of probabilities
@@ -31,7 +31,7 @@ def explain(run: RunDirectory, name: str) -> list[str]:
         close = list(dict.fromkeys([*[known for known in names if name in known][:CLOSE], *close]))[:CLOSE]
         fix = f"did you mean {', '.join(close)}?" if close else f"labels.csv in {run.path} has all names"
         raise InputError(f"--explain {name}: the run has no such sample: {fix}")
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     return [line for row in rows.tolist() for line in about(evidence, issues, classes, row, trained=run.trained)]
 
 
@@ -51,8 +51,8 @@ def about(evidence: Evidence, issues: LabelIssues, classes: list[str], row: int,
     unseen = "" if trained else " (has not seen this label)"
     yield f"  {who:<17} {largest(evidence.probs[row], classes)}{unseen}"
     if given >= 0 and suggested != given:
-        share = evidence.noise_matrix[suggested, given]
-        yield f"  noise matrix      of all {classes[suggested]}, {percent(share)} are labeled {classes[given]}"
+        prob = evidence.noise_matrix[suggested, given]
+        yield f"  noise matrix      of all {classes[suggested]}, {percent(prob)} are labeled {classes[given]}"
     elif given >= 0:
         yield f"  noise matrix      of all {classes[given]}, {percent(evidence.noise_matrix[given, given])} keep it"
     yield f"  all together      {largest(evidence.label_posterior[row], classes)}"
@@ -63,12 +63,12 @@ def about(evidence: Evidence, issues: LabelIssues, classes: list[str], row: int,
 
 def neighbor_lines(evidence: Evidence, words: list[str], row: int) -> Iterator[str]:
     """How many of the nearest carry which label, then each by name, nearest first."""
-    near = evidence.neighbors[row]
-    labels, counts = np.unique(evidence.given[near], return_counts=True)
+    nearest = evidence.neighbors[row]
+    labels, counts = np.unique(evidence.given[nearest], return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    said = ", ".join(f"{counts[i]} {words[labels[i]]}" for i in order)
-    yield f"  {f'{len(near)} nearest':<17} {said}"
-    for k, other in enumerate(near.tolist()):
+    label_counts = ", ".join(f"{counts[i]} {words[labels[i]]}" for i in order)
+    yield f"  {f'{len(nearest)} nearest':<17} {label_counts}"
+    for k, other in enumerate(nearest.tolist()):
         far = "" if evidence.distances is None else f"  distance {evidence.distances[row, k]:.3f}"
         yield f"    {words[evidence.given[other]]:<20} {printable(str(evidence.names[other]))}{far}"
 

@@ -11,9 +11,9 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.runs.directory import Evidence
 from mixnn.tables.topk_rows import Table, chunks
 
-TIE = 0.5  # two classes tie where the second is at least so many times as likely as the first
+MIN_TIE_RATIO = 0.5  # two classes tie where the second is at least so many times as likely as the first
 CLEAR, AMBIGUOUS, OUT_OF_DISTRIBUTION = range(3)  # `conflicting_duplicate` is another reason to look
-LITTLE = 0.01  # of the labels: with fewer wrong there is hardly any noise
+LOW_NOISE = 0.01  # of the labels: with fewer wrong there is hardly any noise
 
 
 class Review(NamedTuple):
@@ -29,7 +29,7 @@ class Review(NamedTuple):
     duplicate: NDArray[np.int64]
 
 
-def judge(evidence: Evidence) -> LabelIssues:
+def stored_label_issues(evidence: Evidence) -> LabelIssues:
     """What the run has stored of every label; nothing is worked out anew."""
     verified = np.zeros(len(evidence.given), dtype=bool)
     verified[evidence.verified] = True
@@ -47,7 +47,7 @@ def judge(evidence: Evidence) -> LabelIssues:
 
 def review(evidence: Evidence, issues: LabelIssues) -> Review:
     """Why a person should look, sample by sample."""
-    kind = np.where(issues.second_confidence >= TIE * issues.suggested_confidence, AMBIGUOUS, CLEAR)
+    kind = np.where(issues.second_confidence >= MIN_TIE_RATIO * issues.suggested_confidence, AMBIGUOUS, CLEAR)
     kind[perplexity(evidence.label_posterior) > max(2.5, len(evidence.noise_matrix) / 2)] = OUT_OF_DISTRIBUTION
     return Review(kind.astype(np.int8), conflicting_duplicates(evidence))
 
@@ -65,8 +65,8 @@ def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
 def perplexity(table: Table) -> NDArray[np.float64]:
     """Over how many classes each row is spread, (N,) from 1 to C: the exponential of its entropy."""
     entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for p in (table[rows] for rows in chunks(*table.shape))]
-    spread: NDArray[np.float64] = np.exp(np.concatenate(entropy or [np.zeros(0)])).astype(np.float64)
-    return spread
+    values: NDArray[np.float64] = np.exp(np.concatenate(entropy or [np.zeros(0)])).astype(np.float64)
+    return values
 
 
 def review_reason(evidence: Evidence, issues: LabelIssues, why: Review, classes: list[str], sample: int) -> str:
@@ -83,14 +83,14 @@ def review_reason(evidence: Evidence, issues: LabelIssues, why: Review, classes:
 def rate_words(rate: float, interval: tuple[float, float]) -> str:
     """A share of wrong labels with its interval, such as "34 % (27 to 38 %)", or "0.3 % (0.0 to 1.0 %)"."""
     low, high = interval
-    digits = 1 if rate < LITTLE else 0
+    digits = 1 if rate < LOW_NOISE else 0
     return f"{100 * rate:.{digits}f} % ({100 * low:.{digits}f} to {100 * high:.{digits}f} %)"
 
 
 def noise_rate_words(issues: LabelIssues) -> str:
     """How many labels are wrong, as one clause."""
     words = rate_words(issues.noise_rate, issues.noise_rate_interval)
-    if issues.noise_rate < LITTLE:
+    if issues.noise_rate < LOW_NOISE:
         return f"almost nothing is wrong here: {words} of the labels"
     return f"about {words} of the labels look wrong"
 
@@ -98,8 +98,8 @@ def noise_rate_words(issues: LabelIssues) -> str:
 def neighbor_agreement(evidence: Evidence) -> NDArray[np.float64]:
     """Share of each sample's nearest neighbors that carry its given label, (N,) in 0–1."""
     same = evidence.given[evidence.neighbors] == evidence.given[:, None]
-    share: NDArray[np.float64] = np.where(evidence.given < 0, np.nan, same.mean(1))
-    return share
+    agreement: NDArray[np.float64] = np.where(evidence.given < 0, np.nan, same.mean(1))
+    return agreement
 
 
 def given_words(evidence: Evidence, classes: list[str]) -> list[str]:

@@ -11,22 +11,22 @@ from mixnn.errors import printable
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import (
     given_words,
-    judge,
     neighbor_agreement,
     review,
     review_reason,
+    stored_label_issues,
 )
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.sample_lists import write_list
 from mixnn.utils.files import Row
 
-COLUMNS = {  # of labels.csv; `clean_prob` after a training only
+COLUMNS = {  # of labels.csv; `loss_mixture_clean_prob` after a training only
     "file_name": str,
     "given_label": str,
     "predicted_label": str,
     "label_quality": float,
     "is_label_issue": bool,
-    "clean_prob": float,
+    "loss_mixture_clean_prob": float,
     "suggested_label": str,
     "suggested_confidence": float,
     "neighbor_agreement": float,
@@ -36,13 +36,17 @@ COLUMNS = {  # of labels.csv; `clean_prob` after a training only
 
 def columns_of(evidence: Evidence) -> Mapping[str, type]:
     """The columns of `labels.csv` that the run has something for."""
-    return {name: kind for name, kind in COLUMNS.items() if name != "clean_prob" or evidence.clean_prob is not None}
+    return {
+        name: kind
+        for name, kind in COLUMNS.items()
+        if name != "loss_mixture_clean_prob" or evidence.loss_mixture_clean_prob is not None
+    }
 
 
 def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samples: Iterable[int]) -> Iterator[Row]:
     """The rows of `labels.csv`, one for each of `samples`; cleanlab's column names where it has them."""
     agreement, predicted, why = neighbor_agreement(evidence), evidence.probs.argmax(1), review(evidence, issues)
-    words, clean = given_words(evidence, classes), evidence.clean_prob
+    words, clean_prob = given_words(evidence, classes), evidence.loss_mixture_clean_prob
     for i in samples:
         yield {
             "file_name": str(evidence.names[i]),
@@ -50,7 +54,7 @@ def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samp
             "predicted_label": classes[predicted[i]],
             "label_quality": issues.label_quality[i],
             "is_label_issue": bool(issues.is_label_issue[i]),
-            **({} if clean is None else {"clean_prob": clean[i]}),
+            **({} if clean_prob is None else {"loss_mixture_clean_prob": clean_prob[i]}),
             "suggested_label": classes[issues.suggested[i]],
             "suggested_confidence": issues.suggested_confidence[i],
             "neighbor_agreement": agreement[i],
@@ -89,7 +93,7 @@ def write_labels(run: RunDirectory) -> None:
     A list of more than a million rows is Parquet, see `mixnn.runs.sample_lists`.
     """
     evidence, classes = run.read_evidence(), run.read_classes()
-    issues, columns = judge(evidence), columns_of(evidence)
+    issues, columns = stored_label_issues(evidence), columns_of(evidence)
     worst = issues.ranking[: int(issues.is_label_issue.sum())].tolist()
     for path, samples in ((run.labels, range(len(evidence.given))), (run.label_issues, worst)):
         rows = partial(label_rows, evidence, issues, classes, samples)
@@ -102,7 +106,7 @@ def summary_figures(run: RunDirectory) -> Row:
     `noise.npz` says were flipped, precision and recall of those flagged as label issues.
     """
     accuracy = [float(row["accuracy"]) for row in run.read_table(run.metrics)]
-    issue, flipped = judge(run.read_evidence()).is_label_issue, run.read_arrays(run.noise)["flipped"]
+    issue, flipped = stored_label_issues(run.read_evidence()).is_label_issue, run.read_arrays(run.noise)["flipped"]
     both = int((issue & flipped).sum())
     return {
         "last_accuracy": accuracy[-1],

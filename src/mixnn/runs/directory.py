@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mixnn.errors import InputError
-from mixnn.tables.topk_rows import SparseRows, Table, stored
+from mixnn.tables.topk_rows import Table, TopkTable, stored
 from mixnn.utils.csv_files import csv_rows, write_csv
 from mixnn.utils.files import Row, as_text, atomic_write, read_yaml
 
@@ -28,7 +28,7 @@ from mixnn.utils.files import Row, as_text, atomic_write, read_yaml
 class Evidence:
     """What is known of every sample of a run, and the label quality made of it.
 
-    Tables are `SparseRows` where N × C is very large (see `tables.topk_rows`): read like an array, some rows at a time.
+    Tables are `TopkTable` where N × C is very large (see `tables.topk_rows`): read like an array, some rows at a time.
 
     Attributes:
         names: (N,) file names, relative to the data.
@@ -49,7 +49,7 @@ class Evidence:
     Only a training has these; None of `mixnn find`:
         targets: (N, C) float32 soft targets; the probabilities for a method that has none.
         loss: (N,) float32 in 0–1, normalized loss against the given label; NaN where there is none.
-        clean_prob: (N,) float32 in 0–1, posterior of the lower component; NaN where there is no label.
+        loss_mixture_clean_prob: (N,) float32 in 0–1, posterior of the lower component; NaN where there is no label.
         mixture: (3, 2) float64: means, variances, weights, lower mean first; NaN where none was fitted.
         heldout: (C, C) int64, how many held-out samples of each label the network takes for each class.
     """
@@ -69,7 +69,7 @@ class Evidence:
     coordinates: NDArray[np.float32] | None = None
     targets: Table | None = None
     loss: NDArray[np.float32] | None = None
-    clean_prob: NDArray[np.float32] | None = None
+    loss_mixture_clean_prob: NDArray[np.float32] | None = None
     mixture: NDArray[np.float64] | None = None
     heldout: NDArray[np.int64] | None = None
 
@@ -136,7 +136,7 @@ class RunDirectory:
             raise InputError(f"--out {self.path} already holds {held}: {fix}")
 
     @contextmanager
-    def at_work(self, *, training: bool = True) -> Iterator[None]:
+    def locked(self, *, training: bool = True) -> Iterator[None]:
         """Make the directories, keep other processes out, and clear away what a killed run left unfinished.
 
         Raises InputError if another one is at work here, or if writing is not allowed.
@@ -222,7 +222,7 @@ class RunDirectory:
             arrays["targets"] = np.load(self.targets)
         sparse = {name: array for name, array in arrays.items() if array.dtype.names is not None}
         classes = len(arrays["noise_matrix"])
-        return Evidence(**arrays | {name: SparseRows(rows, classes) for name, rows in sparse.items()})
+        return Evidence(**arrays | {name: TopkTable(rows, classes) for name, rows in sparse.items()})
 
     def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         with atomic_write(path) as temporary:

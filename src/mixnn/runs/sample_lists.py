@@ -15,7 +15,7 @@ from mixnn.runs.directory import RunDirectory
 from mixnn.utils.files import Row, as_text, atomic_write
 
 LONG = 1_000_000  # rows; with more of them text is slow to read, and few programs open it
-PART = 100_000  # rows made ready at a time
+CHUNK = 100_000  # rows made ready at a time
 Columns = Mapping[str, type]  # name -> str, float or bool
 
 
@@ -63,7 +63,7 @@ def write_parquet(path: Path, rows: Iterable[Row], columns: Columns) -> None:
     schema = arrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
     rows = iter(rows)
     with importlib.import_module("pyarrow.parquet").ParquetWriter(path, schema) as writer:
-        while part := list(islice(rows, PART)):
+        while part := list(islice(rows, CHUNK)):
             values = {name: [number_or_null(row[name]) for row in part] for name in columns}
             writer.write_table(arrow.table(values, schema=schema))
 

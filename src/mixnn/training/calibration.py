@@ -1,4 +1,4 @@
-"""Whether predictions are as often right as they are sure."""
+"""How far confidence is from accuracy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def confidence_bins(probs: Tensor, labels: Tensor, bins: int = 15) -> Tensor:
-    """Predictions by how sure they are, in `bins` of equal width: (3, bins), to be added up over batches.
+    """Predictions by confidence, in `bins` of equal width: (3, bins), to be added up over batches.
 
     Rows: how many, how many of them right, the sum of their confidences (Guo et al., arXiv 1706.04599).
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
-from mixnn.evidence.assessment import measure
+from mixnn.evidence.assessment import assess_labels
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.loss_mixture import clean_probability, min_max
+from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.evidence.targets import embeddings, is_embeddings
 from mixnn.methods.base import Method
 from mixnn.methods.losses import one_hot_or_uniform
 from mixnn.runs.directory import Evidence
-from mixnn.tables.topk_rows import kept_of
-from mixnn.tables.topk_tensors import as_rows, pack, packed
+from mixnn.tables.topk_rows import topk_size
+from mixnn.tables.topk_tensors import as_rows, as_topk, to_topk
 
 
 class Collected(NamedTuple):
@@ -30,7 +30,7 @@ class Collected(NamedTuple):
         probs: a table (N, C), see `tables.topk_tensors`.
         targets: likewise, what the method takes each label for.
         loss: (N,) in 0–1, NaN where there is no label.
-        clean_prob: (N,), likewise.
+        loss_mixture_clean_prob: (N,), likewise.
         mixture: (3, 2), means, variances and weights of what was fitted to the losses.
     """
 
@@ -38,7 +38,7 @@ class Collected(NamedTuple):
     probs: Tensor
     targets: Tensor
     loss: Tensor
-    clean_prob: Tensor
+    loss_mixture_clean_prob: Tensor
     mixture: Any
 
 
@@ -52,18 +52,18 @@ class Judged(NamedTuple):
 @torch.no_grad()
 def collect_evidence(method: Method, data: TrainData) -> Collected:
     """One full pass after training, the same for every method."""
-    classes, kept = method.num_classes, kept_of(len(data), method.num_classes)
+    classes, k = method.num_classes, topk_size(len(data), method.num_classes)
     features, probs, log_given = eval_pass(method.classifiers, data, compact=True)  # (N, D), (N, C), (N, networks)
     if is_embeddings(data):
         features = embeddings(data)  # as they are given: what was trained on them has seen the labels
     known, verified = data.labels >= 0, data.verified.nonzero()[:, 0]
     loss = -log_given.exp().mean(1).clamp_min(1e-12).log()  # (N,)
-    clean, mixture = clean_probability(loss, known)
+    clean, mixture = loss_mixture_clean_prob(loss, known)
     targets = method.soft_targets()
-    targets = probs if targets is None else packed(targets, classes, kept)
+    targets = probs if targets is None else as_topk(targets, classes, k)
     if len(verified):
         targets = targets.clone()
-        targets[verified] = pack(one_hot_or_uniform(data.labels[verified], classes), kept)
+        targets[verified] = to_topk(one_hot_or_uniform(data.labels[verified], classes), k)
     return Collected(
         features,
         probs,
@@ -79,7 +79,7 @@ def judge_labels(
     collected: Collected, data: TrainData, classes: int, names: Sequence[str], unlabeled: Sequence[str] = ()
 ) -> Judged:
     """The label quality of every sample, beside what was collected of it."""
-    measured = measure(collected.features, data, classes)
+    assessment = assess_labels(collected.features, data, classes)
     evidence = Evidence(
         names=np.array(names, dtype=np.str_),
         given=numpy(data.labels),
@@ -87,11 +87,11 @@ def judge_labels(
         unlabeled=np.array(unlabeled, dtype=np.str_),
         targets=as_rows(collected.targets, classes),
         loss=numpy(collected.loss),
-        clean_prob=numpy(collected.clean_prob),
+        loss_mixture_clean_prob=numpy(collected.loss_mixture_clean_prob),
         mixture=collected.mixture,
-        **measured.fields,
+        **assessment.fields,
     )
-    return Judged(evidence, measured.search)
+    return Judged(evidence, assessment.search)
 
 
 def numpy(x: Tensor) -> Any:

@@ -18,7 +18,7 @@ from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
-from mixnn.evidence.assessment import Measured, measure
+from mixnn.evidence.assessment import Assessment, assess_labels
 from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.environment import environment
@@ -48,18 +48,20 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     check_place(run, config.source)
     dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
     config, dataset = with_features(config, dataset)
-    with run.at_work(training=False):
+    with run.locked(training=False):
         try:
             loaded = load(dataset, config.options.for_reading(), device)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
             with showing("asking neighbors and a classifier about each label …"):
-                measured = measure(features, loaded.train, len(loaded.dataset.classes), counter("finding neighbors"))
+                assessment = assess_labels(
+                    features, loaded.train, len(loaded.dataset.classes), counter("finding neighbors")
+                )
         except BaseException:
             run.discard()
             raise
-        write_beginning(run, config.to_dict(), loaded, measured, device)
-        run.write_evidence(evidence_of(loaded, measured))
+        write_beginning(run, config.to_dict(), loaded, assessment, device)
+        run.write_evidence(evidence_of(loaded, assessment))
         write_results(run, loaded, steps := Steps())
     if steps.failed:
         raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
@@ -114,23 +116,23 @@ def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> T
     return encode(loaded.train, options, device, counter("encoding images"))
 
 
-def evidence_of(loaded: Loaded, measured: Measured) -> Evidence:
+def evidence_of(loaded: Loaded, assessment: Assessment) -> Evidence:
     dataset = loaded.dataset
     return Evidence(
         names=np.array(dataset.train.names, dtype=np.str_),
         given=dataset.train.labels,
-        probs=measured.probs,
+        probs=assessment.probs,
         unlabeled=np.array(dataset.unlabeled, dtype=np.str_),
-        **measured.fields,
+        **assessment.fields,
     )
 
 
 def write_beginning(
-    run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, measured: Measured, device: torch.device
+    run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, assessment: Assessment, device: torch.device
 ) -> None:
     """What was done, with what, and on what."""
     run.write_config(settings)
-    selected = {"neighbors": measured.search, **measured.chosen}
+    selected = {"neighbors": assessment.search, **assessment.chosen}
     now = environment(settings["seed"], device_name(device), "float32") | {"auto_selected": selected}
     run.write_json(run.environment, now)
     write_data(run, loaded)

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from mixnn.data.batches import TrainData
 from mixnn.data.seeds import derived_seed
-from mixnn.distributed.ranks import active, rank, total
+from mixnn.distributed.ranks import active, all_reduce_sum, rank
 from mixnn.errors import InputError
 from mixnn.methods.base import Method
 
@@ -81,7 +81,7 @@ def fit(
             del batch  # so that the next one takes its memory, which is still near the processor
         method.end_epoch()
         scheduler.step()
-        mean_loss = (total(losses) / total(torch.full_like(losses, seen))).item()
+        mean_loss = (all_reduce_sum(losses) / all_reduce_sum(torch.full_like(losses, seen))).item()
         if not math.isfinite(mean_loss):  # before a checkpoint takes it in
             raise InputError(f"training diverged in epoch {epoch + 1} (loss {mean_loss}): use a lower --lr")
         seconds = {"begin": prepared - began, "train": time.perf_counter() - prepared}

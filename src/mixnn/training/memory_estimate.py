@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mixnn.label_quality.sampling import head_samples
-from mixnn.tables.topk_rows import feature_bytes, feature_width, kept_of, row_bytes
+from mixnn.tables.topk_rows import feature_bytes, feature_width, row_bytes, topk_size
 
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbors that are written, with distances, and what is said of it
 ALL_PAIRS, SEARCHED = 60_000, 256  # samples up to which features are searched as they are; above, so many of them
@@ -53,7 +53,7 @@ class Footprint(NamedTuple):
     @property
     def kept(self) -> int:
         """How many of the C probabilities of a row the larger tables keep."""
-        return kept_of(self.samples, self.classes) or self.classes
+        return topk_size(self.samples, self.classes) or self.classes
 
     @property
     def directions(self) -> int:

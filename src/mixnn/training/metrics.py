@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
-from mixnn.distributed.ranks import rank, shard, total, world_size
+from mixnn.distributed.ranks import all_reduce_sum, rank, shard, world_size
 from mixnn.methods.base import Method
 from mixnn.runs.directory import RunDirectory
-from mixnn.tables.topk_tensors import unpacked_parts
+from mixnn.tables.topk_tensors import dense_chunks
 from mixnn.training.calibration import calibration_error, confidence_bins
 from mixnn.utils.files import Row
 
 BINS = 50  # of the losses, which lie in 0–1
 MIXTURE = ("mixture_low", "mixture_high", "mixture_separation")
-METRICS = ("clean_share", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
+METRICS = ("clean_fraction", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
 
 
 def predictions(method: Method, data: TrainData) -> Iterator[tuple[Tensor, Tensor]]:
@@ -40,7 +40,7 @@ def count_predictions(method: Method, data: TrainData) -> NDArray[np.int64]:
     for probs, labels in predictions(method, data):
         pairs = (labels * classes + probs.argmax(1))[labels >= 0]
         counts += pairs.bincount(minlength=classes * classes)
-    counted: NDArray[np.int64] = total(counts).view(classes, classes).cpu().numpy()
+    counted: NDArray[np.int64] = all_reduce_sum(counts).view(classes, classes).cpu().numpy()
     return counted
 
 
@@ -53,7 +53,7 @@ def accuracy(method: Method, data: TrainData) -> tuple[float, float]:
     bins = torch.zeros(3, 15, dtype=torch.float64, device=data.labels.device)
     for probs, labels in predictions(method, data):
         bins += confidence_bins(probs, labels)
-    bins = total(bins)
+    bins = all_reduce_sum(bins)
     return bins[1].sum().item() / len(data), calibration_error(bins)
 
 
@@ -93,15 +93,15 @@ class Recorder:
         row: dict[str, object] = {"epoch": epoch + 1, "train_loss": loss}
         start = time.perf_counter()
         if self.heldout is not None:
-            share, error = accuracy(self.method, self.heldout)
-            row |= {"heldout": self.heldout_name, "accuracy": share, "calibration_error": error}
+            correct, error = accuracy(self.method, self.heldout)
+            row |= {"heldout": self.heldout_name, "accuracy": correct, "calibration_error": error}
         seconds = seconds | {"evaluate": time.perf_counter() - start}
         metrics = dict.fromkeys(METRICS, "") | self.method.metrics  # the same columns in every row
         targets = self.method.soft_targets()
         if self.true_labels is not None and targets is not None:
             known = self.true_labels >= 0
-            every = unpacked_parts(targets, self.method.num_classes)
-            likeliest = torch.cat([t.argmax(1) for _, t in every])
+            chunks = dense_chunks(targets, self.method.num_classes)
+            likeliest = torch.cat([t.argmax(1) for _, t in chunks])
             metrics["right_targets"] = (likeliest == self.true_labels)[known].float().mean().item()
         phases = dict.fromkeys(("eval_pass", "mixture", "neighbors", "evidence"), 0.0) | seconds
         phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
@@ -121,12 +121,12 @@ class Recorder:
         counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
         fitted = np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
         self.history[epoch + 1] = counts, fitted
-        every = {
+        arrays = {
             "epochs": np.array(list(self.history)),
             "counts": np.stack([counts for counts, _ in self.history.values()]),
             "mixtures": np.stack([mixture for _, mixture in self.history.values()]),
         }
-        self.run.write_arrays(self.run.losses, every)
+        self.run.write_arrays(self.run.losses, arrays)
 
 
 def read_history(run: RunDirectory, done: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from mixnn.data.load import Loaded
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.results.label_lists import write_labels
 from mixnn.results.report.overview import draw_overview
 from mixnn.results.report.page import write_report
-from mixnn.results.report.pictures import packed
+from mixnn.results.report.pictures import encoded_pictures
 from mixnn.results.report.selection import cards, pictured
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.console import showing
@@ -66,10 +66,10 @@ def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
     if loaded.image_size is None:
         return
     evidence = run.read_evidence()
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     top, small = issues.ranking[:THUMBNAILS], pictured(evidence, cards(evidence, issues))
     large = np.stack(list(pictures(loaded, top)))
-    run.write_arrays(run.thumbnails, {"rows": top, "images": large, **packed(small, pictures(loaded, small))})
+    run.write_arrays(run.thumbnails, {"rows": top, "images": large, **encoded_pictures(small, pictures(loaded, small))})
 
 
 def pictures(loaded: Loaded, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:

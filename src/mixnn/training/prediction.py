@@ -69,8 +69,8 @@ class Model:
         size = self.network.image_size
         if size is None:
             raise InputError("the run was trained on embeddings, not on image files: give an array (N, D)")
-        parts = (files[start : start + BATCH] for start in range(0, len(files), BATCH))
-        pixels = (torch.from_numpy(np.stack([read_image(Path(file), size) for file in part])) for part in parts)
+        chunks = (files[start : start + BATCH] for start in range(0, len(files), BATCH))
+        pixels = (torch.from_numpy(np.stack([read_image(Path(file), size) for file in part])) for part in chunks)
         return self._probabilities(pixels)
 
     def _probabilities(self, batches: Iterable[Tensor]) -> NDArray[np.float32]:
@@ -96,14 +96,14 @@ def predict_samples(
         InputError: they are not of the size that the run was trained on.
     """
     progress, done = counter("predicting"), 0
-    parts: list[NDArray[np.float32]] = []
+    chunks: list[NDArray[np.float32]] = []
     bad: dict[int, str] = {}
     for pixels, reasons in batches(model, samples, data):
         bad |= {done + place: reason for place, reason in reasons.items()}
-        parts.append(probabilities(model, pixels))
+        chunks.append(probabilities(model, pixels))
         done += len(pixels)
         progress(done, len(samples))
-    return np.concatenate(parts), bad
+    return np.concatenate(chunks), bad
 
 
 def batches(model: Predictor, samples: Samples, data: DataOptions) -> Iterator[tuple[Tensor, dict[int, str]]]:

@@ -53,7 +53,7 @@ class TrainingScreen:
         active_phases: Sequence[str],
     ) -> None:
         self.epochs, self.start, self.samples, self.ranks, self.rows = epochs, start, samples, ranks, rows
-        self.auto_selected, self.said, self.active_phases = auto_selected, dict[str, str](), active_phases
+        self.auto_selected, self.announced, self.active_phases = auto_selected, dict[str, str](), active_phases
         self.console = Console(stderr=True)
         self.progress: Progress | None = None
         self.began = time.monotonic()
@@ -75,7 +75,7 @@ class TrainingScreen:
             total = (self.epochs - self.start) * self.samples
             self.task = self.progress.add_task("", total=total, epoch=f"{self.start + 1}/{self.epochs}", **self.fields)
         self.epoch_began, self.epoch_samples = time.monotonic(), 0
-        self.next_look = 0.0
+        self.next_update = 0.0
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -90,8 +90,8 @@ class TrainingScreen:
             self.epoch_began, self.epoch_samples = now, 1
         else:
             self.epoch_samples += samples * self.ranks
-        if now >= self.next_look:  # reading the loss waits for the device: not at every step
-            self.next_look = now + 0.5
+        if now >= self.next_update:  # reading the loss waits for the device: not at every step
+            self.next_update = now + 0.5
             self.fields["loss"] = f"loss {loss.item():.3f}"
             if now > self.epoch_began:
                 self.fields["speed"] = f" {self.epoch_samples / (now - self.epoch_began):,.0f} images/s"
@@ -103,8 +103,8 @@ class TrainingScreen:
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
         metrics = metrics_text(self.rows[-1])
         self.epoch_samples = 0
-        for name in [name for name, choice in self.auto_selected.items() if self.said.get(name) != choice]:
-            self.said[name] = self.auto_selected[name]
+        for name in [name for name, choice in self.auto_selected.items() if self.announced.get(name) != choice]:
+            self.announced[name] = self.auto_selected[name]
             say(f"{name}: {self.auto_selected[name]}")
         if self.progress is not None:
             self.fields["metrics"] = metrics
@@ -120,6 +120,6 @@ def metrics_text(row: Row) -> str:
     text = ""
     if "accuracy" in row:
         text += f" {row['heldout']} accuracy {float(str(row['accuracy'])):.1%}"
-    if row.get("clean_share") not in ("", None):
-        text += f" clean {float(str(row['clean_share'])):.0%}"
+    if row.get("clean_fraction") not in ("", None):
+        text += f" clean {float(str(row['clean_fraction'])):.0%}"
     return text

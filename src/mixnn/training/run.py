@@ -20,7 +20,7 @@ from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
 from mixnn.errors import InputError, ResultsError, printable
-from mixnn.evidence.held_out_labels import BY_HEART
+from mixnn.evidence.held_out_labels import MEMORIZATION_GAP
 from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
 from mixnn.models.classifier import network_factory
@@ -68,7 +68,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
         steps = Steps(shown=first)
-        with run.at_work() if first else nullcontext():
+        with run.locked() if first else nullcontext():
             if first:
                 begin(run, config.to_dict(), loaded, method)
                 say_opening(loaded, method, options.network, range(start, options.epochs))
@@ -163,15 +163,15 @@ def write_evidence(
     if rank() == 0:
         run.write_evidence(replace(judged.evidence, heldout=counts))
         if counts is not None and counts.sum() and not embeddings:
-            tell_if_by_heart(method, judged.evidence, counts.trace() / counts.sum())
+            warn_if_memorized(method, judged.evidence, counts.trace() / counts.sum())
         say(f"{FOR_LISTS}: {method.auto_selected[FOR_LISTS]}")
 
 
-def tell_if_by_heart(method: Method, evidence: Evidence, unseen: float) -> None:
+def warn_if_memorized(method: Method, evidence: Evidence, unseen: float) -> None:
     """Say so where the network knows far more of the given labels than of the held-out ones: its list confirms them."""
     known = evidence.given >= 0
     seen = float((evidence.probs.argmax(1) == evidence.given)[known].mean())
-    if seen - unseen > BY_HEART:
+    if seen - unseen > MEMORIZATION_GAP:
         text = f"its features have seen the labels ({seen:.0%} of these are known, {unseen:.0%} of those held out)"
         method.auto_selected["label list"] = text
         say(f"label list: {text}, so it misses wrong labels: `mixnn find DATA` judges by features that have not")

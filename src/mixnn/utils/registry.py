@@ -9,11 +9,11 @@ from typing import Any
 from mixnn.errors import InputError
 
 
-def look_up(name: str, known: Mapping[str, Any], what: str, own: str) -> Any:
+def resolve(name: str, known: Mapping[str, Any], what: str, custom: str) -> Any:
     """`known[name]`, or what `package.module:name` imports.
 
     Args:
-        what: the kind of thing, for the message; `own`: what a user's own is, "Class" or "factory".
+        what: the kind of thing, for the message; `custom`: what a user's own is, "Class" or "factory".
 
     Raises:
         InputError: it is neither known nor can it be imported.
@@ -21,9 +21,9 @@ def look_up(name: str, known: Mapping[str, Any], what: str, own: str) -> Any:
     if name in known:
         return known[name]
     if ":" not in name:
-        raise InputError(f"{what} {name!r} is unknown: use one of {', '.join(known)}, or package.module:{own}")
+        raise InputError(f"{what} {name!r} is unknown: use one of {', '.join(known)}, or package.module:{custom}")
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{what} {name!r} cannot be imported ({error}): write package.module:{own}") from error
+        raise InputError(f"{what} {name!r} cannot be imported ({error}): write package.module:{custom}") from error

@@ -96,9 +96,9 @@ def resized_crop(
     """
     # In float64: the last bit of `exp` is not the same in every place of a batch, and rounding hides it.
     u = draws.double().T
-    share = area[0] + (area[1] - area[0]) * u[0]
+    scale_of_area = area[0] + (area[1] - area[0]) * u[0]
     shape = (math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * u[1]).exp()
-    width, height = (share * shape).sqrt().clamp(max=1), (share / shape).sqrt().clamp(max=1)
+    width, height = (scale_of_area * shape).sqrt().clamp(max=1), (scale_of_area / shape).sqrt().clamp(max=1)
     # Pixels of the result at -1 … 1 lie in the image at scale × that + center.
     x, y = ((1 - part) * (2 * place - 1) for part, place in ((width, u[2]), (height, u[3])))
     width = torch.where(u[4] < 0.5, width, -width)

@@ -92,7 +92,7 @@ def gray(images: Tensor) -> Tensor:
 def mean_gray(images: Tensor) -> Tensor:
     luma = gray(images).flatten(1)
     count = luma.shape[1]
-    return _each((luma.sum(1) + count // 2) // count)
+    return per_image((luma.sum(1) + count // 2) // count)
 
 
 def smooth(images: Tensor) -> Tensor:
@@ -106,18 +106,18 @@ def smooth(images: Tensor) -> Tensor:
 
 def blend(images: Tensor, other: Tensor | int, strength: Tensor) -> Tensor:
     """5 to 95 % of the image, the rest of `other`."""
-    share = _each(0.05 + 0.9 * strength)
-    return ((images.float() - other) * share + other).byte()
+    weight = per_image(0.05 + 0.9 * strength)
+    return ((images.float() - other) * weight + other).byte()
 
 
 def posterize(images: Tensor, strength: Tensor) -> Tensor:
     """The upper 4 to 8 bits."""
-    return images & (256 - (1 << _each((5 * strength).long()))).byte()
+    return images & (256 - (1 << per_image((5 * strength).long()))).byte()
 
 
 def solarize(images: Tensor, strength: Tensor) -> Tensor:
     """Bright values inverted."""
-    bright = images > _each(255 - (256 * strength).byte())
+    bright = images > per_image(255 - (256 * strength).byte())
     return images ^ -bright.byte()  # all bits of the bright ones: 255 - value
 
 
@@ -149,17 +149,17 @@ def resample(images: Tensor, across: Tensor, down: Tensor, size: int, *, outside
     x = (2 * torch.arange(size, device=images.device) + 1) / size - 1
     # Few images at a time stay in the cache of a CPU: 40 bytes for a pixel, its place and its value as floats.
     chunk = max(1, CACHE // (40 * size**2)) if images.device.type == "cpu" else max(1, len(images))
-    parts = []
+    chunks = []
     for pixels, *rows in zip(images.split(chunk), across.split(chunk), down.split(chunk), strict=True):
         # Written out: a matrix product may round differently in batches of another size.
         places = [a[:, 0, None, None] * x + a[:, 1, None, None] * x[:, None] + a[:, 2, None, None] for a in rows]
         grid = torch.stack(places, 3)
         sampled = F.grid_sample(pixels.float() - GRAY, grid, padding_mode=outside, align_corners=False)
-        parts.append((sampled + (GRAY + 0.5)).permute(0, 2, 3, 1).byte().contiguous())
-    return torch.cat(parts).permute(0, 3, 1, 2)
+        chunks.append((sampled + (GRAY + 0.5)).permute(0, 2, 3, 1).byte().contiguous())
+    return torch.cat(chunks).permute(0, 3, 1, 2)
 
 
-def _each(values: Tensor) -> Tensor:
+def per_image(values: Tensor) -> Tensor:
     """One value an image, as (n, 1, 1, 1)."""
     return values[:, None, None, None]
 

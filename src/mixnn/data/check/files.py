@@ -43,7 +43,7 @@ class Contents:
     unreadable: dict[int, str] = field(default_factory=dict)
 
 
-class Look(NamedTuple):
+class ImageInfo(NamedTuple):
     """One image; with a reason where it cannot be read."""
 
     digest: bytes = b""
@@ -76,36 +76,36 @@ def read_contents(
     workers = min(workers, len(keys) // WORTH_A_PROCESS)
     pool = Pool(partial(look_at_piece, parts), workers if workers > 1 else 0, "--workers")
     start = 0
-    for looks in pool.map(pieces):
-        for row, look in enumerate(looks, start):
-            if look.reason:
-                contents.unreadable[row] = look.reason
+    for infos in pool.map(pieces):
+        for row, info in enumerate(infos, start):
+            if info.reason:
+                contents.unreadable[row] = info.reason
             else:
-                contents.sizes[row] = look.width, look.height
-                contents.modes[look.mode] += 1
-                contents.keys[row] = as_keys([look.digest])[0]
-        start += len(looks)
+                contents.sizes[row] = info.width, info.height
+                contents.modes[info.mode] += 1
+                contents.keys[row] = as_keys([info.digest])[0]
+        start += len(infos)
         progress(start, len(keys))
     return contents
 
 
-def look_at_piece(parts: Sequence[EncodedImages | NDArray[Any]], piece: tuple[int, range]) -> list[Look]:
+def look_at_piece(parts: Sequence[EncodedImages | NDArray[Any]], piece: tuple[int, range]) -> list[ImageInfo]:
     """Some rows of one of the parts."""
     part, rows = piece
-    looks, images = [], parts[part]
+    infos, images = [], parts[part]
     with no_warnings():
         for row in rows:
             try:
-                looks.append(look_at(images[row] if isinstance(images, np.ndarray) else images.source(row)))
+                infos.append(inspect_image(images[row] if isinstance(images, np.ndarray) else images.source(row)))
             except BadImage as error:
-                looks.append(Look(reason=str(error)))
-    return looks
+                infos.append(ImageInfo(reason=str(error)))
+    return infos
 
 
-def look_at(source: Source) -> Look:
+def inspect_image(source: Source) -> ImageInfo:
     """One image; a file is decoded to the end, by the steps of `mixnn.data.images.decoder.decode`."""
     if isinstance(source, np.ndarray):
-        return _look_at_array(source)
+        return _inspect_array(source)
     try:
         if isinstance(source, str):
             refuse_pipe(source)
@@ -114,14 +114,14 @@ def look_at(source: Source) -> Look:
             (width, height), mode = image.size, image.mode
             to_square(image, 1)  # so small that a JPEG decodes at an eighth of its size
     except DAMAGE as error:
-        return Look(reason=reason(error, source))
-    return Look(content_digest(content), width, height, mode)
+        return ImageInfo(reason=reason(error, source))
+    return ImageInfo(content_digest(content), width, height, mode)
 
 
-def _look_at_array(image: NDArray[Any]) -> Look:
+def _inspect_array(image: NDArray[Any]) -> ImageInfo:
     """uint8 (H, W, 3), or an embedding (D,)."""
     if image.ndim > 1:
-        return Look(content_digest(image.tobytes()), image.shape[1], image.shape[0], "RGB")
+        return ImageInfo(content_digest(image.tobytes()), image.shape[1], image.shape[0], "RGB")
     if not np.isfinite(image).all():
-        return Look(reason="holds numbers that are not finite")
-    return Look(content_digest(image.tobytes()), mode=f"embedding of {len(image)}")
+        return ImageInfo(reason="holds numbers that are not finite")
+    return ImageInfo(content_digest(image.tobytes()), mode=f"embedding of {len(image)}")

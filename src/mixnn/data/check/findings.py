@@ -16,7 +16,7 @@ from mixnn.data.dataset import HELDOUT, Dataset, Samples
 from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages
 
-TOO_FEW, FEW = 2, 10  # training samples of a class: fewer cannot be split, fewer are hardly learnt
+MIN_TO_SPLIT, SMALL_CLASS = 2, 10  # training samples of a class: fewer cannot be split, fewer are hardly learned
 WRONG, NOTE = "wrong", "note"
 
 # finding -> severity, and what to say of it; in the order they are told
@@ -25,11 +25,11 @@ KINDS = {
     "leak": (WRONG, "the same image in a part to train on and in one to measure on, or in two of these"),
     "unreadable": (WRONG, "images that cannot be read"),
     "similar labels": (WRONG, "labels that differ only by case, spaces or how Unicode writes them"),
-    "class too small": (WRONG, f"classes with fewer than {TOO_FEW} training samples, which cannot be split"),
+    "class too small": (WRONG, f"classes with fewer than {MIN_TO_SPLIT} training samples, which cannot be split"),
     "one class": (WRONG, "there is nothing to tell apart"),
     "duplicate": (NOTE, "the same image again, under the same label or where one is unlabeled"),
     "in two parts": (NOTE, "the same image in two parts of which none is measured on"),
-    "small class": (NOTE, f"classes with fewer than {FEW} training samples"),
+    "small class": (NOTE, f"classes with fewer than {SMALL_CLASS} training samples"),
     "class not measured": (NOTE, "classes without samples in the part that accuracy is measured on"),
     "unlabeled": (NOTE, "samples whose label says that nobody knows"),
 }
@@ -77,16 +77,16 @@ def parts_of(dataset: Dataset) -> dict[str, Samples]:
 
 
 def class_findings(dataset: Dataset) -> Iterator[Finding]:
-    """About each label: how many samples it has, how it is spelt."""
+    """About each label: how many samples it has, how it is spelled."""
     counts = {name: label_counts(samples, dataset) for name, samples in parts_of(dataset).items()}
     yield from _similar_labels(sum(counts.values(), Counter()))  # which leaves out labels that nothing has
     train, heldout = counts["train"], counts.get(dataset.heldout_name)
     if len(dataset.classes) < 2:
         yield Finding("one class", label="".join(dataset.classes))
     for word in dataset.classes:
-        if train[word] < FEW:
+        if train[word] < SMALL_CLASS:
             yield Finding(
-                "class too small" if train[word] < TOO_FEW else "small class",
+                "class too small" if train[word] < MIN_TO_SPLIT else "small class",
                 "train",
                 label=word,
                 detail=str(train[word]),
@@ -135,7 +135,7 @@ def repeat_findings(dataset: Dataset, keys: NDArray[np.uint64]) -> Iterator[Find
     unknown = np.concatenate([samples.labels < 0 for samples in parts_of(dataset).values()])
     sample = locator(dataset)
     for row, first in _repeated(keys, unknown):
-        (part, name, label, own), (other_part, other_name, other_label, _) = sample(row), sample(first)
+        (part, name, label, part_row), (other_part, other_name, other_label, _) = sample(row), sample(first)
         conflict = label != other_label and not unknown[row] and not unknown[first]
         kinds = ["conflicting labels"] if conflict else []
         if part != other_part:
@@ -144,7 +144,7 @@ def repeat_findings(dataset: Dataset, keys: NDArray[np.uint64]) -> Iterator[Find
             kinds.append("duplicate")
         detail = "listed twice" if name == other_name else "the same content"
         for kind in kinds:
-            yield Finding(kind, part, name, label, other_part, other_name, other_label, detail, own)
+            yield Finding(kind, part, name, label, other_part, other_name, other_label, detail, part_row)
 
 
 def locator(dataset: Dataset) -> Callable[[int], tuple[str, str, str, int]]:
@@ -154,8 +154,8 @@ def locator(dataset: Dataset) -> Callable[[int], tuple[str, str, str, int]]:
 
     def sample(row: int) -> tuple[str, str, str, int]:
         place = int(np.searchsorted(starts, row, side="right")) - 1
-        (part, samples), own = list(parts.items())[place], row - int(starts[place])
-        return part, samples.names[own], dataset.label_words(samples.labels[own : own + 1])[0], own
+        (part, samples), part_row = list(parts.items())[place], row - int(starts[place])
+        return part, samples.names[part_row], dataset.label_words(samples.labels[part_row : part_row + 1])[0], part_row
 
     return sample
 
@@ -164,8 +164,8 @@ def unreadable_findings(dataset: Dataset, reasons: Mapping[int, str]) -> Iterato
     """`reasons` by row, counted over all parts."""
     sample = locator(dataset)
     for row in sorted(reasons):
-        part, name, label, own = sample(row)
-        yield Finding("unreadable", part, name, label, detail=reasons[row], row=own)
+        part, name, label, part_row = sample(row)
+        yield Finding("unreadable", part, name, label, detail=reasons[row], row=part_row)
 
 
 def _repeated(keys: NDArray[np.uint64], last: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:

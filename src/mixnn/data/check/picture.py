@@ -55,10 +55,10 @@ def draw_counts(axes: Axes, dataset: Dataset) -> None:
     order = np.argsort(-counts.sum(0), kind="stable")
     counts, below = counts[:, order], np.zeros(len(words))
     colors = [GOOD, BAD, SOFT, INK]
-    for i, (name, own) in enumerate(zip(parts, counts, strict=True)):
-        label = f"{printable(name)}: {own.sum():,}"
-        axes.bar(range(len(words)), own, bottom=below, width=0.8, color=colors[i % len(colors)], label=label)
-        below += own
+    for i, (name, part_counts) in enumerate(zip(parts, counts, strict=True)):
+        label = f"{printable(name)}: {part_counts.sum():,}"
+        axes.bar(range(len(words)), part_counts, bottom=below, width=0.8, color=colors[i % len(colors)], label=label)
+        below += part_counts
     if len(words) <= NAMED:
         names = [shortened(printable(words[i])) for i in order]
         axes.set_xticks(range(len(words)), names, rotation=90, parse_math=False)

@@ -19,11 +19,15 @@ COLUMNS = ("severity", "finding", *Finding._fields[1:-1])
 SHOWN = 5  # findings of a kind
 
 
-def summary_lines(findings: Sequence[Finding], most: int = 6) -> list[str]:
-    """A short line for each kind of finding, the worst first; `most` at most."""
-    lines = [f"{own[0].severity}: {kind}: {len(own):,}, {example(own)}" for kind, own in by_kind(findings).items()]
+def summary_lines(findings: Sequence[Finding], max_lines: int = 6) -> list[str]:
+    """A short line for each kind of finding, the worst first; `max_lines` at most."""
+    lines = [
+        f"{found[0].severity}: {kind}: {len(found):,}, {example(found)}" for kind, found in by_kind(findings).items()
+    ]
     return (
-        lines if len(lines) <= most else [*lines[: most - 1], f"… and {len(lines) - most + 1} more kinds of findings"]
+        lines
+        if len(lines) <= max_lines
+        else [*lines[: max_lines - 1], f"… and {len(lines) - max_lines + 1} more kinds of findings"]
     )
 
 
@@ -37,12 +41,12 @@ def report_lines(dataset: Dataset, contents: Contents, findings: Sequence[Findin
     yield from count_lines(dataset)
     yield ""
     yield from size_lines(contents)
-    for kind, own in by_kind(findings).items():
+    for kind, found in by_kind(findings).items():
         severity, what = KINDS[kind]
-        yield f"\n{severity}: {kind}: {len(own):,}  ({what})"
-        yield from (f"  {finding_text(finding)}" for finding in own[:SHOWN])
-        if len(own) > SHOWN:
-            yield f"  … and {len(own) - SHOWN:,} more"
+        yield f"\n{severity}: {kind}: {len(found):,}  ({what})"
+        yield from (f"  {finding_text(finding)}" for finding in found[:SHOWN])
+        if len(found) > SHOWN:
+            yield f"  … and {len(found) - SHOWN:,} more"
     wrong = sum(finding.severity == WRONG for finding in findings)
     yield f"\nwrong: {wrong:,} in all" if wrong else "\nnothing is wrong"
 
@@ -50,7 +54,7 @@ def report_lines(dataset: Dataset, contents: Contents, findings: Sequence[Findin
 def by_kind(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
     """In the order of `KINDS`."""
     groups = {kind: [finding for finding in findings if finding.kind == kind] for kind in KINDS}
-    return {kind: own for kind, own in groups.items() if own}
+    return {kind: found for kind, found in groups.items() if found}
 
 
 def count_lines(dataset: Dataset) -> list[str]:
@@ -120,7 +124,7 @@ def check_free(path: Path) -> None:
 
 def write_findings(findings: Sequence[Finding], path: Path) -> None:
     """A row each, the columns `COLUMNS`; UTF-8, and bytes that are none as they are."""
-    ordered = (finding for own in by_kind(findings).values() for finding in own)
+    ordered = (finding for found in by_kind(findings).values() for finding in found)
     write_csv(path, COLUMNS, ((finding.severity, *map(_storable, finding[:-1])) for finding in ordered))
 
 

@@ -73,9 +73,9 @@ def open_images(
         InputError: the cache cannot be written.
     """
     if isinstance(images, np.ndarray):
-        every = np.arange(len(images))
+        all_rows = np.arange(len(images))
         writable = images if images.flags.writeable else images.copy()  # torch knows no other
-        return Opened(torch.from_numpy(writable), every, every, checksums(images), {})
+        return Opened(torch.from_numpy(writable), all_rows, all_rows, checksums(images), {})
     chosen = selection(images)
     stream = Stream(chosen.base, size, workers)
     kept: Memory | Cache
@@ -84,7 +84,7 @@ def open_images(
     else:
         kept = Cache(cache_dir or default_cache_dir(), chosen, size, with_pixels=store == "cache")
     bad: dict[int, str] = {}
-    with kept.alone() as state:
+    with kept.locked() as state:
         missing = np.flatnonzero(state == 0)
         chunks = np.split(missing, range(CHUNK, len(missing), CHUNK)) if len(missing) else []
         done = 0
@@ -156,7 +156,7 @@ class Memory:
             ) from error
 
     @contextmanager
-    def alone(self) -> Iterator[NDArray[np.uint64]]:
+    def locked(self) -> Iterator[NDArray[np.uint64]]:
         yield self.state
 
     def put(self, places: NDArray[np.int64], decoded: Decoded, good: NDArray[np.bool_]) -> None:
@@ -192,7 +192,7 @@ class Cache:
         self.waiting = 0  # bytes
 
     @contextmanager
-    def alone(self) -> Iterator[NDArray[np.uint64]]:
+    def locked(self) -> Iterator[NDArray[np.uint64]]:
         """The state of the selection, while no other process adds; a killed one lets go by itself."""
         with ExitStack() as stack:
             with self._writing():

@@ -13,7 +13,7 @@ from mixnn.data.images.decoder import BadImage, decode, no_warnings
 from mixnn.data.images.encoded import EncodedImages
 from mixnn.data.images.pool import Pool
 
-PIECE = 2**22  # bytes of pixels that a process decodes in one go
+CHUNK_BYTES = 2**22  # bytes of pixels that a process decodes in one go
 
 
 class Decoded(NamedTuple):
@@ -50,10 +50,10 @@ class Stream:
         Raises:
             LocalError: the system ended a decoding process.
         """
-        images = max(1, PIECE // (3 * self.size**2))
+        images = max(1, CHUNK_BYTES // (3 * self.size**2))
         cuts = [range(0, max(1, len(rows)), images) for rows in plan]
-        pieces = (rows[start : start + images] for rows, starts in zip(plan, cuts, strict=True) for start in starts)
-        decoded = self.pool.map(pieces)
+        chunks = (rows[start : start + images] for rows, starts in zip(plan, cuts, strict=True) for start in starts)
+        decoded = self.pool.map(chunks)
         for starts in cuts:
             done = [next(decoded) for _ in starts]
             bad = {start + at: why for start, part in zip(starts, done, strict=True) for at, why in part.bad.items()}

@@ -35,8 +35,8 @@ def corrupt_by_image(
     noisy = labels.copy()
     for label in range(classes):
         weights = of_weights.standard_normal((inputs.shape[1], classes))
-        own = np.flatnonzero(labels == label)
-        for rows in (own[start : start + ROWS] for start in range(0, len(own), ROWS)):
+        class_rows = np.flatnonzero(labels == label)
+        for rows in (class_rows[start : start + ROWS] for start in range(0, len(class_rows), ROWS)):
             probs = wrong_classes(inputs[rows].astype(np.float64) @ weights, label) * rates[rows, None]
             probs[:, label] = 1 - rates[rows]
             drawn = (draws[rows, None] >= probs.cumsum(1)).sum(1)

@@ -137,6 +137,6 @@ def corrupt(labels: NDArray[np.int64], transition: NDArray[np.float64], seed: in
     draws = np.random.RandomState(seed).random_sample(len(labels))
     noisy = labels.copy()
     for label, row in enumerate(transition.cumsum(1)):
-        own = labels == label
-        noisy[own] = np.minimum(np.searchsorted(row, draws[own], side="right"), len(row) - 1)
+        in_class = labels == label
+        noisy[in_class] = np.minimum(np.searchsorted(row, draws[in_class], side="right"), len(row) - 1)
     return noisy

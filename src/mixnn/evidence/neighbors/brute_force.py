@@ -22,9 +22,9 @@ def silent(done: int, total: int) -> None:
 
 
 def compare_pairs(
-    points: Points, own: Tensor, k: int, chunk: int, *, rounded: bool = False, progress: Progress = silent
+    points: Points, queries: Tensor, k: int, chunk: int, *, rounded: bool = False, progress: Progress = silent
 ) -> Tensor:
-    """All distances, `chunk` rows at a time: int64 (n, k) of the rows `own` (n,).
+    """All distances, `chunk` rows at a time: int64 (n, k) of the rows `queries` (n,).
 
     With `rounded`, distances in bfloat16 propose a few candidates more than k, and float32 ranks them.
     """
@@ -36,9 +36,9 @@ def compare_pairs(
     for part in chunks(*points.features.shape):
         x = points[part]
         table[part], offset[part] = x, -x.square().sum(1) / 2
-    nearest = own.new_empty(len(own), k)  # what is kept in a loop breaks up the memory that it frees
+    nearest = queries.new_empty(len(queries), k)  # what is kept in a loop breaks up the memory that it frees
     done = 0
-    for into, rows in zip(nearest.split(chunk), own.split(chunk), strict=True):
+    for into, rows in zip(nearest.split(chunk), queries.split(chunk), strict=True):
         # The nearest point has the greatest q·x - |x|²/2; the sample itself is left out by its index.
         scores = torch.addmm(offset, table[rows], table.T)
         scores[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
@@ -46,7 +46,7 @@ def compare_pairs(
         candidates = greatest(scores, k + spare).clamp_(max=n - 1)
         into.copy_(ranked(points, rows, candidates, k, RANKED) if rounded else candidates)
         done += len(rows)
-        progress(done, len(own))
+        progress(done, len(queries))
     return nearest
 
 
@@ -67,8 +67,8 @@ def squared_distances(points: Points, rows: Tensor, candidates: Tensor) -> Tenso
     """Of each of `rows` (n,) to its `candidates` (n, M): float32 (n, M)."""
     held = ON_CPU if rows.device.type == "cpu" else GATHERED
     size = max(1, held // max(1, candidates.shape[1] * points.width))
-    parts = zip(rows.split(size), candidates.split(size), strict=True)
-    return torch.cat([(points[some] - points[own][:, None]).square().sum(2) for own, some in parts])
+    chunks = zip(rows.split(size), candidates.split(size), strict=True)
+    return torch.cat([(points[others] - points[queries][:, None]).square().sum(2) for queries, others in chunks])
 
 
 def greatest(scores: Tensor, k: int) -> Tensor:

@@ -46,22 +46,22 @@ class Graph:
         for part in parts:
             self.index.add(self._values(part))
 
-    def search(self, own: Tensor, chunk: int, progress: Progress = silent) -> Tensor:
-        """The graph proposes, and float32 ranks: int64 (n, k) of the rows `own` (n,), nearest first."""
-        n, k, nearest = len(self.points), self.k, own.new_empty(len(own), self.k)
+    def search(self, queries: Tensor, chunk: int, progress: Progress = silent) -> Tensor:
+        """The graph proposes, and float32 ranks: int64 (n, k) of the rows `queries` (n,), nearest first."""
+        n, k, nearest = len(self.points), self.k, queries.new_empty(len(queries), self.k)
         done = 0
-        for into, rows in zip(nearest.split(chunk), own.split(chunk), strict=True):
+        for into, rows in zip(nearest.split(chunk), queries.split(chunk), strict=True):
             found = self.index.search(self._values(rows), k + 1 + min(SPARE, n - 1 - k))[1]
-            candidates = torch.from_numpy(found).to(own.device)
+            candidates = torch.from_numpy(found).to(queries.device)
             candidates = ranked(self.points, rows, candidates, candidates.shape[1])
             # The sample itself goes to the end and is cut off, as is -1, where the search found too few.
             wrong = (candidates < 0) | (candidates == rows[:, None])
             into.copy_(candidates.gather(1, wrong.to(torch.int8).argsort(dim=1, stable=True))[:, :k])
             done += len(rows)
-            progress(done, len(own))
+            progress(done, len(queries))
         short = (nearest < 0).any(1)
         if short.any():
-            nearest[short] = compare_pairs(self.points, own[short], k, chunk)
+            nearest[short] = compare_pairs(self.points, queries[short], k, chunk)
         return nearest
 
     def _values(self, rows: slice | Tensor) -> Any:

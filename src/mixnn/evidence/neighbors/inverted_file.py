@@ -18,12 +18,12 @@ from mixnn.evidence.neighbors.recall import count_found, sampled
 from mixnn.tables.topk_rows import chunks
 
 LIST = 512  # samples in a list, in the mean; twice as many at most
-TAUGHT, ROUNDS = 32, 5  # samples for each list by which k-means places the centers, and its rounds
+SAMPLES_PER_CENTER, ROUNDS = 32, 5  # samples for each list by which k-means places the centers, and its rounds
 COMPONENTS, WIDE = 64, 4  # principal components that are searched by, of features so many times as wide
 PROBES = 16  # lists that are searched, to begin with
-MOST = 128  # lists that are searched, at most
-ENOUGH, GAIN = 0.95, 0.01  # recall on a sample, and what twice as many lists must bring to it
-ASKED = 1024  # samples that are asked for at once
+MAX_PROBES = 128  # lists that are searched, at most
+TARGET_RECALL, MIN_RECALL_GAIN = 0.95, 0.01  # recall on a sample, and what twice as many lists must bring to it
+QUERY_CHUNK = 1024  # samples that are asked for at once
 
 
 class InvertedFile:
@@ -32,7 +32,8 @@ class InvertedFile:
     Args:
         points: N samples.
         k: neighbors that will be asked of each.
-        rounded: distances are in bfloat16.
+        rounded: distances are in bfloat16, from the center of the list that is asked for: samples that lie close
+            together differ by little of their values, but by much of what is left of these.
 
     Distances propose candidates, by 64 principal components where there are 256 dimensions or more; float32 in full
     width ranks them.
@@ -41,89 +42,95 @@ class InvertedFile:
     def __init__(self, points: Points, k: int, *, rounded: bool) -> None:
         n, device = len(points), points.center.device
         wide = points.width >= WIDE * COMPONENTS
-        seen = points.reduced(COMPONENTS) if wide else points
+        seen = points.pca_project(COMPONENTS) if wide else points
         self.points, self.k, self.probes = points, k, PROBES
         self.spare = SPARE + k if wide else SPARE
-        dtype = torch.bfloat16 if rounded else torch.float32
-        centers = placed_centers(seen, max(1, n // LIST), dtype)
+        self.dtype = torch.bfloat16 if rounded else torch.float32
+        centers = kmeans_centers(seen, max(1, n // LIST), self.dtype)
         nearest = torch.empty(n, dtype=torch.int64, device=device)
         for part in chunks(*points.features.shape):
-            nearest[part] = nearest_center(seen[part], centers, dtype)
+            nearest[part] = nearest_center(seen[part], centers, self.dtype)
         self.order = nearest.argsort(stable=True)  # (N,), samples list by list
         sizes = nearest.bincount(minlength=len(centers))
-        pieces = (sizes + 2 * LIST - 1) // (2 * LIST)  # long lists are cut
-        which = torch.arange(len(centers), device=device).repeat_interleave(pieces)
-        place = torch.arange(len(which), device=device) - (pieces.cumsum(0) - pieces)[which]
+        splits = (sizes + 2 * LIST - 1) // (2 * LIST)  # long lists are cut
+        which = torch.arange(len(centers), device=device).repeat_interleave(splits)
+        place = torch.arange(len(which), device=device) - (splits.cumsum(0) - splits)[which]
         start = (sizes.cumsum(0) - sizes)[which]
-        self.starts = [*(start + place * sizes[which] // pieces[which]).tolist(), n]
+        self.starts = [*(start + place * sizes[which] // splits[which]).tolist(), n]
         self.centers = centers[which]
         self.list_of = torch.empty_like(nearest)
         lengths = torch.tensor(self.starts, device=device).diff()
         self.list_of[self.order] = torch.arange(len(which), device=device).repeat_interleave(lengths)
         self.place = torch.empty_like(self.order)
         self.place[self.order] = torch.arange(n, device=device)
-        self.table = torch.empty(n, seen.width, dtype=dtype, device=device)  # in that order
-        self.offset = torch.empty(n, dtype=dtype, device=device)
-        self.scores = self.table.new_empty(0)
+        self.table = torch.empty(n, seen.width, device=device)  # in that order
+        self.scores = torch.empty(0, dtype=self.dtype, device=device)
         for rows, x in seen.batches(self.order):
-            self.table[rows], self.offset[rows] = x.to(dtype), (-x.square().sum(1) / 2).to(dtype)
+            self.table[rows] = x
 
     def widen(self) -> None:
         """Search twice as many lists as long as a sample finds too few of its neighbors, and gains by it."""
         rows, before = sampled(len(self.points), self.order.device), 0.0
         while True:
             recall = count_found(self.points, rows, self.search(rows)) / max(1, len(rows) * self.k)
-            if recall >= ENOUGH or recall < before + GAIN or self.probes >= min(MOST, len(self.centers)):
+            if (
+                recall >= TARGET_RECALL
+                or recall < before + MIN_RECALL_GAIN
+                or self.probes >= min(MAX_PROBES, len(self.centers))
+            ):
                 return
             before, self.probes = recall, 2 * self.probes
 
     def search(self, rows: Tensor, progress: Progress = silent) -> Tensor:
         """The k nearest others of `rows` (n,), nearest first: int64 (n, k)."""
         nearest, done = rows.new_full((len(rows), self.k), -1), 0
-        for asked, lists in self._asked(rows):
-            found = self._among(rows[asked], lists)
+        for queries, lists in self._queries_by_list(rows):
+            found = self._search_lists(rows[queries], lists)
             if found is not None:
-                nearest[asked] = found
-            done += len(asked)
+                nearest[queries] = found
+            done += len(queries)
             progress(done, len(rows))
         short = nearest[:, -1] < 0  # whose lists hold fewer
         if short.any():
-            nearest[short] = compare_pairs(self.points, rows[short], self.k, ASKED)
+            nearest[short] = compare_pairs(self.points, rows[short], self.k, QUERY_CHUNK)
         return nearest
 
-    def _asked(self, rows: Tensor) -> Iterator[tuple[Tensor, list[int]]]:
+    def _queries_by_list(self, rows: Tensor) -> Iterator[tuple[Tensor, list[int]]]:
         """Which of `rows` are asked together, and in which lists they are looked for, their own first."""
         by_list = self.list_of[rows].argsort(stable=True)
         lists, counts = self.list_of[rows].unique(return_counts=True)
         lengths = self.centers.square().sum(1) / 2
-        for own, asked in zip(lists.tolist(), by_list.split(counts.tolist()), strict=True):
-            distance = lengths - self.centers @ self.centers[own]
-            distance[own] = -torch.inf
-            near = distance.topk(min(self.probes, len(distance)), largest=False).indices.tolist()
-            yield from ((some, near) for some in asked.split(ASKED))
+        for list_index, queries in zip(lists.tolist(), by_list.split(counts.tolist()), strict=True):
+            distance = lengths - self.centers @ self.centers[list_index]
+            distance[list_index] = -torch.inf
+            probed = distance.topk(min(self.probes, len(distance)), largest=False).indices.tolist()
+            yield from ((some, probed) for some in queries.split(QUERY_CHUNK))
 
-    def _among(self, rows: Tensor, near: list[int]) -> Tensor | None:
-        """The k nearest of `rows` in the lists `near`, the first of which is theirs; None where these are too few."""
-        spans = [slice(self.starts[i], self.starts[i + 1]) for i in near]
-        table, offset = (torch.cat([x[span] for span in spans]) for x in (self.table, self.offset))
+    def _search_lists(self, rows: Tensor, probed: list[int]) -> Tensor | None:
+        """The k nearest of `rows` in the lists `probed`, the first of which is theirs; None where these are too few."""
+        spans = [slice(self.starts[i], self.starts[i + 1]) for i in probed]
+        table = torch.cat([self.table[span] for span in spans])
         if len(table) <= self.k:
             return None
+        table -= self.centers[probed[0]]
+        offset, table = (-table.square().sum(1) / 2).to(self.dtype), table.to(self.dtype)
         filled = len(table) + -len(table) % BLOCK  # up to whole blocks, with places that are never near
         if self.scores.numel() < len(rows) * filled:  # the same memory each time: new pages cost as much as a product
             self.scores = table.new_empty(len(rows) * filled)
         scores = self.scores[: len(rows) * filled].view(len(rows), filled)
-        torch.addmm(offset, self.table[self.place[rows]], table.T, out=scores[:, : len(table)])
+        own = self.place[rows] - spans[0].start
+        torch.addmm(offset, table[own], table.T, out=scores[:, : len(table)])
         scores[:, len(table) :] = -torch.inf
-        scores[torch.arange(len(rows)), self.place[rows] - spans[0].start] = -torch.inf
+        scores[torch.arange(len(rows)), own] = -torch.inf
         candidates = torch.cat([self.order[span] for span in spans])
         found = greatest(scores, min(self.k + self.spare, len(table) - 1))
         return ranked(self.points, rows, candidates[found.clamp_(max=len(table) - 1)], self.k)
 
 
-def placed_centers(points: Points, count: int, dtype: torch.dtype) -> Tensor:
+def kmeans_centers(points: Points, count: int, dtype: torch.dtype) -> Tensor:
     """Centers (count, D) by k-means on an even sample."""
     n, device = len(points), points.center.device
-    x = points[torch.arange(0, n, max(1, n // (TAUGHT * count)), device=device)]
+    x = points[torch.arange(0, n, max(1, n // (SAMPLES_PER_CENTER * count)), device=device)]
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(device)
     centers = x[order[:count]].clone()
     for _ in range(ROUNDS):
@@ -137,10 +144,5 @@ def placed_centers(points: Points, count: int, dtype: torch.dtype) -> Tensor:
 def nearest_center(x: Tensor, centers: Tensor, dtype: torch.dtype) -> Tensor:
     """int64 (n,) of (n, D)."""
     offset, table = (-centers.square().sum(1) / 2).to(dtype), centers.to(dtype).T
-    found = [torch.addmm(offset, part.to(dtype), table).argmax(1) for part in x.split(ASKED)]
+    found = [torch.addmm(offset, part.to(dtype), table).argmax(1) for part in x.split(QUERY_CHUNK)]
     return torch.cat(found) if found else x.new_empty(0, dtype=torch.int64)
-
-
-def table_bytes(width: int, *, rounded: bool) -> int:
-    """What lists hold of a sample: its values, its place, and its list."""
-    return (2 if rounded else 4) * (COMPONENTS if width >= WIDE * COMPONENTS else width) + 4 * 8

@@ -51,7 +51,7 @@ class Points:
             if part.start < len(rows):
                 yield part, self[rows[part]]
 
-    def reduced(self, count: int) -> Points:
+    def pca_project(self, count: int) -> Points:
         """The same points by their first principal components."""
         seen = copy(self)
         _, directions = principal_components((self[rows] for rows in chunks(*self.features.shape)), count)

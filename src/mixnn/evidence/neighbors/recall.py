@@ -31,10 +31,10 @@ def true_nearest(points: Points, rows: Tensor, k: int) -> Tensor:
     x = points[rows]
     best, nearest = x.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
     for part in chunks(*points.features.shape):
-        y, there = points[part], torch.arange(part.start, part.stop, device=rows.device)
+        y, candidates = points[part], torch.arange(part.start, part.stop, device=rows.device)
         scores = torch.addmm(-y.square().sum(1) / 2, x, y.T)  # see `compare_pairs`
-        scores.masked_fill_(rows[:, None] == there, -torch.inf)
-        best, nearest = torch.cat([best, scores], 1), torch.cat([nearest, there.expand(len(rows), -1)], 1)
+        scores.masked_fill_(rows[:, None] == candidates, -torch.inf)
+        best, nearest = torch.cat([best, scores], 1), torch.cat([nearest, candidates.expand(len(rows), -1)], 1)
         best, place = best.topk(min(k, best.shape[1]), dim=1)
         nearest = nearest.gather(1, place)
     return nearest

@@ -30,7 +30,7 @@ Backend = Literal["auto", "exact", "bfloat16", "ivf", "hnsw"]
 
 SCORES = 2**27  # held at a time
 ALL_PAIRS = 60_000  # samples up to which all pairs are compared: seconds beside an epoch's training, and no misses
-WIDE, MANY = 256, 200  # dimensions, and samples for each neighbor asked, from which on 16 bits are quicker
+MIN_WIDTH, MIN_SAMPLES_PER_K = 256, 200  # dimensions, and samples for each of K, from which on 16 bits are quicker
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -62,7 +62,7 @@ def choose(backend: Backend, device: torch.device, n: int, width: int, k: int) -
     if n > ALL_PAIRS:
         return "ivf"
     # In bfloat16 the products are three times as fast, but candidates have to be ranked afterwards.
-    worth = width >= WIDE and n >= MANY * k
+    worth = width >= MIN_WIDTH and n >= MIN_SAMPLES_PER_K * k
     return "bfloat16" if worth and fast_bfloat16(device) else "exact"
 
 
@@ -113,19 +113,19 @@ def nearest_neighbors(
     n, width = features.shape
     if not 0 <= k < n:
         raise InputError(f"{k} neighbors asked of {n} samples: use 0 to {n - 1}")
-    own = torch.arange(n, device=features.device)[rows]
+    row_indices = torch.arange(n, device=features.device)[rows]
     if k == 0:
-        return own.new_empty(len(own), 0)
+        return row_indices.new_empty(len(row_indices), 0)
     choice = choose(backend, features.device, n, width, k)
     points = Points(features, metric)
     if choice == "ivf":
-        lists = InvertedFile(points, k, rounded=fast_bfloat16(features.device))
+        lists = InvertedFile(points, k, rounded=n > ALL_PAIRS and fast_bfloat16(features.device))
         lists.widen()
-        return lists.search(own, progress)
+        return lists.search(row_indices, progress)
     chunk = chunk or max(64, min(1024, SCORES // n))
     if choice == "hnsw":
-        return Graph(points, k).search(own, chunk, progress)
-    return compare_pairs(points, own, k, chunk, rounded=choice == "bfloat16", progress=progress)
+        return Graph(points, k).search(row_indices, chunk, progress)
+    return compare_pairs(points, row_indices, k, chunk, rounded=choice == "bfloat16", progress=progress)
 
 
 @torch.no_grad()
@@ -141,7 +141,7 @@ def sampled_recall(
         features: (N, D), as given to `nearest_neighbors`.
         found: what that returned for `rows` and `metric`, int64 (number of rows, K).
     """
-    own = torch.arange(len(features), device=features.device)[rows]
-    looked = torch.isin(own, sampled(len(features), own.device))
-    few = found[looked]
-    return count_found(Points(features, metric), own[looked], few), few.numel()
+    row_indices = torch.arange(len(features), device=features.device)[rows]
+    is_sampled = torch.isin(row_indices, sampled(len(features), row_indices.device))
+    sampled_found = found[is_sampled]
+    return count_found(Points(features, metric), row_indices[is_sampled], sampled_found), sampled_found.numel()

@@ -7,21 +7,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mixnn.distributed.ranks import shard, total
+from mixnn.distributed.ranks import all_reduce_sum, shard
 from mixnn.evidence.neighbors.brute_force import Progress, silent
-from mixnn.evidence.neighbors.inverted_file import table_bytes
 from mixnn.evidence.neighbors.search import (
     Backend,
     Metric,
     choose,
-    fast_bfloat16,
     may_miss,
     nearest_neighbors,
     sampled_recall,
 )
 
 
-class How(NamedTuple):
+class SearchInfo(NamedTuple):
     """How neighbors were found.
 
     Attributes:
@@ -41,17 +39,9 @@ class How(NamedTuple):
         return self.search if self.recall is None else f"{self.search}, recall {self.recall:.3f}"
 
 
-def searched_bytes(samples: int, width: int, k: int) -> int:
-    """What a sample takes, beside its features, in what "auto" goes through on a CPU for the `k` nearest of each."""
-    choice = choose("auto", torch.device("cpu"), samples, width, k)
-    if choice == "ivf":
-        return table_bytes(width, rounded=fast_bfloat16(torch.device("cpu")))
-    return (2 if choice == "bfloat16" else 4) * width
-
-
-def search_share(
+def search_shard(
     features: Tensor, k: int, *, metric: Metric, backend: Backend = "auto", progress: Progress = silent
-) -> tuple[Tensor, How]:
+) -> tuple[Tensor, SearchInfo]:
     """The `k` nearest neighbors of this rank's share of N samples, int64 (n, K), and how they were found.
 
     Args:
@@ -60,7 +50,7 @@ def search_share(
     """
     rows, (n, width) = shard(len(features)), features.shape
     choice = choose(backend, features.device, n, width, k)
-    near = nearest_neighbors(features, k, rows=rows, metric=metric, backend=choice, progress=progress)
-    looked = sampled_recall(features, near, rows=rows, metric=metric) if may_miss(choice) else (0, 0)
-    found, asked = total(torch.tensor(looked, device=features.device)).tolist()
-    return near, How(choice, found / asked if asked else None)
+    indices = nearest_neighbors(features, k, rows=rows, metric=metric, backend=choice, progress=progress)
+    counts = sampled_recall(features, indices, rows=rows, metric=metric) if may_miss(choice) else (0, 0)
+    found, expected = all_reduce_sum(torch.tensor(counts, device=features.device)).tolist()
+    return indices, SearchInfo(choice, found / expected if expected else None)

@@ -26,13 +26,13 @@ class Changes:
     before: dict[str, str]
     after: dict[str, str | None]
 
-    def original(self, name: str, own: str) -> str:
-        """The label before, of a sample that the data labels `own`."""
-        return self.before.get(name, own)
+    def original(self, name: str, current: str) -> str:
+        """The label before, of a sample that the data labels `current`."""
+        return self.before.get(name, current)
 
-    def now(self, name: str, own: str) -> str | None:
-        """The label from now on, of a sample that the data labels `own`; None where it is left out."""
-        return self.after.get(name, own)
+    def now(self, name: str, current: str) -> str | None:
+        """The label from now on, of a sample that the data labels `current`; None where it is left out."""
+        return self.after.get(name, current)
 
 
 def check_reviewed(
@@ -63,7 +63,7 @@ def find_changes(
     earlier: Corrections,
     corrections: Corrections,
     *,
-    own: bool,
+    in_data: bool,
     noise: bool,
 ) -> Changes:
     """What decisions make of the labels that the run was given.
@@ -73,7 +73,7 @@ def find_changes(
         dataset: what the run read, with the labels of before any decision or noise.
         earlier: decisions that the run itself was given.
         corrections: those of now, which count more.
-        own: the labels of `dataset` are the data's own, not those of a file beside it.
+        in_data: the labels of `dataset` are the data's own, not those of a file beside it.
         noise: wrong labels were added for the run.
 
     Raises:
@@ -82,16 +82,16 @@ def find_changes(
     names, words = dataset.train.names, dataset.label_words(dataset.train.labels)
     run_words = given_words(evidence, classes)
     given = [run_words[label] for label in evidence.given.tolist()]
-    said = labels_by_name(names, words)
+    in_the_data = labels_by_name(names, words)
     for name, labels in labels_by_name(evidence.names.tolist(), given).items():
-        if name not in said:
+        if name not in in_the_data:
             raise InputError(f"the data has no {name!r}, which the run was trained on: give the run's data as --source")
-        if not (noise or name in earlier or labels <= said[name]):
-            now, then = (" or ".join(map(repr, sorted(some))) for some in (said[name], labels))
+        if not (noise or name in earlier or labels <= in_the_data[name]):
+            now, then = (" or ".join(map(repr, sorted(some))) for some in (in_the_data[name], labels))
             raise InputError(
                 f"the data says {now} of {name}, but the run was given {then}: give the run's data as --source"
             )
-    before = {} if own and not noise else dict(zip(names, words, strict=True))
+    before = {} if in_data and not noise else dict(zip(names, words, strict=True))
     if noise:
         before |= {name: word for name, word in zip(evidence.names.tolist(), given, strict=True) if name not in earlier}
     after: dict[str, str | None] = dict(before)

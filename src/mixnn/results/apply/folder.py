@@ -28,13 +28,13 @@ class Labeled(NamedTuple):
 
     Attributes:
         name: relative to the data.
-        own: the label that the data gives it.
+        current: the label that the data gives it.
         original: the label of before.
         now: the label from now on; None where it goes.
     """
 
     name: str
-    own: str
+    current: str
     original: str
     now: str | None
 
@@ -109,10 +109,12 @@ def labeled_images(path: str, columns: Columns, changes: Changes) -> list[Labele
     """
     images = []
     for part, content in read_folder(path, columns).parts.items():
-        for name, own in zip(content.names, map(str, content.labels), strict=True):
+        for name, current in zip(content.names, map(str, content.labels), strict=True):
             train = part == "train"
-            original, now = (changes.original(name, own), changes.now(name, own)) if train else (own, own)
-            images.append(Labeled(name, own, original, now))
+            original, now = (
+                (changes.original(name, current), changes.now(name, current)) if train else (current, current)
+            )
+            images.append(Labeled(name, current, original, now))
     return images
 
 
@@ -127,14 +129,14 @@ def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
     tables, folder = tables_in(path), None if metadata_file(path) else split_folders(path).get("train")
     inner = f"{folder}/" if folder else ""
     here = [image for image in images if image.now is not None and _is_inside(image.name)]
-    places = {image.name: image.name for image in here if image.now == image.own or _in_table(image.name, tables)}
+    places = {image.name: image.name for image in here if image.now == image.current or _in_table(image.name, tables)}
     taken = set(places)
     for image in here:
         if image.name in places or image.now is None:
             continue
         _, _, rest = image.name.removeprefix(inner).partition("/")
         stem, ending = os.path.splitext(f"{inner}{_folder_name(image.now)}/{rest}")
-        endings = itertools.chain(["", f"-{image.own}"], (f"-{image.own}-{i}" for i in itertools.count(2)))
+        endings = itertools.chain(["", f"-{image.current}"], (f"-{image.current}-{i}" for i in itertools.count(2)))
         place = next(place for more in endings if (place := f"{stem}{more}{ending}") not in taken)
         taken.add(place)
         places[image.name] = place
@@ -154,8 +156,8 @@ def write_record(out: Path, images: Iterable[Labeled], places: dict[str, str], d
     """A row for each image that was decided about, or has another label than the data's own."""
     rows = (
         [places.get(name, ""), now, original, decisions[name].decision if name in decisions else "", name]
-        for name, own, original, now in images
-        if name in decisions or now != own
+        for name, current, original, now in images
+        if name in decisions or now != current
     )
     write_csv(out, HEADER, rows)
 

@@ -27,14 +27,14 @@ class Rows(NamedTuple):
 
     Attributes:
         label: name of the column with the labels.
-        own: labels as the table has them.
+        current: labels as the table has them.
         now: labels from now on; None for rows that go.
         original: labels of before.
         classes: names that numbers in the column stand for; None where they stand for themselves.
     """
 
     label: str
-    own: list[str]
+    current: list[str]
     now: list[str | None]
     original: list[str]
     classes: list[str] | None
@@ -112,10 +112,10 @@ def _write_csv(path: str, delimiter: str, rows: Rows, out: Path) -> None:
 def _write_jsonl(path: str, rows: Rows, out: Path) -> None:
     with open(path, **(TEXT | {"encoding": "utf-8-sig"})) as source, open(out, "w", **TEXT) as target:
         whole = (json.loads(line) for line in source if line.strip())
-        for row, own, now, original in zip(whole, rows.own, rows.now, rows.original, strict=True):
+        for row, current, now, original in zip(whole, rows.current, rows.now, rows.original, strict=True):
             if now is None:
                 continue
-            if now != own:
+            if now != current:
                 number = isinstance(row.get(rows.label), int) and now.isascii() and now.isdigit()
                 row[rows.label] = int(now) if number else now
             row.setdefault(ORIGINAL, original)
@@ -137,8 +137,8 @@ def _write_parquet(path: str, rows: Rows, out: Path) -> None:
                 done += len(batch)
                 keep = [now is not None for now in rows.now[part]]
                 values = batch.column(at).to_pylist()
-                for i, (own, now) in enumerate(zip(rows.own[part], rows.now[part], strict=True)):
-                    if now is not None and now != own:
+                for i, (current, now) in enumerate(zip(rows.current[part], rows.now[part], strict=True)):
+                    if now is not None and now != current:
                         values[i] = _value(now, schema.field(at).type, rows.classes, path)
                 columns = [*batch.columns[:at], arrow.array(values, schema.field(at).type), *batch.columns[at + 1 :]]
                 if more:

@@ -16,7 +16,7 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     """`findings.npz`: arrays with a row for each training sample, and the names of the classes; nothing pickled.
 
     Labels are places in `classes`; a given label below 0 says that nobody knows. Of very many samples times classes,
-    tables are records, see `tables.topk_rows`. `soft_targets` and `clean_prob` are there after a training only.
+    tables are records, see `tables.topk_rows`. Only a training has `soft_targets` and `loss_mixture_clean_prob`.
     """
     evidence = findings.evidence
     arrays: dict[str, NDArray[Any]] = {
@@ -34,8 +34,8 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     }
     if evidence.targets is not None:
         arrays["soft_targets"] = stored(evidence.targets)
-    if evidence.clean_prob is not None:
-        arrays["clean_prob"] = evidence.clean_prob
+    if evidence.loss_mixture_clean_prob is not None:
+        arrays["loss_mixture_clean_prob"] = evidence.loss_mixture_clean_prob
     if evidence.distances is not None:
         arrays["neighbor_distances"] = evidence.distances
     np.savez(folder / "findings.npz", **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle

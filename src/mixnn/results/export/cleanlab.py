@@ -51,13 +51,13 @@ def knn_graph(evidence: Evidence, kept: NDArray[np.int64]) -> dict[str, NDArray[
         return None
     place = np.full(len(evidence.given), -1)
     place[kept] = np.arange(len(kept))
-    near, distances = place[evidence.neighbors[kept]], evidence.distances[kept]
-    k = int((near >= 0).sum(1).min())
+    nearest, distances = place[evidence.neighbors[kept]], evidence.distances[kept]
+    k = int((nearest >= 0).sum(1).min())
     if k == 0:
         return None
-    first = np.argsort(near < 0, axis=1, kind="stable")[:, :k]  # those that are there, near to far as before
+    first = np.argsort(nearest < 0, axis=1, kind="stable")[:, :k]  # those that are there, near to far as before
     return {
-        "indices": np.take_along_axis(near, first, 1).ravel().astype(np.int32),
+        "indices": np.take_along_axis(nearest, first, 1).ravel().astype(np.int32),
         "indptr": np.arange(0, k * len(kept) + 1, k, dtype=np.int32),
         "format": np.array(b"csr"),
         "shape": np.array([len(kept), len(kept)]),

@@ -20,7 +20,7 @@ class Findings:
         rows: N rows of `labels.csv`, as text.
         classes: C names.
         evidence: arrays of N rows.
-        quality: (N,) how much is believed of the given label, 0–1; NaN where there is none.
+        quality: (N,) P(the given label is right), 0–1; NaN where there is none.
         issue: (N,) bool, flagged as label issues.
         suggested: (N,) int64.
     """

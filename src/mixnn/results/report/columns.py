@@ -22,7 +22,7 @@ def places(values: NDArray[Any], count: int) -> dict[str, str]:
     return column(values, "u1" if count <= 1 << 8 else "u2" if count <= 1 << 16 else "u4")
 
 
-def share(values: NDArray[Any]) -> dict[str, str]:
+def probs_column(values: NDArray[Any]) -> dict[str, str]:
     """Numbers in 0–1, to four digits; 0 for one that is none."""
     return column(np.nan_to_num(values).clip(0, 1) * 0xFFFF + 0.5, "u2")
 

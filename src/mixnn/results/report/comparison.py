@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.results.report.overview import Images, draw_suspects, new_page
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, tidy
@@ -39,5 +39,5 @@ def draw_comparison(
     for axes in (curves, losses):
         axes.legend(fontsize=8, frameon=False)
         tidy(axes)
-    draw_suspects(figure, pictures, evidence, judge(evidence), run.read_classes(), suspects, images)
+    draw_suspects(figure, pictures, evidence, stored_label_issues(evidence), run.read_classes(), suspects, images)
     save(figure, path)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import given_words, review
-from mixnn.results.report.columns import column, file_names, number, places, share
+from mixnn.results.report.columns import column, file_names, number, places, probs_column
 from mixnn.results.report.pictures import read_pictures
 from mixnn.results.report.selection import NEIGHBORS, WITH_NEIGHBORS, cards, mapped, once
 from mixnn.runs.directory import Evidence, RunDirectory
@@ -20,7 +20,7 @@ from mixnn.utils.files import read_yaml
 BINS = 50  # of the losses after training, as many as `losses.npz` has
 PICTURE_BYTES = 6_500_000  # in a page; photos take half of it, and only images of noise more
 PAIRS = 1000  # given → suggested, the largest
-CURVES = ("accuracy", "clean_share", "right_targets", "train_loss")
+CURVES = ("accuracy", "clean_fraction", "right_targets", "train_loss")
 MARKS = {  # settings of methods -> what begins with the epoch after so many
     "warmup": "warm-up ends",
     "mixup_until": "mixing with neighbors begins",
@@ -58,10 +58,10 @@ def samples(
     """The samples shown, in columns: cards first, then what only the map or a neighbor's picture leads to."""
     shown, why = cards(evidence, issues), review(evidence, issues)
     points = mapped(evidence, shown)
-    near = evidence.neighbors[:, :NEIGHBORS]
+    nearest = evidence.neighbors[:, :NEIGHBORS]
     first = np.concatenate([shown.suspects, shown.doubtful])
     followed = first[:WITH_NEIGHBORS]
-    rows = once(np.concatenate([first, shown.unlabeled, points, near[followed].ravel()]))
+    rows = once(np.concatenate([first, shown.unlabeled, points, nearest[followed].ravel()]))
     place = np.zeros(len(evidence.given), dtype=np.int64)  # of a row among those shown
     place[rows] = np.arange(len(rows))
     words = len(classes) + len(evidence.unlabeled)
@@ -80,14 +80,14 @@ def samples(
             "suggested": places(issues.suggested[rows], words),
             "second": places(issues.second[rows], words),
             "review": column(why.kind[rows], "u1"),
-            "confidence": share(issues.suggested_confidence[rows]),
-            "quality": share(issues.label_quality[rows]),
-            "near": places(given[near[rows]], words),
-            "nearCount": near.shape[1],
+            "confidence": probs_column(issues.suggested_confidence[rows]),
+            "quality": probs_column(issues.label_quality[rows]),
+            "neighbors": places(given[nearest[rows]], words),
+            "neighborCount": nearest.shape[1],
             **file_names([str(name) for name in evidence.names[rows]]),
         },
-        "nearest": column(place[near[followed]], "u4"),
-        "map": None if evidence.coordinates is None else plane(evidence.coordinates[points], place[points]),
+        "nearest": column(place[nearest[followed]], "u4"),
+        "map": None if evidence.coordinates is None else unit_square(evidence.coordinates[points], place[points]),
         "pictures": {
             "index": column(place[np.array(with_picture, dtype=np.int64)], "u4"),
             "ends": column(np.cumsum([len(file) for file in files]), "u4"),
@@ -101,12 +101,12 @@ def named(evidence: Evidence, row: int) -> tuple[str, int]:
     return str(evidence.names[row]), int(evidence.given[row])
 
 
-def plane(points: NDArray[np.float32], index: NDArray[np.int64]) -> dict[str, Any]:
+def unit_square(points: NDArray[np.float32], index: NDArray[np.int64]) -> dict[str, Any]:
     """Points in the unit square, both axes with one scale; without the outermost thousandth, which sit on its edge."""
     low, high = np.quantile(points, [0.0005, 0.9995], axis=0)
     scale = max(float((high - low).max()), 1e-12)
     inside = ((points - (low + high) / 2) / scale + 0.5).clip(0, 1)
-    return {"index": column(index, "u4"), "x": share(inside[:, 0]), "y": share(1 - inside[:, 1])}
+    return {"index": column(index, "u4"), "x": probs_column(inside[:, 0]), "y": probs_column(1 - inside[:, 1])}
 
 
 def pairs(evidence: Evidence, issues: LabelIssues) -> list[list[int]]:
@@ -137,12 +137,12 @@ def losses(run: RunDirectory, evidence: Evidence) -> list[dict[str, Any]]:
         return []
     known = evidence.loss[~np.isnan(evidence.loss)]
     after, _ = np.histogram(known, BINS, (0, 1))
-    every = []
+    histograms = []
     if run.losses.exists():
         kept = run.read_arrays(run.losses)
         for epoch, counts, mixture in zip(kept["epochs"], kept["counts"], kept["mixtures"], strict=True):
-            every.append({"epoch": int(epoch), "counts": counts.tolist(), "mixture": mixture_rows(mixture)})
-    return [*every, {"epoch": None, "counts": after.tolist(), "mixture": mixture_rows(evidence.mixture)}]
+            histograms.append({"epoch": int(epoch), "counts": counts.tolist(), "mixture": mixture_rows(mixture)})
+    return [*histograms, {"epoch": None, "counts": after.tolist(), "mixture": mixture_rows(evidence.mixture)}]
 
 
 def mixture_rows(mixture: NDArray[np.float64]) -> list[list[float | None]]:

@@ -11,7 +11,7 @@ from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import judge, noise_rate_words
+from mixnn.results.issues import noise_rate_words, stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.utils.files import read_yaml
 from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, shortened, tidy
@@ -28,7 +28,7 @@ def draw_overview(run: RunDirectory) -> None:
     """Write `overview.png` from the files of the run directory."""
     evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
     thumbnails = run.read_arrays(run.thumbnails) if run.thumbnails.exists() else {}
-    issues = judge(evidence)
+    issues = stored_label_issues(evidence)
     flagged = int(issues.is_label_issue.sum())
     added = f", noise {config['noise']} added" if config["noise"] else ""
     how = f"{config['method']}, {config['epochs']} epochs" if run.trained else "label issues"
@@ -62,7 +62,7 @@ def draw_curves(axes: Axes, rows: list[dict[str, str]]) -> None:
     epochs = [int(row["epoch"]) for row in rows]
     for column, label, color in [
         ("accuracy", f"accuracy ({rows[0].get('heldout', '')})", GOOD),
-        ("clean_share", "share of labels taken as clean", SOFT),
+        ("clean_fraction", "share of labels taken as clean", SOFT),
         ("right_targets", "share of right labels after correction", "#8250df"),
     ]:
         values = [float(row[column]) if row.get(column) else np.nan for row in rows]
@@ -103,9 +103,9 @@ def draw_quality(axes: Axes, issues: LabelIssues) -> None:
     """Histogram of label quality; the flagged labels in another color."""
     known = ~np.isnan(issues.label_quality)
     flagged = issues.is_label_issue
-    parts = [issues.label_quality[known & ~flagged], issues.label_quality[flagged]]
-    names = [f"not flagged: {len(parts[0]):,}", f"flagged as label issues: {len(parts[1]):,}"]
-    axes.hist(parts, bins=40, range=(0, 1), stacked=True, color=[GOOD, BAD], label=names)
+    qualities = [issues.label_quality[known & ~flagged], issues.label_quality[flagged]]
+    names = [f"not flagged: {len(qualities[0]):,}", f"flagged as label issues: {len(qualities[1]):,}"]
+    axes.hist(qualities, bins=40, range=(0, 1), stacked=True, color=[GOOD, BAD], label=names)
     axes.set(xlabel="label quality, in 0–1", ylabel="labels", title=noise_rate_words(issues), yscale="symlog")
     axes.legend(fontsize=8, frameon=False, loc="upper center")
     tidy(axes)
@@ -123,8 +123,8 @@ def draw_noise_matrix(axes: Axes, matrix: NDArray[np.floating], classes: Sequenc
         for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             label.set_parse_math(False)
     if len(classes) <= WRITTEN:
-        for (true, given), share in np.ndenumerate(matrix):
-            axes.text(given, true, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=INK)
+        for (true, given), prob in np.ndenumerate(matrix):
+            axes.text(given, true, f"{100 * prob:.0f}", ha="center", va="center", fontsize=8, color=INK)
     tidy(axes)
 
 

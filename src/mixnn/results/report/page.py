@@ -12,7 +12,7 @@ from typing import Any
 
 from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import judge
+from mixnn.results.issues import stored_label_issues
 from mixnn.results.report.columns import name_html, script_json
 from mixnn.results.report.content import collect
 from mixnn.results.report.sentences import (
@@ -20,28 +20,28 @@ from mixnn.results.report.sentences import (
     class_rows,
     command_html,
     facts,
-    little_noise,
+    is_low_noise,
     next_steps,
     percent,
     sentences,
 )
-from mixnn.results.report.umap_plane import umap_plane
+from mixnn.results.report.umap_2d import umap_2d
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.utils.files import atomic_write, read_yaml
 
 TEMPLATE = resources.files("mixnn.results.report") / "template"
 STYLES = ("style.css", "cards.css", "print.css")
-PLANES = {"pca": "principal components", "umap": "UMAP, from the nearest neighbors of each"}
+PROJECTIONS = {"pca": "principal components", "umap": "UMAP, from the nearest neighbors of each"}
 SCRIPTS = ("base.js", "review.js", "matrix.js", "gallery.js", "keys.js", "map.js")
 TRAINING = ("training.html", "charts.js")  # of a run with learning curves and losses
 TRAINING_LINK = '<a href="#training">Training</a>'
 
 
-def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
+def write_report(run: RunDirectory, path: Path, projection: str = "pca") -> None:
     """Write the page to `path`, from the files of the run directory; it needs no other file, and no network.
 
     Args:
-        plane: how the map is made, one of `PLANES`.
+        projection: how the map is made, one of `PROJECTIONS`.
 
     Raises:
         InputError: the run is not finished, its files are damaged, or `path` cannot be written.
@@ -49,7 +49,7 @@ def write_report(run: RunDirectory, path: Path, plane: str = "pca") -> None:
     if missing := [path.name for path in (run.evidence, run.label_quality) if not path.is_file()]:
         raise InputError(f"{run.path} is not finished (no {missing[0]}): {again(run)}")
     try:
-        page = build_page(run, plane)
+        page = build_page(run, projection)
     except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
@@ -65,13 +65,13 @@ def again(run: RunDirectory) -> str:
     return f"{command} to write them"
 
 
-def build_page(run: RunDirectory, plane: str = "pca") -> str:
+def build_page(run: RunDirectory, projection: str = "pca") -> str:
     """The page as text."""
     evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
-    if plane == "umap":
-        evidence = replace(evidence, coordinates=umap_plane(evidence))
-    issues, metrics = judge(evidence), run.read_table(run.metrics) if run.trained else []
-    few = little_noise(issues, int((evidence.given >= 0).sum()))
+    if projection == "umap":
+        evidence = replace(evidence, coordinates=umap_2d(evidence))
+    issues, metrics = stored_label_issues(evidence), run.read_table(run.metrics) if run.trained else []
+    low_noise = is_low_noise(issues, int((evidence.given >= 0).sum()))
     return Template(read("page.html")).substitute(
         title=name_html(str(config["source"])).removeprefix("<bdi>").removesuffix("</bdi>"),
         source=name_html(str(config["source"])),
@@ -79,9 +79,9 @@ def build_page(run: RunDirectory, plane: str = "pca") -> str:
         style="\n".join(map(read, STYLES)),
         facts="\n".join(fact_html(*fact) for fact in facts(evidence, issues, metrics)),
         summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, issues, classes, metrics)),
-        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, config, few)),
+        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, config, low_noise)),
         class_rows=class_table(evidence, issues, classes),
-        plane=PLANES[plane],
+        projection=PROJECTIONS[projection],
         training=read(TRAINING[0]) if run.trained else "",
         training_link=TRAINING_LINK if run.trained else "",
         apply=command_html(apply_words(run)),

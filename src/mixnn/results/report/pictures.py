@@ -26,7 +26,7 @@ def encode(image: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def packed(rows: NDArray[np.int64], images: Iterable[NDArray[np.uint8]]) -> dict[str, NDArray[Any]]:
+def encoded_pictures(rows: NDArray[np.int64], images: Iterable[NDArray[np.uint8]]) -> dict[str, NDArray[Any]]:
     """Pictures of the samples `rows` (M,) as arrays: `small_rows` (M,), `small_ends` (M,), `small_bytes` uint8."""
     files = [encode(image) for image in images]
     return {
@@ -43,13 +43,13 @@ def read_pictures(run: RunDirectory) -> dict[int, bytes]:
     """
     if not run.thumbnails.exists():
         return {}
-    return unpacked(run.read_arrays(run.thumbnails))
+    return decoded_pictures(run.read_arrays(run.thumbnails))
 
 
-def unpacked(arrays: Mapping[str, NDArray[Any]]) -> dict[int, bytes]:
-    """The reverse of `packed`."""
+def decoded_pictures(arrays: Mapping[str, NDArray[Any]]) -> dict[int, bytes]:
+    """The reverse of `encoded_pictures`."""
     if "small_rows" not in arrays:
         return {int(row): encode(image) for row, image in zip(arrays["rows"], arrays["images"], strict=True)}
     ends = [0, *arrays["small_ends"].tolist()]
-    every = arrays["small_bytes"].tobytes()
-    return {int(row): every[ends[i] : ends[i + 1]] for i, row in enumerate(arrays["small_rows"])}
+    content = arrays["small_bytes"].tobytes()
+    return {int(row): content[ends[i] : ends[i + 1]] for i, row in enumerate(arrays["small_rows"])}

@@ -48,8 +48,8 @@ def cards(evidence: Evidence, issues: LabelIssues) -> Cards:
 def pictured(evidence: Evidence, shown: Cards) -> Rows:
     """Samples that a report needs pictures of: those to be looked at first, and neighbors of the first of these."""
     first = np.concatenate([shown.suspects, shown.doubtful])[:PICTURED]
-    near = evidence.neighbors[first[:WITH_NEIGHBORS], :NEIGHBORS].ravel()
-    return once(np.concatenate([first, shown.unlabeled[:PICTURED_WITHOUT_LABEL], near]))
+    nearest = evidence.neighbors[first[:WITH_NEIGHBORS], :NEIGHBORS].ravel()
+    return once(np.concatenate([first, shown.unlabeled[:PICTURED_WITHOUT_LABEL], nearest]))
 
 
 def mapped(evidence: Evidence, shown: Cards) -> Rows:
@@ -57,9 +57,9 @@ def mapped(evidence: Evidence, shown: Cards) -> Rows:
     if evidence.coordinates is None:
         return np.zeros(0, dtype=np.int64)
     first = shown.suspects[: POINTS // 2]
-    rest = np.setdiff1d(np.arange(len(evidence.given)), first)
-    room = min(POINTS - len(first), len(rest))
-    chosen = np.random.default_rng(0).choice(rest, room, replace=False)  # the same points every time
+    others = np.setdiff1d(np.arange(len(evidence.given)), first)
+    room = min(POINTS - len(first), len(others))
+    chosen = np.random.default_rng(0).choice(others, room, replace=False)  # the same points every time
     return np.concatenate([first, np.sort(chosen)])
 
 

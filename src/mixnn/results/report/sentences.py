@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import LITTLE, conflicting_duplicates, noise_rate_words
+from mixnn.results.issues import LOW_NOISE, conflicting_duplicates, noise_rate_words
 from mixnn.results.report.columns import name_html
 from mixnn.results.report.content import pairs
 from mixnn.runs.directory import Evidence, RunDirectory
@@ -44,9 +44,9 @@ def sentences(
     """What came out, in words."""
     labeled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
     lead = ""
-    if little_noise(issues, labeled):
+    if is_low_noise(issues, labeled):
         lead = "<strong>There seems to be almost no noise here.</strong> "
-    elif flagged < LITTLE * labeled:
+    elif flagged < LOW_NOISE * labeled:
         better = "train longer, or use better features"
         lead = f"<strong>The evidence does not suffice to tell wrong labels: {better}.</strong> "
     yield (
@@ -76,18 +76,18 @@ def sentences(
         yield f"{unlabeled:,} samples have no label; each has a suggestion."
 
 
-def little_noise(issues: LabelIssues, labeled: int) -> bool:
+def is_low_noise(issues: LabelIssues, labeled: int) -> bool:
     """Whether the labels can be taken as they are."""
-    return int(issues.is_label_issue.sum()) < LITTLE * labeled and issues.noise_rate < DOUBT
+    return int(issues.is_label_issue.sum()) < LOW_NOISE * labeled and issues.noise_rate < DOUBT
 
 
-def next_steps(run: RunDirectory, config: Mapping[str, Any], few: bool) -> Iterator[tuple[str, list[str]]]:
+def next_steps(run: RunDirectory, config: Mapping[str, Any], low_noise: bool) -> Iterator[tuple[str, list[str]]]:
     """What to do now: a sentence, and the words of the command for it, if there is one."""
-    look = "Look at the suspects below: a key decides on each, and what is decided is kept in this browser."
-    if few:
+    first_step = "Look at the suspects below: a key decides on each, and what is decided is kept in this browser."
+    if low_noise:
         use = "The model can be used as it is" if run.trained else "The labels can be used as they are"
-        look = f"{use}. The few suspects below are worth a look all the same."
-    yield f"{look} Then download <code>corrections.csv</code>.", []
+        first_step = f"{use}. The few suspects below are worth a look all the same."
+    yield f"{first_step} Then download <code>corrections.csv</code>.", []
     yield "Write the data set with the corrections; the original stays as it is:", apply_words(run)
     reviewed = ["--data.corrections", "corrections.csv", "--out", f"{run.path}-reviewed"]
     if run.trained:

@@ -48,7 +48,7 @@ const many = (number, one, several) => `${count(number)} ${number === 1 ? one : 
 // The samples shown, one place for each; `row` is the place in the training set.
 const shares = (part) => Float32Array.from(column(part), (value) => value / 0xffff);
 const SAMPLES = (() => {
-  const { folder, folders, files, nearCount, ...numbers } = DATA.samples;
+  const { folder, folders, files, neighborCount, ...numbers } = DATA.samples;
   const places = column(folder);
   return {
     length: files.length,
@@ -59,16 +59,16 @@ const SAMPLES = (() => {
     review: column(numbers.review), // 0: no; 1: ambiguous; 2: out of distribution
     confidence: shares(numbers.confidence),
     quality: shares(numbers.quality),
-    near: column(numbers.near),
-    nearCount,
+    neighbors: column(numbers.neighbors),
+    neighborCount,
     name: (i) => folders[places[i]] + files[i],
   };
 })();
 const DUPLICATES = new Map(DATA.duplicates.map(([place, name, given]) => [place, { name, given }]));
 const PLACE = new Map(Array.from(SAMPLES.row, (row, i) => [row, i]));
 const NEAREST = column(DATA.nearest);
-const nearLabels = (i) => SAMPLES.near.subarray(i * SAMPLES.nearCount, (i + 1) * SAMPLES.nearCount);
-const nearSamples = (i) => NEAREST.subarray(i * SAMPLES.nearCount, (i + 1) * SAMPLES.nearCount);
+const neighborLabels = (i) => SAMPLES.neighbors.subarray(i * SAMPLES.neighborCount, (i + 1) * SAMPLES.neighborCount);
+const neighborSamples = (i) => NEAREST.subarray(i * SAMPLES.neighborCount, (i + 1) * SAMPLES.neighborCount);
 const SUSPECTS = DATA.groups.suspects;
 
 // Pictures: the bytes of image files, which become addresses when they are first shown.

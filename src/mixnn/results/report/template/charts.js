@@ -58,8 +58,8 @@ function curveChart(box, names, percentages) {
   const canvas = el("div");
   const readout = el("p", { class: "hint readout" });
   box.append(canvas, key, readout);
-  const every = shown.flatMap((name) => DATA.curves[name]).filter((value) => value !== null);
-  const y = percentages ? [0, 1] : [Math.min(0, ...every), Math.max(...every)];
+  const finite = shown.flatMap((name) => DATA.curves[name]).filter((value) => value !== null);
+  const y = percentages ? [0, 1] : [Math.min(0, ...finite), Math.max(...finite)];
   const x = [Math.min(1, epochs[0]), Math.max(2, epochs.at(-1))];
   const band = 15 * DATA.marks.length; // above the lines, for what begins when
   const height = 250 + band;
@@ -89,20 +89,20 @@ function curveChart(box, names, percentages) {
   });
 }
 
-// The losses of one moment: bars, and the two humps.
+// The losses of one moment: a histogram, and the two components of the mixture.
 function lossChart(width, { counts, mixture }) {
   const height = 260;
   const total = Math.max(1, counts.reduce((sum, n) => sum + n, 0));
   const density = counts.map((n) => (n * counts.length) / total);
   const [means, variances, weights] = mixture;
-  const hump = (k, loss) =>
+  const component = (k, loss) =>
     (weights[k] * Math.exp(-((loss - means[k]) ** 2) / (2 * variances[k]))) / Math.sqrt(2 * Math.PI * variances[k]);
   const x = [0, 1];
   const bottom = height - FRAME.bottom;
-  // Heights as square roots: the upper hump is often a tenth of the lower one. One narrower than a bar may stand out.
+  // A square-root scale: the upper component is often a tenth of the lower one. One narrower than a bar may stand out.
   const root = [0, Math.sqrt(1.06 * Math.max(...density))];
   const up = (value) => scale(root, bottom, FRAME.top, Math.sqrt(value));
-  const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Histogram of the losses with two fitted humps" }, ...axes(width, height, x, [0, 0], "loss, in 0–1", false));
+  const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Histogram of the losses with the two components of a Gaussian mixture" }, ...axes(width, height, x, [0, 0], "loss, in 0–1", false));
   const clip = svg("clipPath", { id: "inside" }, svg("rect", { x: FRAME.left, y: FRAME.top, width: width - FRAME.left - FRAME.right, height: bottom - FRAME.top }));
   drawing.append(svg("defs", {}, clip));
   density.forEach((value, i) => {
@@ -113,7 +113,7 @@ function lossChart(width, { counts, mixture }) {
   });
   if (means[0] === null) return drawing;
   for (const k of [0, 1]) {
-    const points = Array.from({ length: 301 }, (_, i) => hump(k, i / 300));
+    const points = Array.from({ length: 301 }, (_, i) => component(k, i / 300));
     const place = (value, i) => `${scale(x, FRAME.left, width - FRAME.right, i / 300).toFixed(1)},${up(value).toFixed(1)}`;
     drawing.append(svg("path", { class: `curve ${k ? "wrong" : "clean"}`, d: line(points, place), "clip-path": "url(#inside)" }));
   }
@@ -135,13 +135,13 @@ function lossHistory() {
     slider.setAttribute("aria-valuetext", when);
     const against = moment.epoch === null ? "Losses against the labels as given" : "Losses against the labels as corrected so far";
     const weights = moment.mixture[2];
-    const shares = weights[0] === null ? "no two humps were found" : `${percent(weights[0])} in the lower hump (clean), ${percent(weights[1])} in the upper one (noisy)`;
-    byId("humps").textContent = `${against}, ${when}: ${shares}.`;
+    const shares = weights[0] === null ? "no mixture of two components was found" : `${percent(weights[0])} in the lower component (clean), ${percent(weights[1])} in the upper one (noisy)`;
+    byId("mixture").textContent = `${against}, ${when}: ${shares}.`;
   });
   slider.addEventListener("input", again);
 }
 
-const CURVES = { accuracy: "held-out accuracy", clean_share: "labels held to be clean", right_targets: "right labels after correction" };
+const CURVES = { accuracy: "held-out accuracy", clean_fraction: "labels taken as clean", right_targets: "right labels after correction" };
 curveChart(byId("curves"), CURVES, true);
 curveChart(byId("loss-curve"), { train_loss: "training loss" }, false);
 lossHistory();

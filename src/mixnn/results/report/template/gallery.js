@@ -98,14 +98,14 @@ function meter(name, value, kind) {
 
 // The nearest images with their labels: the counts in words, and pictures where there are any.
 function evidenceOf(i) {
-  const places = [...nearLabels(i)];
+  const places = [...neighborLabels(i)];
   if (places.length === 0) return null;
   const counts = new Map();
   for (const place of places) counts.set(place, (counts.get(place) ?? 0) + 1);
   const kind = (place) => (place === SAMPLES.suggested[i] ? "likelier" : place === SAMPLES.given[i] ? "same" : "else");
   const words = [...counts].sort((a, b) => b[1] - a[1]).map(([place, n]) =>
     el("li", { class: kind(place) }, `${n} × `, named(LABELS[place])));
-  const near = ANY_PICTURE ? [...nearSamples(i)] : [];
+  const near = ANY_PICTURE ? [...neighborSamples(i)] : [];
   const pictures = near.map((other, k) => el("button", {
     type: "button", class: kind(places[k]), tabindex: "-1", title: `${visible(SAMPLES.name(other))}: ${label(places[k])}`,
     "aria-label": `See ${visible(SAMPLES.name(other))}, labeled ${label(places[k])}`, click: () => showOne(other),

@@ -6,9 +6,9 @@ const say = (text) => (byId("said").textContent = text);
 const DIGITS = (() => {
   const wanted = new Map();
   for (const [, suggested, n] of DATA.pairs) wanted.set(suggested, (wanted.get(suggested) ?? 0) + n);
-  const every = Array.from({ length: CLASSES }, (_, place) => place);
-  if (CLASSES <= 9) return every;
-  return every.sort((a, b) => (wanted.get(b) ?? 0) - (wanted.get(a) ?? 0) || a - b).slice(0, 9).sort((a, b) => a - b);
+  const allClasses = Array.from({ length: CLASSES }, (_, place) => place);
+  if (CLASSES <= 9) return allClasses;
+  return allClasses.sort((a, b) => (wanted.get(b) ?? 0) - (wanted.get(a) ?? 0) || a - b).slice(0, 9).sort((a, b) => a - b);
 })();
 
 // Decide on the current card, and go on to the next.
@@ -158,9 +158,9 @@ matrix.choose = (given, suggested) => {
   if (!same) byId("review").scrollIntoView({ block: "start" });
 };
 document.querySelector(".keys").open = matchMedia("(hover: hover)").matches;
-const LEAST = [95, 90, 85, 80, 75, 70, 65, 60, 55, 50];
-const surest = SAMPLES.confidence.subarray(0, SUSPECTS).reduce((most, value) => Math.max(most, value), 0);
-byId("least").value = LEAST.find((least) => surest >= least / 100) ?? 50;
+const MIN_CONFIDENCES = [95, 90, 85, 80, 75, 70, 65, 60, 55, 50];
+const surest = SAMPLES.confidence.subarray(0, SUSPECTS).reduce((largest, value) => Math.max(largest, value), 0);
+byId("least").value = MIN_CONFIDENCES.find((least) => surest >= least / 100) ?? 50;
 byId("class-names").append(...LABELS.slice(0, CLASSES).map((name) => el("option", { value: visible(name) })));
 byId("digits").append(...DIGITS.flatMap((place, k) => [el("kbd", {}, String(k + 1)), " ", named(LABELS[place]), "\u2002"]));
 

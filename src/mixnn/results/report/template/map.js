@@ -136,18 +136,18 @@ function mapOf(data) {
     view.zoom = Math.max(1, Math.min(16, zoom));
     if (view.zoom === 1) [view.x, view.y] = [0.5, 0.5];
     else if (view.at >= 0) [view.x, view.y] = [x[view.at], y[view.at]];
-    byId("farther").disabled = view.zoom === 1;
+    byId("zoom-out").disabled = view.zoom === 1;
     draw();
   }
-  byId("closer").addEventListener("click", () => zoomTo(view.zoom * 1.6));
-  byId("farther").addEventListener("click", () => zoomTo(view.zoom / 1.6));
-  byId("farther").disabled = true;
+  byId("zoom-in").addEventListener("click", () => zoomTo(view.zoom * 1.6));
+  byId("zoom-out").addEventListener("click", () => zoomTo(view.zoom / 1.6));
+  byId("zoom-out").disabled = true;
 
   function showLegend() {
     const box = byId("legend");
     if (view.by === "quality") {
       view.alone = null;
-      box.replaceChildren(el("li", { class: "scale" }, "0 ", el("span", {}), " 1: how much is believed of the given label"));
+      box.replaceChildren(el("li", { class: "scale" }, "0 ", el("span", {}), " 1: label quality, P(the given label is right)"));
       return;
     }
     box.replaceChildren(...LABELS.slice(0, Math.min(LABELS.length, 60)).map((name, label) => {
@@ -184,6 +184,6 @@ function mapOf(data) {
 
 if (DATA.map) mapOf(DATA.map);
 else {
-  byId("plane").remove();
-  document.querySelector('nav a[href="#plane"]').remove();
+  byId("map-section").remove();
+  document.querySelector('nav a[href="#map-section"]').remove();
 }

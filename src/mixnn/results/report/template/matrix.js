@@ -15,7 +15,7 @@ function pairButton(given, suggested, n, text) {
 }
 
 function denseMatrix() {
-  const most = Math.max(1, ...DATA.pairs.map(([, , n]) => n));
+  const largest = Math.max(1, ...DATA.pairs.map(([, , n]) => n));
   const found = new Map(DATA.pairs.map(([given, suggested, n]) => [given * CLASSES + suggested, n]));
   const wrong = new Map();
   for (const [given, , n] of DATA.pairs) wrong.set(given, (wrong.get(given) ?? 0) + n);
@@ -32,7 +32,7 @@ function denseMatrix() {
       }
       const n = found.get(given * CLASSES + suggested);
       if (!n) return el("td", { class: "none" }, "·");
-      const strength = 0.1 + 0.9 * Math.sqrt(n / most);
+      const strength = 0.1 + 0.9 * Math.sqrt(n / largest);
       const cell = el("td", { class: strength > 0.6 ? "wrong strong" : "wrong" }, pairButton(given, suggested, n, [count(n)]));
       cell.style.setProperty("--strength", strength.toFixed(3));
       return cell;
@@ -44,11 +44,11 @@ function denseMatrix() {
 
 function pairList(size) {
   const shown = DATA.pairs.slice(0, size);
-  const most = shown[0][2];
+  const largest = shown[0][2];
   return el("ol", { class: "pairs" }, ...shown.map(([given, suggested, n]) => {
     const item = el("li", {}, pairButton(given, suggested, n,
       [named(LABELS[given]), " → ", named(LABELS[suggested]), el("span", { class: "number" }, count(n))]));
-    item.style.setProperty("--share", (n / most).toFixed(3));
+    item.style.setProperty("--share", (n / largest).toFixed(3));
     return item;
   }));
 }

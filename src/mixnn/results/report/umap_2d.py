@@ -1,4 +1,4 @@
-"""The samples on a plane by UMAP, from the neighbors that a run has kept. Must not know: torch, training, HTML."""
+"""The samples in two dimensions by UMAP, from a run's neighbors. Must not know: torch, training, HTML."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from mixnn.errors import InputError
 from mixnn.runs.directory import Evidence
 
-FEWEST = 8  # samples that have a neighborhood to speak of
+MIN_SAMPLES = 8  # samples that have a neighborhood to speak of
 
 
-def umap_plane(evidence: Evidence) -> NDArray[np.float32]:
+def umap_2d(evidence: Evidence) -> NDArray[np.float32]:
     """Coordinates (N, 2) under which near samples stay near (McInnes et al., arXiv 1802.03426).
 
     The ten neighbors of every sample and their distances are all that is taken from the run, so that no feature has
@@ -26,8 +26,8 @@ def umap_plane(evidence: Evidence) -> NDArray[np.float32]:
     """
     if evidence.distances is None or evidence.coordinates is None:
         raise InputError("--map umap needs distances, which runs of this age have not kept: use --map pca")
-    if len(evidence.given) < FEWEST:
-        raise InputError(f"--map umap needs {FEWEST} samples, the run has {len(evidence.given)}: use --map pca")
+    if len(evidence.given) < MIN_SAMPLES:
+        raise InputError(f"--map umap needs {MIN_SAMPLES} samples, the run has {len(evidence.given)}: use --map pca")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it would do with packages nobody asked for
@@ -35,12 +35,12 @@ def umap_plane(evidence: Evidence) -> NDArray[np.float32]:
     except ImportError as error:
         raise InputError(f"--map umap needs umap-learn ({error}): pip install 'mixnn[map]', or --map pca") from error
     rows = np.arange(len(evidence.given))[:, None]
-    near = np.concatenate([rows, evidence.neighbors], 1)  # it counts a sample as its own nearest
-    far = np.concatenate([np.zeros_like(rows), evidence.distances], 1).astype(np.float32)
+    nearest = np.concatenate([rows, evidence.neighbors], 1)  # it counts a sample as its own nearest
+    distances = np.concatenate([np.zeros_like(rows), evidence.distances], 1).astype(np.float32)
     start = evidence.coordinates - evidence.coordinates.mean(0)
     made = umap.UMAP(
-        n_neighbors=near.shape[1],
-        precomputed_knn=(near, far, None),
+        n_neighbors=nearest.shape[1],
+        precomputed_knn=(nearest, distances, None),
         init=10 * start / np.abs(start).max().clip(1e-12),
         random_state=0,
         verbose=sys.stderr.isatty(),

@@ -1,4 +1,4 @@
-"""A run whose tables are packed, as those of very many samples and classes are: nothing else about it is another."""
+"""A run whose tables are top-k rows, as those of very many samples and classes are: nothing else changes."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +15,11 @@ from torch import Tensor, multiprocessing
 
 import mixnn.tables.topk_rows
 from mixnn import fit
-from mixnn.distributed.ranks import of_first
+from mixnn.distributed.ranks import broadcast_from_rank0
 from mixnn.evidence.forward_pass import eval_pass
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.tables.topk_rows import SparseRows
-from mixnn.tables.topk_tensors import unpack
+from mixnn.tables.topk_rows import TopkTable
+from mixnn.tables.topk_tensors import to_dense
 from mixnn.training.evidence import collect_evidence, judge_labels
 
 KINDS, PER_KIND, KEPT = 12, 30, 5
@@ -29,13 +29,13 @@ RANKS = 2
 
 
 def pack_all(kept: int) -> None:
-    for name, value in (LIMITS | {"KEPT": kept}).items():
+    for name, value in (LIMITS | {"TOPK": kept}).items():
         setattr(mixnn.tables.topk_rows, name, value)
 
 
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KEPT", *LIMITS):
+    for name in ("TOPK", *LIMITS):
         monkeypatch.setattr(
             mixnn.tables.topk_rows, name, getattr(mixnn.tables.topk_rows, name)
         )  # so that they are put back
@@ -70,7 +70,7 @@ def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_pa
     evidence, before = run.read_evidence(), whole.read_evidence()
     for name in ("probs", "targets", "label_posterior"):
         table = getattr(evidence, name)
-        assert isinstance(table, SparseRows)
+        assert isinstance(table, TopkTable)
         assert table.shape == getattr(before, name).shape
     rows, others = read_csv(run.labels), read_csv(whole.labels)
     found, expected = (np.array([row["is_label_issue"] == "True" for row in each]) for each in (rows, others))
@@ -83,7 +83,7 @@ def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_pa
     assert probs.dtype == np.float32
     np.testing.assert_array_equal(probs, evidence.probs[:])
     exported = np.load(tmp_path / "numpy/findings.npz")["soft_targets"]
-    assert exported["kept"]["class"][:, 0].tolist() == evidence.targets.argmax(1).tolist()
+    assert exported["topk"]["class"][:, 0].tolist() == evidence.targets.argmax(1).tolist()
 
 
 def test_resumed_it_is_the_uninterrupted_one(points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,14 +112,14 @@ def judged(kept: int | None) -> tuple[dict[str, Tensor], Tensor, Evidence]:
     evidence = judge_labels(
         collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(48)]
     ).evidence
-    return method.networks.state_dict(), unpack(targets, CLASSES), evidence
+    return method.networks.state_dict(), to_dense(targets, CLASSES), evidence
 
 
 def work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     meeting, patience = Path(folder, "meeting").as_uri(), timedelta(minutes=1)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS, timeout=patience)
-    assert of_first(torch.tensor([rank + 5])).tolist() == [5]
+    assert broadcast_from_rank0(torch.tensor([rank + 5])).tolist() == [5]
     weights, targets, evidence = judged(1)
     tables = [torch.from_numpy(table[:]) for table in (evidence.probs, evidence.targets, evidence.label_posterior)]
     torch.save([weights, targets, tables], Path(folder, f"rank{rank}.pt"))
@@ -144,9 +144,9 @@ def test_where_every_share_is_kept_the_targets_are_those_of_whole_tables(monkeyp
         "mixnn.evidence.forward_pass",
         "mixnn.tables.topk_rows",
     ):
-        monkeypatch.setattr(f"{place}.kept_of", lambda samples, classes: classes)
+        monkeypatch.setattr(f"{place}.topk_size", lambda samples, classes: classes)
     _, packed, after = judged(None)
     torch.testing.assert_close(packed, whole, rtol=0, atol=2e-3)
     for name in ("probs", "targets", "label_posterior"):
-        assert isinstance(getattr(after, name), SparseRows)
+        assert isinstance(getattr(after, name), TopkTable)
         np.testing.assert_allclose(getattr(after, name)[:], getattr(before, name), atol=2e-3)
