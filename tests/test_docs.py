@@ -74,7 +74,7 @@ def test_the_site_has_every_page() -> None:
 
 def test_pages_for_users_have_no_revisions_and_american_spelling() -> None:
     words = re.compile(
-        r"one-off|\brevision [0-9a-f]{7}|(?:neighbo|colo|behavio)ur|[^l]abelled\b|\bgray\b|\blearnt\b|by heart", re.I
+        r"one-off|\brevision [0-9a-f]{7}|(?:neighbo|colo|behavio)ur|[^l]abelled\b|\bgrey\b|\blearnt\b|by heart", re.I
     )
     for page in PAGES:
         if not page.name.startswith("20"):  # a study, which stays as it is
