@@ -72,7 +72,7 @@ def test_before_the_first_epoch_it_says_what_how_and_how_long(tmp_path: Path):
     assert f"54 images of {SIZE} px in 3 classes, " in before
     assert "of the labels changed by --noise; accuracy is measured on 6 others (holdout)" in before
     assert re.search(r"network cnn, [\d,]+ weights, on cpu in float32", before)
-    assert re.search(r"2 epochs of 4 steps: at [\d,]+ ms a step at least 0:0\d", before)
+    assert re.search(r"2 epochs of 4 steps: at [\d,]+ ms a step at least 0:\d\d", before)
     again = call(*words, "--resume").err
     assert "epochs of" not in again  # nothing is left to train
 
