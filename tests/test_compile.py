@@ -11,7 +11,10 @@ from mixnn import fit
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.training.build import build_method, build_optimizer
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler is its own user
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),  # torch's compiler is its own user
+]
 CPU = torch.device("cpu")
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="nothing compiles without a C++ compiler")

@@ -74,6 +74,7 @@ def test_a_new_method_is_seen_everywhere_by_its_one_file(package: dict[str, str]
     assert "--smoothed.smoothing 0.2" in listed
 
 
+@pytest.mark.slow
 def test_a_new_method_trains_and_keeps_the_contract(package: dict[str, str], tmp_path: Path) -> None:
     words = "train demo: --method smoothed --smoothed.smoothing 0.3 --network mini --limit 100 --epochs 1 --device cpu"
     run(package, "-m", "mixnn", *words.split(), "--out", str(tmp_path / "run"))

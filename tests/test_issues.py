@@ -127,6 +127,16 @@ def test_a_share_of_wrong_labels_in_words(evidence):
     )
 
 
+def test_labels_that_the_evidence_contradicts_are_told_where_the_rate_does_not_explain_them(evidence):
+    """Hard samples and mistakes that go by the look of a sample cannot be told apart: so both are named."""
+    clean = replace(evidence, noise_rate=np.array(0.003), noise_rate_interval=np.array([0.0, 0.01]))
+    told = noise_rate_words(stored_label_issues(replace(clean, contradicted=np.array(0.31))))
+    assert told.startswith(
+        "0.3 % (0.0 to 1.0 %) of the labels look wrong; the evidence contradicts 31 %, which are hard"
+    )
+    assert "almost" in noise_rate_words(stored_label_issues(replace(clean, contradicted=np.array(0.1))))
+
+
 @pytest.fixture
 def partly_labeled(evidence) -> Evidence:
     """The same four; of sample 3 nobody knew the label, of sample 0 either, who wrote another word."""

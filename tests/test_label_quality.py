@@ -164,6 +164,7 @@ def test_wrong_labels_are_found_and_right_ones_believed(kinds, rate):
     np.testing.assert_allclose(found.noise_matrix.sum(1), 1, rtol=1e-6)
     low, high = found.noise_rate_interval
     assert low <= wrong.mean() <= high
+    assert found.contradicted == pytest.approx(wrong.mean(), abs=0.06)  # and of samples that are hard, here few
 
 
 def test_samples_without_a_label_get_a_suggestion_and_verified_ones_are_no_issue():

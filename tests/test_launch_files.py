@@ -14,7 +14,7 @@ from contract.command import ENVIRONMENT, SMALL, read_csv, write_folder
 
 LAUNCH = Path(__file__).resolve().parents[1] / "examples/launch"
 SHORT = [*SMALL, "--method", "ce", "--epochs", "1"]
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")]
 
 # As Slurm's own: a copy of the command on each of two machines.
 SRUN = """#!/usr/bin/env bash

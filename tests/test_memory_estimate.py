@@ -17,6 +17,8 @@ from mixnn.runs.directory import RunDirectory
 from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.memory_estimate import Footprint
 
+pytestmark = pytest.mark.slow
+
 N, C, D = 8_000, 60, 8
 WIDE = 256  # features, of which a table is far larger than of the probabilities
 SOME = 1_500  # samples, where a method alone is measured

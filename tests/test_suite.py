@@ -88,6 +88,7 @@ def test_choosing_cells():
         chosen(suite, ["elr"])
 
 
+@pytest.mark.slow
 def test_runs_what_is_missing_and_nothing_twice(dots, tmp_path, said):
     cells = chosen(make_suite(), ["ce", "seed0"])
     tally = run_cells(cells, tmp_path / "res", dots, allow_dirty=True, say=said.append)
@@ -113,6 +114,7 @@ def test_runs_what_is_missing_and_nothing_twice(dots, tmp_path, said):
     assert not run_directory(tmp_path / "res", cells[0]).path.exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_cell_goes_on(dots, tmp_path, said):
     cell = chosen(make_suite(epochs=60), ["ce", "dots half", "seed0"])[0]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -140,6 +142,7 @@ def test_a_stopped_cell_goes_on(dots, tmp_path, said):
     assert results[0]["labels"] == results[1]["labels"]
 
 
+@pytest.mark.slow
 def test_stops_in_time(dots, tmp_path, said, monkeypatch):
     monkeypatch.setattr("benchmarks.suite.queue.MIN_SECONDS", 1.0)
     cell = chosen(make_suite(epochs=100_000), ["ce", "dots half", "seed0"])[0]
@@ -153,6 +156,7 @@ def test_stops_in_time(dots, tmp_path, said, monkeypatch):
     assert run_cells([cell], tmp_path, dots, budget=0.5, allow_dirty=True, say=said.append).left == 1
 
 
+@pytest.mark.slow
 def test_a_run_begun_with_other_settings_starts_anew(dots, tmp_path, said):
     cell = chosen(make_suite(), ["ce", "dots half", "seed0"])[0]
     old = run_directory(tmp_path, cell)
@@ -161,6 +165,7 @@ def test_a_run_begun_with_other_settings_starts_anew(dots, tmp_path, said):
     assert run_cells([cell], tmp_path, dots, allow_dirty=True, say=said.append).done == 1, said
 
 
+@pytest.mark.slow
 def test_a_failing_cell_does_not_stop_the_queue(dots, tmp_path, said):
     suite = make_suite()
     suite = replace(suite, rows={"bad": {"method": "gce", "gce": {"q": -3.0}}, **suite.rows})
@@ -221,6 +226,7 @@ def test_a_copy_without_git_may_name_its_revision(monkeypatch):
         environment(0, "cpu", "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ending_the_queue_ends_the_run(tmp_path):
     data, results = write_cifar10(tmp_path / "cifar"), tmp_path / "results"

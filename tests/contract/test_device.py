@@ -11,9 +11,12 @@ import pytest
 from contract.cases import CASES, Case
 from torch.utils import backend_registration
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"), reason="needs a newer torch"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"), reason="needs a newer torch"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

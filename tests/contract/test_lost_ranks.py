@@ -10,6 +10,8 @@ from contract.command import ENVIRONMENT, SMALL, read_csv, start, succeed, write
 from contract.refusal import UNDER_WAY
 from contract.test_resume import interrupt
 
+pytestmark = pytest.mark.slow
+
 SOON = 60  # seconds
 EPOCHS = 5
 TESTS = Path(__file__).parents[1]

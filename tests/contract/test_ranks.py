@@ -18,6 +18,8 @@ from mixnn import TrainData, fit
 from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.metrics import accuracy
 
+pytestmark = pytest.mark.slow
+
 RANKS = 3  # with two, a sum has one order only, and much goes unseen
 State = Mapping[str, Any]
 # Batch norm sees a part of a batch on each rank, and dropout draws another mask: this network has neither.

@@ -57,6 +57,7 @@ def run(whole: Path, tmp_path: Path) -> Path:
     return shutil.copytree(whole, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing(photos: Path, tmp_path: Path) -> None:
     words = ["train", photos, *SMALL, *SHORT, "--epochs", LONG]
     killed, alone = tmp_path / "killed", tmp_path / "alone"

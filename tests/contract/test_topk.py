@@ -51,6 +51,7 @@ def points(tmp_path: Path) -> Path:
     return tmp_path / "points.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["posterior", "ce", "elr", "dividemix"])
 def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_path: Path) -> None:
     whole, run = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "run")
@@ -86,6 +87,7 @@ def test_a_run_goes_from_images_to_other_tools(method: str, points: Path, tmp_pa
     assert exported["topk"]["class"][:, 0].tolist() == evidence.targets.argmax(1).tolist()
 
 
+@pytest.mark.slow
 def test_resumed_it_is_the_uninterrupted_one(points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pack_all(KEPT)
     words = ["train", points, *TRAIN]
@@ -127,6 +129,7 @@ def work(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     multiprocessing.spawn(work, (str(tmp_path),), nprocs=RANKS)
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(RANKS))

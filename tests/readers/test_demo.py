@@ -31,6 +31,7 @@ def test_size_and_license():
     assert "CC0" in (folder / "LICENSE.txt").read_text()
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = ["demo", "--out", str(tmp_path), "--limit", "120", "--epochs", "2"]
     assert main(words) == 0

@@ -160,6 +160,7 @@ def test_how_right_each_class_is_on_the_part_held_out(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_map_by_umap_puts_like_to_like(tmp_path: Path) -> None:
     """Two groups, whose members are each other's neighbors, on top of each other by principal components."""
     samples, random = 60, np.random.default_rng(0)

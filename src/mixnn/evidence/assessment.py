@@ -52,6 +52,7 @@ def assess_labels(features: Tensor, data: TrainData, classes: int, progress: Pro
         "noise_matrix": issues.noise_matrix,
         "noise_rate": np.array(issues.noise_rate, dtype=np.float64),
         "noise_rate_interval": np.array(issues.noise_rate_interval, dtype=np.float64),
+        "contradicted": np.array(issues.contradicted, dtype=np.float64),
         "neighbors": found.neighbors,
         "distances": found.distances,
         "near_duplicates": pairs,

@@ -28,6 +28,9 @@ class LabelIssues:
         noise_rate_interval: (low, high) around it.
         verified: bool (N,), labels that a person has confirmed: never an issue.
         evidence: what the rule chose by itself, by name, such as the number of neighbors.
+        contradicted: share of the labels that the evidence by itself contradicts, 0–1. Far above `noise_rate`, samples
+            are hard to tell apart, or labels are wrong where samples look like another class: labels and features do
+            not say which.
         names: N file names; None where samples have no name but their row.
     """
 
@@ -39,6 +42,7 @@ class LabelIssues:
     noise_rate_interval: tuple[float, float]
     verified: NDArray[np.bool_]
     evidence: dict[str, Any] = field(default_factory=dict)
+    contradicted: float = 0.0
     names: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:

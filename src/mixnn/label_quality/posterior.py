@@ -67,7 +67,7 @@ def estimate_label_quality(
             np.full(count, 1 / count),
             np.zeros(1),
         )
-    posterior = empty_table(samples, count)
+    posterior, contradicted = empty_table(samples, count), 0
     model = chosen.model.with_odds(CLASS_INDEPENDENT_ODDS if chosen.model.rows is None else WRONG_ODDS)
     frequencies, k = label_frequencies(labels, count), chosen.combination.k
     for part in chunks(samples, count):
@@ -75,6 +75,8 @@ def estimate_label_quality(
         probs = None if pred_probs is None else log_rows(pred_probs, part)
         likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)
         posterior[part] = label_posterior(likelihood, labels[part], model, verified[part])
+        likeliest = (likelihood * model.prior.astype(np.float32)).argmax(1)
+        contradicted += int(((likeliest != labels[part]) & known[part]).sum())
     quality = LabelIssues(posterior, labels, classes, chosen.model.matrix, 0.0, (0.0, 0.0), verified).label_quality
     rate = float(1 - quality[known].mean()) if known.any() else 0.0
     return LabelIssues(
@@ -86,6 +88,7 @@ def estimate_label_quality(
         noise_rate_interval(rate, int(known.sum())),
         verified,
         chosen.combination._asdict(),
+        contradicted / max(1, int(known.sum())),
     )
 
 

@@ -13,6 +13,7 @@ from mixnn.tables.topk_rows import Table, chunks
 
 MIN_TIE_RATIO = 0.5  # two classes tie where the second is at least so many times as likely as the first
 CLEAR, AMBIGUOUS, OUT_OF_DISTRIBUTION = range(3)  # `conflicting_duplicate` is another reason to look
+UNEXPLAINED = 0.1  # of the labels: so many more than may be wrong does the evidence contradict, where it is told
 LOW_NOISE = 0.01  # of the labels: with fewer wrong there is hardly any noise
 
 
@@ -42,6 +43,7 @@ def stored_label_issues(evidence: Evidence) -> LabelIssues:
         noise_rate=float(evidence.noise_rate),
         noise_rate_interval=(low, high),
         verified=verified,
+        contradicted=float(evidence.contradicted),
     )
 
 
@@ -90,6 +92,11 @@ def rate_words(rate: float, interval: tuple[float, float]) -> str:
 def noise_rate_words(issues: LabelIssues) -> str:
     """How many labels are wrong, as one clause."""
     words = rate_words(issues.noise_rate, issues.noise_rate_interval)
+    if issues.contradicted > issues.noise_rate_interval[1] + UNEXPLAINED:
+        return (
+            f"{words} of the labels look wrong; the evidence contradicts {100 * issues.contradicted:.0f} %, which are "
+            "hard samples, or wrong labels of samples that look like another class"
+        )
     if issues.noise_rate < LOW_NOISE:
         return f"almost nothing is wrong here: {words} of the labels"
     return f"about {words} of the labels look wrong"

@@ -81,6 +81,7 @@ def label_noise(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> 
         "flagged": int(issues.is_label_issue.sum()),
         "noise_rate": round(issues.noise_rate, 4),
         "noise_rate_interval": [round(end, 4) for end in issues.noise_rate_interval],
+        "contradicted": round(issues.contradicted, 4),
         "classes": classes,
         "flagged_by_class": (flagged / counts.clip(1)).round(4).tolist(),
         "noise_matrix": evidence.noise_matrix.round(4).tolist(),  # [true label][given label]

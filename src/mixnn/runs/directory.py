@@ -39,6 +39,7 @@ class Evidence:
         noise_matrix: (C, C), rows sum to one: P(given label | true label).
         noise_rate: 0-d float64, share of wrong labels, 0–1.
         noise_rate_interval: (2,) float64, low and high around it.
+        contradicted: 0-d float64, share of the labels that the evidence by itself contradicts, 0–1.
         neighbors: (N, K) int64 nearest samples in feature space, nearest first.
         unlabeled: words that mean "don't know".
         verified: int64 (R,), rows whose label a person has confirmed.
@@ -63,6 +64,7 @@ class Evidence:
     noise_rate_interval: NDArray[np.floating]
     neighbors: NDArray[np.int64]
     unlabeled: NDArray[np.str_]
+    contradicted: NDArray[np.floating] = field(default_factory=lambda: np.zeros(()))
     verified: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     near_duplicates: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     distances: NDArray[np.float32] | None = None
@@ -74,7 +76,8 @@ class Evidence:
     heldout: NDArray[np.int64] | None = None
 
 
-QUALITY = ("label_posterior", "noise_matrix", "noise_rate", "noise_rate_interval")  # what label_quality.npz holds
+# What label_quality.npz holds.
+QUALITY = ("label_posterior", "noise_matrix", "noise_rate", "noise_rate_interval", "contradicted")
 
 
 class RunDirectory:

@@ -10,7 +10,6 @@ from mixnn.tables.topk_rows import feature_bytes, feature_width, row_bytes, topk
 LISTED = 10 * (8 + 4) + 8 * 8  # bytes a sample: neighbors that are written, with distances, and what is said of it
 ALL_PAIRS, SEARCHED = 60_000, 256  # samples up to which features are searched as they are; above, so many of them
 HEAD, CELL = 4 * 4 * 256, 60  # bytes of a sample that linear heads are fitted to, and of each of its probabilities
-SCALED = 65_536  # samples whose features are scaled at a time
 WORTH_TELLING = 10**9  # bytes
 
 
@@ -47,7 +46,7 @@ class Footprint(NamedTuple):
         training = 4 * (c * probs + d * features + values)
         searched = 4 * (d if n <= ALL_PAIRS else min(d, SEARCHED)) + 12 * self.neighbors
         evidence = 4 * c * min(1, probs) + 4 * row + z + searched + LISTED
-        fitting = min(n, head_samples(c)) * (HEAD + CELL * c) + 12 * min(n, SCALED) * self.directions
+        fitting = min(n, head_samples(c)) * (HEAD + CELL * c)
         return n * max(training, evidence) + fitting
 
     @property
