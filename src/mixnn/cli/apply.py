@@ -14,7 +14,7 @@ from mixnn.config import DataOptions, RunConfig
 from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, read_corrections
 from mixnn.data.read import columns_of, read
-from mixnn.data.readers import split_source
+from mixnn.data.readers import READERS, split_source
 from mixnn.errors import InputError, printable
 from mixnn.results.apply.arrays import clean_arrays
 from mixnn.results.apply.changes import Changes, check_reviewed, find_changes
@@ -26,7 +26,6 @@ from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 
-TABLES = ("csv", "tsv", "jsonl", "parquet")
 MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
 KEPT = ("image_column", "label_column", "split_column", "unlabeled", "heldout")  # of DataOptions, for the next run
 
@@ -94,7 +93,7 @@ class Job:
 def check_in_place(config: RunConfig, source: str) -> None:
     """Raise InputError where the data cannot be changed itself, or its own labels are not those that were reviewed."""
     kind, path = split_source(source)
-    if kind not in (*TABLES, "folder"):
+    if READERS[kind].corrected not in ("table", "folder"):
         raise InputError(f"--in-place changes tables and folders, not {kind}: give --out")
     other = {"--noise": config.options.noise, "--data.labels": config.options.data.labels}
     for option, value in other.items():
@@ -105,19 +104,19 @@ def check_in_place(config: RunConfig, source: str) -> None:
 def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
     """Write the cleaned data; the words that go on with it, of `mixnn train` or `mixnn find`."""
     kind, path = split_source(job.source)
-    columns = columns_of(job.options)
+    corrected, columns = READERS[kind].corrected, columns_of(job.options)
     words = ["mixnn", command]
     kept = {name: getattr(job.options, name) for name in KEPT}
-    if kind in TABLES:
+    if corrected == "table":
         target = file_in(out, path)
         clean_table(path, kind, columns, job.changes, target)
         words.append(str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}")
         root = job.options.root or os.path.dirname(path) or "."
         kept["root"] = None if target.parent.resolve() == Path(root).resolve() else root
-    elif kind == "folder":
+    elif corrected == "folder":
         clean_folder(path, columns, job.changes, job.decisions, out, mode)
         words.append(str(out))
-    elif kind == "npz":
+    elif corrected == "arrays":
         target = out if Path(path).is_dir() else file_in(out, path)
         clean_arrays(path, columns, job.changes, target)
         words.append(f"npz:{target}" if Path(path).is_dir() else str(target))
@@ -134,7 +133,7 @@ def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
 def clean_here(job: Job) -> None:
     """Change the data itself."""
     kind, path = split_source(job.source)
-    if kind == "folder":
+    if READERS[kind].corrected == "folder":
         clean_folder_in_place(path, columns_of(job.options), job.changes, job.decisions)
     else:
         clean_in_place(path, kind, columns_of(job.options), job.changes)

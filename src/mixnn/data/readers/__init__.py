@@ -1,4 +1,4 @@
-"""Where data comes from, by the word before the colon. A reader gives a `Source`, nothing else is asked of it."""
+"""Where data comes from, by the word before the colon: a reader gives a `Source`, a row of `READERS` says the rest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.errors import InputError
@@ -36,25 +37,39 @@ class Columns:
                 raise InputError(f"--data.{name} {value!r} {why}: leave it away")
 
 
-# kind -> module and function, (what stands behind the colon, columns) -> Source; imported when called
+class Reader(NamedTuple):
+    """A kind of data.
+
+    Attributes:
+        read: module and function, (what stands behind the colon, columns) -> Source; imported when called.
+        has_columns: whether columns may be named.
+        is_suffix: whether a file with this ending is of this kind, without being told.
+        corrected: as what corrected labels are written back; "labels" is a list beside data that stays as it is.
+    """
+
+    read: str
+    has_columns: bool = False
+    is_suffix: bool = False
+    corrected: Literal["labels", "table", "folder", "arrays"] = "labels"
+
+
 READERS = {
-    "folder": "folder:read_folder",
-    "csv": "table:read_csv",
-    "tsv": "table:read_tsv",
-    "parquet": "table:read_parquet",
-    "jsonl": "table:read_jsonl",
-    "npz": "arrays:read_arrays",
-    "hf": "hub:read_hub",
-    "cifar10": "cifar:read_cifar10",
-    "cifar100": "cifar:read_cifar100",
-    "clothing1m": "clothing1m:read_clothing1m",
-    "webvision": "webvision:read_webvision",
-    "mini-webvision": "webvision:read_mini_webvision",
-    "animal10n": "animal10n:read_animal10n",
-    "food101n": "food101n:read_food101n",
-    "demo": "clothing:read_clothing",
+    "folder": Reader("folder:read_folder", has_columns=True, corrected="folder"),
+    "csv": Reader("table:read_csv", has_columns=True, is_suffix=True, corrected="table"),
+    "tsv": Reader("table:read_tsv", has_columns=True, is_suffix=True, corrected="table"),
+    "parquet": Reader("table:read_parquet", has_columns=True, is_suffix=True, corrected="table"),
+    "jsonl": Reader("table:read_jsonl", has_columns=True, is_suffix=True, corrected="table"),
+    "npz": Reader("arrays:read_arrays", has_columns=True, is_suffix=True, corrected="arrays"),
+    "hf": Reader("hub:read_hub", has_columns=True),
+    "cifar10": Reader("cifar:read_cifar10"),
+    "cifar100": Reader("cifar:read_cifar100"),
+    "clothing1m": Reader("clothing1m:read_clothing1m"),
+    "webvision": Reader("webvision:read_webvision"),
+    "mini-webvision": Reader("webvision:read_mini_webvision"),
+    "animal10n": Reader("animal10n:read_animal10n"),
+    "food101n": Reader("food101n:read_food101n"),
+    "demo": Reader("clothing:read_clothing"),
 }
-WITH_COLUMNS = {"folder", "csv", "tsv", "parquet", "jsonl", "npz", "hf"}
 
 
 def read_source(
@@ -77,9 +92,9 @@ def read_source(
     """
     kind, path = split_source(source)
     columns = columns or Columns()
-    if kind not in WITH_COLUMNS:
+    if not READERS[kind].has_columns:
         columns.refuse(f"does not go with {kind}, which has no table")
-    module, function = READERS[kind].split(":")
+    module, function = READERS[kind].read.split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
     return build_dataset(content, unlabeled=unlabeled, heldout=heldout, relabeled=relabeled)
@@ -98,6 +113,6 @@ def split_source(source: str) -> tuple[str, str]:
         kinds = ", ".join(f"{kind}:" for kind in READERS)
         raise InputError(f"data {source!r}: kind {kind!r} is unknown; use a folder, or one of {kinds}")
     ending = Path(source).suffix.lower().removeprefix(".")
-    if not Path(source).is_dir() and ending in ("csv", "tsv", "parquet", "jsonl", "npz"):
+    if not Path(source).is_dir() and ending in READERS and READERS[ending].is_suffix:
         return ending, source
     return "folder", source
