@@ -104,7 +104,7 @@ def test_runs_what_is_missing_and_nothing_twice(dots, tmp_path, said):
     assert 0.1 < result["peak_memory_gb"] < 10  # an interpreter with torch, and next to no data
     labels = result["labels"]
     assert 0.4 < labels["right_given"] < 0.9
-    assert 0 <= labels["roc_auc"] <= 1
+    assert 0 <= labels["list_roc_auc"] <= 1
     assert len(labels["right_flagged"]) == 3
     assert 0 <= result["calibration_error"] <= 1
     assert len(labels["noise_hash"]) == 64

@@ -73,7 +73,7 @@ def label_metrics(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
     Keys:
         noise_hash: of the draw.
         right_given, right_targets: share of right labels before, and of right soft targets at the end of each epoch.
-        roc_auc, average_precision: of 1 - clean probability, a wrong label being what is looked for.
+        list_roc_auc, list_average_precision: of 1 - label quality, a wrong label being what is looked for.
         precision, recall: of the labels that the run flags as label issues.
         right_flagged: share of the right labels that it flags all the same, for each class; None for
             a class without any.
@@ -90,9 +90,8 @@ def label_metrics(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
     wrong: NDArray[np.bool_] = noise["flipped"][known]
     if not 0 < wrong.sum() < len(wrong):
         return None
-    assert evidence.loss_mixture_clean_prob is not None  # of a training
-    doubt = 1 - evidence.loss_mixture_clean_prob[known].astype(np.float64)
-    issue = stored_label_issues(evidence).is_label_issue[known]
+    issues = stored_label_issues(evidence)
+    doubt, issue = 1 - issues.label_quality[known], issues.is_label_issue[known]
     classes = noise["original"][known]
     right = [~wrong & (classes == label) for label in range(evidence.probs.shape[1])]
     corrected = [float(row["right_targets"]) for row in metrics if row.get("right_targets")]
@@ -102,8 +101,8 @@ def label_metrics(run: RunDirectory, metrics: list[dict[str, str]]) -> Result | 
         "right_predicted": float((evidence.probs.argmax(1) == noise["original"])[known].mean()),
         "right_targets": corrected[-1] if corrected else None,
         "right_targets_curve": [round(value, 6) for value in corrected],
-        "roc_auc": float(roc_auc_score(wrong, doubt)),
-        "average_precision": float(average_precision_score(wrong, doubt)),
+        "list_roc_auc": float(roc_auc_score(wrong, doubt)),
+        "list_average_precision": float(average_precision_score(wrong, doubt)),
         "precision": float((issue & wrong).sum() / max(1, issue.sum())),
         "recall": float((issue & wrong).sum() / wrong.sum()),
         "right_flagged": [float(issue[own].mean()) if own.any() else None for own in right],

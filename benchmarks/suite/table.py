@@ -92,33 +92,43 @@ def training_seconds(result: Result) -> float:
     return float(seconds["epochs"] - seconds["evaluate"])
 
 
-LABEL_FIGURES: dict[str, Callable[[Result], float | None]] = {
+Figures = dict[str, Callable[[Result], float | None]]
+LABEL_FIGURES: Figures = {
     "right after correction": lambda labels: labels["right_targets"],
-    "ROC AUC": lambda labels: labels["roc_auc"],
-    "average precision": lambda labels: labels["average_precision"],
+    "ROC AUC of the list": lambda labels: labels.get("list_roc_auc"),
+    "its average precision": lambda labels: labels.get("list_average_precision"),
+}
+# Of results made before the list was scored: what the mixture of the losses alone says, which is no list.
+MIXTURE_FIGURES: Figures = {
+    "right after correction": lambda labels: labels["right_targets"],
+    "ROC AUC of the loss mixture": lambda labels: labels.get("roc_auc"),
+    "its average precision": lambda labels: labels.get("average_precision"),
 }
 
 
 def label_table(suite: Suite, found: Found) -> Iterator[str]:
-    """Share of right labels after correction / ROC AUC / average precision of the final clean probability, means."""
+    """Share of right labels after correction / ROC AUC / average precision of the list of suspects, means."""
     rows, columns = present(suite, found)
     if not columns:
         return
-    yield from head([f"labels, %: {' / '.join(LABEL_FIGURES)}", *headings(suite, columns)])
+    results = [result["labels"] for several in found.values() for result in several if result["labels"]]
+    scored = any("list_roc_auc" in labels for labels in results)
+    figures = LABEL_FIGURES if scored else MIXTURE_FIGURES
+    yield from head([f"labels, %: {' / '.join(figures)}", *headings(suite, columns)])
     given = [
         mean(result["labels"]["right_given"] for key in found if key[1] == column for result in found[key])
         for column in columns
     ]
     yield line(["*right as given*", *(f"{100 * share:.1f}" for share in given)])
     for row in rows:
-        yield line([row, *(label_text(found.get((row, column), [])) for column in columns)])
+        yield line([row, *(label_text(found.get((row, column), []), figures) for column in columns)])
 
 
-def label_text(results: Sequence[Result]) -> str:
+def label_text(results: Sequence[Result], figures: Figures) -> str:
     if not results:
         return "–"
     texts = []
-    for figure in LABEL_FIGURES.values():
+    for figure in figures.values():
         values = [value for result in results if (value := figure(result["labels"])) is not None]
         texts.append(f"{100 * mean(values):.1f}" if values else "–")
     return " / ".join(texts)

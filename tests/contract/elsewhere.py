@@ -51,7 +51,7 @@ def trained(case: Case, device: str) -> dict[str, Tensor]:
     evidence = judge_labels(
         collect_evidence(method, data), data, method.num_classes, [str(i) for i in range(len(data))]
     ).evidence
-    found = {key: torch.as_tensor(getattr(evidence, key)[:]) for key in EVIDENCE}
+    found = {key: torch.as_tensor(value[:]) for key in EVIDENCE if (value := getattr(evidence, key)) is not None}
     return found | {key: value.cpu() for key, value in method.state_dict().items()}
 
 

@@ -51,6 +51,7 @@ class Method(nn.Module):
         cost_by_phase: the same in words, where epochs differ.
         needs_noise_rate: whether, in words.
         verified_labels: how it treats labels that a person has reviewed, in words.
+        uses_loss_mixture: whether it weighs labels by a mixture of two Gaussians fitted to the losses.
         corrects_labels: whether `soft_targets` are the given labels, corrected; then verified ones stay what they are.
         depends_on_rank: whether what a process computes depends on its part of a batch, or on its own random numbers.
         short_options: options by which an epoch or two show all of it, for tests.
@@ -80,6 +81,7 @@ class Method(nn.Module):
     cost_by_phase: ClassVar[str] = ""
     needs_noise_rate: ClassVar[str] = "no"
     verified_labels: ClassVar[str] = "like any other: it neither changes labels nor leaves any out"
+    uses_loss_mixture: ClassVar[bool] = False
     corrects_labels: ClassVar[bool] = False
     depends_on_rank: ClassVar[bool] = False
     short_options: ClassVar[Mapping[str, Any]] = {}

@@ -55,6 +55,7 @@ class DivideMix(Method):
     needs_noise_rate = "no (published λ_u: yes)"
     verified_labels = "its clean probability is 1: always labeled, its refined label is that label"
     corrects_labels = True
+    uses_loss_mixture = True
     depends_on_rank = True
     short_options: ClassVar = {"warmup": 1}
 

@@ -56,6 +56,7 @@ class MixNN(Method):
     extra_passes, cost, cost_by_phase = "1, from `mixup_until`", 1.4, "1, then 1.3"
     verified_labels = "its clean probability is 1, its target is never written"
     corrects_labels = True
+    uses_loss_mixture = True
     short_options: ClassVar = {"warmup": 1, "mixup_until": 0, "correct_from": 1}
 
     def __init__(

@@ -30,15 +30,15 @@ class Collected(NamedTuple):
         probs: a table (N, C), see `tables.topk_tensors`.
         targets: likewise, what the method takes each label for.
         loss: (N,) in 0–1, NaN where there is no label.
-        loss_mixture_clean_prob: (N,), likewise.
-        mixture: (3, 2), means, variances and weights of what was fitted to the losses.
+        loss_mixture_clean_prob: (N,), likewise; None of a method that does not use it.
+        mixture: (3, 2), means, variances and weights of what was fitted to the losses; NaN where nothing was.
     """
 
     features: Tensor
     probs: Tensor
     targets: Tensor
     loss: Tensor
-    loss_mixture_clean_prob: Tensor
+    loss_mixture_clean_prob: Tensor | None
     mixture: Any
 
 
@@ -58,7 +58,7 @@ def collect_evidence(method: Method, data: TrainData) -> Collected:
         features = embeddings(data)  # as they are given: what was trained on them has seen the labels
     known, verified = data.labels >= 0, data.verified.nonzero()[:, 0]
     loss = -log_given.exp().mean(1).clamp_min(1e-12).log()  # (N,)
-    clean, mixture = loss_mixture_clean_prob(loss, known)
+    clean, mixture = loss_mixture_clean_prob(loss, known) if method.uses_loss_mixture else (None, None)
     targets = method.soft_targets()
     targets = probs if targets is None else as_topk(targets, classes, k)
     if len(verified):
@@ -69,7 +69,7 @@ def collect_evidence(method: Method, data: TrainData) -> Collected:
         probs,
         targets,
         min_max(loss, known).where(known, torch.nan),
-        clean.masked_fill(data.verified, 1.0).where(known, torch.nan),
+        None if clean is None else clean.masked_fill(data.verified, 1.0).where(known, torch.nan),
         np.full((3, 2), np.nan) if mixture is None else np.stack([numpy(part) for part in mixture[:3]]),
     )
 
@@ -79,7 +79,7 @@ def judge_labels(
     collected: Collected, data: TrainData, classes: int, names: Sequence[str], unlabeled: Sequence[str] = ()
 ) -> Judged:
     """The label quality of every sample, beside what was collected of it."""
-    assessment = assess_labels(collected.features, data, classes)
+    assessment, clean_prob = assess_labels(collected.features, data, classes), collected.loss_mixture_clean_prob
     evidence = Evidence(
         names=np.array(names, dtype=np.str_),
         given=numpy(data.labels),
@@ -87,7 +87,7 @@ def judge_labels(
         unlabeled=np.array(unlabeled, dtype=np.str_),
         targets=as_rows(collected.targets, classes),
         loss=numpy(collected.loss),
-        loss_mixture_clean_prob=numpy(collected.loss_mixture_clean_prob),
+        loss_mixture_clean_prob=None if clean_prob is None else numpy(clean_prob),
         mixture=collected.mixture,
         **assessment.fields,
     )
