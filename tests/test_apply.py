@@ -85,15 +85,30 @@ def test_a_folder_to_write_to_gets_a_file_of_that_name_and_the_data_stays(tmp_pa
     assert [path.name for path in file.parent.iterdir()] == ["labels.csv"]
 
 
-def test_a_second_round_keeps_what_was_said_first(tmp_path: Path, decided: Path) -> None:
-    file = table("csv", tmp_path / "data")
-    succeed("apply", make_run(tmp_path / "a", file).path, decided, "--out", tmp_path / "data/clean.csv")
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_second_round_keeps_what_was_said_first(tmp_path: Path, decided: Path, kind: str) -> None:
+    file = table(kind, tmp_path / "data")
+    clean, cleaner = tmp_path / f"data/clean.{kind}", tmp_path / f"data/cleaner.{kind}"
+    succeed("apply", make_run(tmp_path / "a", file).path, decided, "--out", clean)
     again = write_corrections(tmp_path / "again.csv", ("00.png", "owl", "other"))
-    run = make_run(tmp_path / "b", tmp_path / "data/clean.csv")
-    result = succeed("apply", run.path, again, "--out", tmp_path / "data/cleaner.csv")
+    run = make_run(tmp_path / "b", clean)
+    result = succeed("apply", run.path, again, "--out", cleaner)
     assert "--data.root" not in result.out  # beside its images
-    first = rows_of(tmp_path / "data/cleaner.csv")[0]
+    first, _, third = rows_of(cleaner)[:3]
     assert (first["label"], first["original_label"]) == ("owl", "cat")
+    assert (third["label"], third["original_label"]) == ("cat", "owl")  # decided in the first round alone
+
+
+def test_a_second_round_on_arrays_keeps_what_was_said_first(tmp_path: Path) -> None:
+    images, labels = np.arange(24 * 8 * 8 * 3).reshape(24, 8, 8, 3).astype(np.uint8), np.arange(24) % 3
+    np.savez(tmp_path / "0.npz", train_images=images, train_labels=labels)
+    rounds = [[("train/00001", "", "drop"), ("train/00003", "1", "other")], [("train/00000", "2", "other")]]
+    for i, rows in enumerate(rounds):
+        run = make_run(tmp_path / f"run{i}", f"npz:{tmp_path / f'{i}.npz'}")
+        succeed("apply", run.path, write_corrections(tmp_path / "c.csv", *rows), "--out", tmp_path / f"{i + 1}.npz")
+    found = np.load(tmp_path / "2.npz")
+    assert found["original_labels"].tolist() == np.delete(labels, 1).tolist()
+    assert found["train_labels"].tolist()[:3] == [2, 2, 1]
 
 
 def test_numbers_in_parquet_stay_numbers(tmp_path: Path) -> None:

@@ -106,6 +106,17 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     np.testing.assert_allclose(noise["noise_matrix"], evidence.noise_matrix, atol=1e-4)
 
 
+def test_the_list_of_issues_begins_with_the_worst_wherever_it_stands_in_the_data(tmp_path, evidence, classes):
+    run, posterior = RunDirectory(tmp_path), evidence.label_posterior.copy()
+    posterior[1] = [0.6, 0.35, 0.05]  # less surely wrong than the last sample
+    run.write_evidence(replace(evidence, label_posterior=posterior))
+    run.write_json(run.classes, classes)
+    write_labels(run)
+    issues = run.read_table(run.label_issues)
+    assert [row["file_name"] for row in issues] == ['c, "d".png', "sub/b.png"]
+    assert [float(row["label_quality"]) for row in issues] == pytest.approx([0.3, 0.35], abs=1e-5)
+
+
 def test_without_a_training_the_list_has_no_clean_prob(tmp_path, found_evidence, classes):
     run = RunDirectory(tmp_path)
     run.write_evidence(found_evidence)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from mixnn.label_quality import posterior
-from mixnn.label_quality.combination import Combination, Fit, combine, knn_vote
+from mixnn.label_quality.combination import Combination, Fit, combine, fit, knn_vote
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.noise_matrix import (
@@ -149,6 +149,39 @@ def test_bayes_rule_by_hand(monkeypatch):
     assert found.is_label_issue.tolist() == [False, True, False, False]
     assert found.suggested_label.tolist() == ["dog", "dog", "dog", "cat"]
     assert found.noise_rate == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_a_rare_class_has_to_be_seen_more_clearly(monkeypatch):
+    """Bayes' rule by hand where π is not even: the third has no label."""
+    monkeypatch.setattr(posterior, "WRONG_ODDS", 1.0)
+    share = np.array([0.8, 0.2])
+    model = NoiseModel(share, np.array([[0.9, 0.1], [0.2, 0.8]]), 0.12, share)
+    chosen = Fit(PLAIN, model, np.array([0.5, 0.5]), np.zeros(3))
+    probs = np.array([[0.7, 0.3], [0.3, 0.7], [0.3, 0.7]], dtype=np.float32)
+    found = estimate_label_quality(np.array([1, 1, -1]), ["cat", "dog"], probs, None, chosen=chosen)
+    expected = [[0.056 / 0.104, 0.048 / 0.104], [0.024 / 0.136, 0.112 / 0.136], [0.24 / 0.38, 0.14 / 0.38]]
+    np.testing.assert_allclose(found.label_posterior, expected, atol=1e-5)
+    assert found.suggested_label.tolist() == ["cat", "dog", "cat"]
+    assert found.contradicted == 1  # what they look like, weighed by how rare it is, is a cat twice
+
+
+def test_labels_are_as_likely_as_the_noise_makes_them_of_classes_that_are_as_frequent_as_they_are():
+    model = NoiseModel(np.array([0.75, 0.25]), np.array([[0.9, 0.1], [0.2, 0.8]]), 0.125, np.array([0.725, 0.275]))
+    log_probs = np.log(np.array([[0.8, 0.2], [0.2, 0.8]], dtype=np.float32))
+    found = fit(log_probs, None, np.array([0, 1]), PLAIN, model, steps=0)
+    np.testing.assert_allclose(found.log_likelihood, np.log([0.55 / 0.65, 0.175 / 0.35]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "odds"), [(symmetric(0.2, 2), 3.0), (None, 4.0)])
+def test_a_wrong_label_is_likelier_by_its_odds(rows, odds, monkeypatch):
+    """Those of a noise matrix, and those where wrong labels are too few to tell which classes they mix."""
+    monkeypatch.setattr(posterior, "WRONG_ODDS", 3.0)
+    monkeypatch.setattr(posterior, "CLASS_INDEPENDENT_ODDS", 4.0)
+    even = np.array([0.5, 0.5])
+    chosen = Fit(PLAIN, NoiseModel(even, rows, 0.2, even), even, np.zeros(1))
+    probs = np.array([[0.8, 0.2]], dtype=np.float32)  # four times as likely, as the label is by the noise
+    found = estimate_label_quality(np.array([1]), ["cat", "dog"], probs, None, chosen=chosen)
+    np.testing.assert_allclose(found.label_posterior, [[odds / (1 + odds), 1 / (1 + odds)]], atol=1e-5)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.4])

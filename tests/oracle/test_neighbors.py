@@ -188,6 +188,16 @@ def test_lists_of_many_equal_samples_stay_short(copies):
     assert torch.equal(lists.order.sort().values, torch.arange(len(points)))
 
 
+def test_a_list_with_too_few_by_one_is_no_place_to_look(monkeypatch):
+    """It holds k samples, one of which is the one that is asked for."""
+    monkeypatch.setattr(inverted_file, "LIST", 16)
+    points = normal(200, 8)
+    lists = inverted_file.InvertedFile(neighbors.Points(points, "l2"), 1, rounded=False)
+    lists.probes, lists.k = 1, lists.starts[1]
+    rows = lists.order[: lists.k]
+    assert torch.equal(lists.search(rows), brute_force(points, lists.k)[rows])
+
+
 @pytest.mark.parametrize("spread", [1.0, 0.01])
 def test_lists_in_16_bits_find_the_nearest_inside_tight_clusters(spread, monkeypatch):
     """Of samples of a class that are all but alike, as late in training: seen from their list's center they differ."""
