@@ -4,7 +4,8 @@ It needs no entry anywhere. Where Python finds this file, the command line takes
 
     mixnn train photos/ --out runs/smooth --method examples.new_method:SmoothedLabels --smoothedlabels.smoothing 0.3
 
-Put into `src/mixnn/methods/`, it is a method like the others; a card in `docs/methods/` is all that is missing then.
+Put into `src/mixnn/methods/`, it is a method like the others. Then it imports from `mixnn.methods.base` and the other
+modules where these names are, not from `mixnn` itself, and it needs a card in `docs/methods/` that names its options.
 """
 
 from collections.abc import Sequence

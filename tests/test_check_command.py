@@ -33,7 +33,7 @@ def test_nothing_wrong(photos, capsys):
     assert run([str(photos)]) == 0
     printed = capsys.readouterr().out
     assert "cat       10\ndog       10\n(all)     20\n" in printed
-    assert printed.endswith("\nnothing is wrong\n")
+    assert printed.endswith("\nno file is damaged, double or odd; for wrong labels: `mixnn find`\n")
     assert sorted(path.name for path in photos.parent.iterdir()) == ["photos"]
 
 

@@ -14,7 +14,7 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
     """What is known of the labels, with the likeliest wrong ones, and what was set aside."""
     flagged, samples = int(issues.is_label_issue.sum()), int((evidence.given >= 0).sum())
     lines = [
-        f"label issues: {flagged:,} of {samples:,} ({flagged / samples:.1%}); {noise_rate_words(issues)}"
+        f"label issues: {flagged:,} of {samples:,} labels flagged; {noise_rate_words(issues)}"
         f"{', the likeliest:' if flagged else ''}"
     ]
     lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist())

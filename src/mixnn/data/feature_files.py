@@ -37,5 +37,8 @@ def read_features(path: str, samples: int) -> NDArray[np.float32]:
     features = array.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(features).all(1))
     if len(bad):
-        raise InputError(f"--features {path} has NaN or infinity in {len(bad):,} rows, the first is {bad[0]}")
+        raise InputError(
+            f"--features {path} has NaN or infinity in {len(bad):,} rows, the first is {bad[0]}: make them anew, or "
+            "leave these samples out"
+        )
     return features

@@ -70,7 +70,8 @@ def checked_features(features: Any, samples: int) -> Tensor:
     bad = ~torch.isfinite(tensor).all(1)
     if bad.any():
         raise InputError(
-            f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): correct them"
+            f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): make them anew, "
+            "or leave these samples out"
         )
     return tensor / tensor.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # only directions count
 

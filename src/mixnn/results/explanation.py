@@ -25,9 +25,12 @@ def explain(run: RunDirectory, name: str) -> list[str]:
     """
     evidence, classes = run.read_evidence(), run.read_classes()
     rows = np.flatnonzero(evidence.names == name)
+    if len(rows) == 0:  # a.jpg for cat/a.jpg, where there is no other a.jpg
+        rows = np.flatnonzero(np.char.endswith(evidence.names, f"/{name}"))
+        rows = rows if len(rows) == 1 else rows[:0]
     if len(rows) == 0:
         names = [str(known) for known in evidence.names]
-        close = difflib.get_close_matches(name, names, CLOSE, 0.3) if len(names) <= 100_000 else []
+        close = difflib.get_close_matches(name, names, CLOSE, 0.6) if len(names) <= 100_000 else []
         close = list(dict.fromkeys([*[known for known in names if name in known][:CLOSE], *close]))[:CLOSE]
         fix = f"did you mean {', '.join(close)}?" if close else f"labels.csv in {run.path} has all names"
         raise InputError(f"--explain {name}: the run has no such sample: {fix}")

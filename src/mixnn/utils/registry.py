@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,9 @@ def resolve(name: str, known: Mapping[str, Any], what: str, custom: str) -> Any:
     if name in known:
         return known[name]
     if ":" not in name:
-        raise InputError(f"{what} {name!r} is unknown: use one of {', '.join(known)}, or package.module:{custom}")
+        close = difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean {close[0]}? There are" if close else "use one of"
+        raise InputError(f"{what} {name!r} is unknown: {meant} {', '.join(known)}, or package.module:{custom}")
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

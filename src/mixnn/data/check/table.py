@@ -48,7 +48,9 @@ def report_lines(dataset: Dataset, contents: Contents, findings: Sequence[Findin
         if len(found) > SHOWN:
             yield f"  … and {len(found) - SHOWN:,} more"
     wrong = sum(finding.severity == WRONG for finding in findings)
-    yield f"\nwrong: {wrong:,} in all" if wrong else "\nnothing is wrong"
+    yield (
+        f"\nwrong: {wrong:,} in all" if wrong else "\nno file is damaged, double or odd; for wrong labels: `mixnn find`"
+    )
 
 
 def by_kind(findings: Sequence[Finding]) -> dict[str, list[Finding]]:

@@ -90,7 +90,9 @@ def parse_rate(kind: str, value: str) -> float:
     try:
         rate = float(value)
     except ValueError:
-        raise InputError(f"--noise {kind}:{value}: {value!r} is not a rate; write it as {kind}:0.5") from None
+        raise InputError(
+            f"--noise {kind}:{value}: {value!r} is not a rate; write a number from 0 to 1, as {kind}:0.5"
+        ) from None
     if not 0 <= rate <= 1:
         raise InputError(f"--noise {kind}:{value}: the rate is {rate:g}; use a number from 0 to 1")
     return rate
