@@ -176,7 +176,7 @@ def provenance(suite: Suite, results: Sequence[Result], uncounted: int) -> Itera
     yield f"{len(results)} of {cells} cells, {seeds} of {len(suite.seeds)} seeds; mean ± deviation over seeds, each"
     yield "with its own draw of noise where noise is drawn. Cost: training time in that of"
     yield f"`{BASELINE}` on the same column, seed and machine, the median. ROC AUC and average precision: of wrong"
-    yield "labels by the clean probability of a mixture fitted to the final losses, or by the list, as the heading says."
+    yield "labels by the clean probability of a mixture fitted to the final losses, or by the list; the heading says."
     yield f"Machine: {'; '.join(machines)}. Revision: {', '.join(revisions)}."
     if uncounted:
         yield f"{uncounted} more results do not count: they were made with uncommitted code."
