@@ -235,7 +235,9 @@ def test_a_label_nobody_knew_is_suggested(words: list[str], jpegs: Path, tmp_pat
     unknown = [row for row in rows if row["given_label"] == "Not sure"]
     assert {row["file_name"] for row in unknown} == {f"photo {i}.jpg" for i in range(4, 45, 10)}
     assert f"without a label: {len(unknown)}, each with a suggestion" in result.out
-    assert f"of {len(rows) - len(unknown)} labels flagged" in result.out  # issues are counted among the labels there are
+    assert (
+        f"of {len(rows) - len(unknown)} labels flagged" in result.out
+    )  # issues are counted among the labels there are
     for row in rows:
         assert row["suggested_label"] in COLORS
         assert 1 / 3 < float(row["suggested_confidence"]) <= 1

@@ -26,10 +26,10 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
         "pred_probs": stored(evidence.probs),
         "label_posterior": stored(evidence.label_posterior),
         "noise_matrix": evidence.noise_matrix,
-        "label_quality": findings.quality,
-        "is_label_issue": findings.issue,
-        "suggested_label": findings.suggested,
-        "suggested_confidence": np.array([float(row["suggested_confidence"]) for row in findings.rows]),
+        "label_quality": findings.issues.label_quality,
+        "is_label_issue": findings.issues.is_label_issue,
+        "suggested_label": findings.issues.suggested,
+        "suggested_confidence": findings.issues.suggested_confidence,
         "neighbors": evidence.neighbors,
     }
     if evidence.targets is not None:

@@ -25,7 +25,7 @@ def sample(findings: Findings, row: int, prefix: str) -> dict[str, object]:
     quality = about["label_quality"]
     return {
         "filepath": os.path.abspath(os.path.join(prefix, about["file_name"])),
-        "tags": ["label_issue"] if findings.issue[row] else [],
+        "tags": ["label_issue"] if findings.issues.is_label_issue[row] else [],
         "ground_truth": {"_cls": "Classification", "label": about["given_label"]} if quality else None,
         "predictions": {
             "_cls": "Classification",

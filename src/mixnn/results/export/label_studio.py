@@ -20,14 +20,14 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     Args:
         prefix: of the images' addresses, as `/data/local-files/?d=photos/`.
     """
-    tasks = [task(findings, row, prefix) for row in findings.worst_first]
+    tasks = [task(findings, row, prefix) for row in findings.issues.ranking.tolist()]
     (folder / "tasks.json").write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "label_config.xml").write_text(label_config(findings.classes), encoding="utf-8")
 
 
 def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
     """One image as Label Studio imports it."""
-    about, label = findings.rows[row], findings.classes[findings.suggested[row]]
+    about, label = findings.rows[row], findings.classes[findings.issues.suggested[row]]
     name = about["file_name"].encode("utf-8", "surrogateescape")
     result = {"from_name": "label", "to_name": "image", "type": "choices", "value": {"choices": [label]}}
     return {
@@ -36,7 +36,7 @@ def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
             "file_name": printable(about["file_name"]),
             "given_label": about["given_label"],
             "label_quality": float(about["label_quality"]) if about["label_quality"] else None,
-            "is_label_issue": bool(findings.issue[row]),
+            "is_label_issue": bool(findings.issues.is_label_issue[row]),
         },
         "predictions": [
             {
