@@ -12,8 +12,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from mixnn import METHODS, Classifier, TrainData, fit
 from mixnn.evidence.knn import vote_k
+from mixnn.evidence.neighbors import inverted_file, search
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
+from mixnn.training import memory_estimate
 from mixnn.training.evidence import collect_evidence, judge_labels
 from mixnn.training.memory_estimate import Footprint
 
@@ -171,3 +173,9 @@ def test_it_is_told_where_it_is_large_or_something_is_left_out():
     assert "kept" not in str(large("mixnn", 1_000_000, 100, 64))
     text = str(large("fine", 1_000_000, 14, 2048))
     assert "14 classes: 2,048 features of each sample are kept in 16 bits; the method's own stay whole: " in text
+
+
+def test_it_knows_from_which_size_on_a_search_goes_by_components():
+    """The estimate is told without torch, so it has these numbers of its own."""
+    assert memory_estimate.ALL_PAIRS == search.ALL_PAIRS
+    assert memory_estimate.SEARCHED == inverted_file.WIDE * inverted_file.COMPONENTS

@@ -70,11 +70,11 @@ class Page:
         return str(self.js("return document.activeElement.querySelector('.name')?.textContent ?? ''"))
 
     def decisions(self) -> dict[str, str]:
-        """File name -> verdict, of the cards on the page."""
+        """File name -> decision in words, of the cards on the page."""
         script = (
             "return [...document.querySelectorAll('#cards article')].map(a => [a.querySelector('.name').textContent,"
         )
-        return dict(self.js(f"{script} a.querySelector('.verdict').textContent])"))
+        return dict(self.js(f"{script} a.querySelector('.decision').textContent])"))
 
     def corrections(self) -> list[dict[str, str]]:
         """What "download corrections.csv" gives."""

@@ -165,7 +165,7 @@ class Comparison:
 
     def improved(self, best: Fit, changes: Sequence[dict[str, object]]) -> Fit:
         """The likeliest of a fit and of others that change one thing each."""
-        others = [best.combination._replace(**change) for change in changes]  # type: ignore[arg-type]
+        others = [best.combination._replace(**change) for change in changes]  # type: ignore[arg-type]  # of several types
         found = [self.fit(other, best.model) for other in others if other != best.combination]
         return max([best, *found], key=lambda one: one.score)
 

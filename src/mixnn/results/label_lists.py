@@ -20,7 +20,7 @@ from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.sample_lists import write_list
 from mixnn.utils.files import Row
 
-COLUMNS = {  # of labels.csv; `loss_mixture_clean_prob` after a training only
+COLUMNS = {  # of labels.csv; `loss_mixture_clean_prob` after training by a method that uses it
     "file_name": str,
     "given_label": str,
     "predicted_label": str,

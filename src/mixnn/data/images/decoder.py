@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError, features
 from mixnn.errors import InputError
 
 try:
-    import simplejpeg  # type: ignore[import-untyped,unused-ignore]
+    import simplejpeg  # type: ignore[import-untyped,unused-ignore]  # it has no types, and may not be there
 except ImportError:
     simplejpeg = None
 if not features.check("libjpeg_turbo"):  # this Pillow has another library, which may round differently

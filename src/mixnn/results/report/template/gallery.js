@@ -114,7 +114,7 @@ function evidenceOf(i) {
     pictures.length ? el("div", { class: "strip" }, ...pictures) : null);
 }
 
-function verdictText(i) {
+function decisionText(i) {
   const decision = decisionOn(i);
   if (!decision) return "";
   if (decision.decision === "drop") return "dropped";
@@ -131,7 +131,7 @@ function reviewText(i) {
 
 function describe(i) {
   const given = SAMPLES.given[i] >= CLASSES ? "no label" : `given ${label(SAMPLES.given[i])}`;
-  return `${visible(SAMPLES.name(i))}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}${reviewText(i) && `, ${reviewText(i)}`}. ${verdictText(i) || "Undecided"}`;
+  return `${visible(SAMPLES.name(i))}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}${reviewText(i) && `, ${reviewText(i)}`}. ${decisionText(i) || "Undecided"}`;
 }
 
 function actions(i) {
@@ -146,7 +146,7 @@ function card(i) {
   const same = SAMPLES.given[i] === SAMPLES.suggested[i];
   const labels = el("p", { class: "labels" }, named(LABELS[SAMPLES.given[i]], { class: same ? "stays" : "given" }),
     same ? null : el("span", { class: "arrow", "aria-label": "suggested" }, " → "), same ? null : named(LABELS[SAMPLES.suggested[i]], { class: "suggested" }));
-  const verdict = verdictText(i);
+  const decision = decisionText(i);
   const quality = SAMPLES.given[i] >= CLASSES ? null : meter("quality", SAMPLES.quality[i], "quality");
   const box = el("article", { "data-place": i, "data-decision": decisionOn(i)?.decision ?? "", tabindex: "-1", "aria-label": describe(i) },
     source ? el("img", { class: "picture", src: source, alt: "" }) : null,
@@ -154,7 +154,7 @@ function card(i) {
       el("p", { class: "name", title: visible(SAMPLES.name(i)) }, named(SAMPLES.name(i))), labels,
       reviewText(i) ? el("p", { class: "review-reason" }, reviewText(i)) : null,
       el("dl", {}, meter("confidence", SAMPLES.confidence[i], "confidence"), quality)),
-    evidenceOf(i), actions(i), el("p", { class: "verdict" }, verdict));
+    evidenceOf(i), actions(i), el("p", { class: "decision" }, decision));
   return el("li", { class: source ? "" : "bare" }, box);
 }
 

@@ -16,7 +16,7 @@ function decideHere(decision, place = null) {
   const i = current();
   if (i === undefined) return;
   decide(decision, [i], place);
-  say(verdictText(i));
+  say(decisionText(i));
   if (gallery.at + 1 < gallery.list.length) goTo(gallery.at + 1);
   else cardOf(i)?.focus();
 }
