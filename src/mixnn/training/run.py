@@ -158,7 +158,7 @@ def write_evidence(
     run: RunDirectory, judged: Judged, method: Method, heldout: TrainData | None, *, embeddings: bool
 ) -> None:
     """Keep what was judged, with a count of the predictions for what was held out, for which all ranks are needed."""
-    method.auto_selected[FOR_LISTS] = judged.search
+    method.auto_selected[FOR_LISTS] = judged.chosen["neighbors"]
     counts = None if heldout is None else count_predictions(method, heldout)
     if rank() == 0:
         run.write_evidence(replace(judged.evidence, heldout=counts))
