@@ -12,8 +12,7 @@ from mixnn.errors import InputError
 from mixnn.evidence.forward_pass import EvalOutputs, eval_pass
 from mixnn.evidence.held_out_labels import HeldOutLabels, held_back, significantly_fewer
 from mixnn.evidence.label_issues import label_issues
-from mixnn.evidence.neighbors.sharded import SearchInfo
-from mixnn.evidence.targets import Targets
+from mixnn.evidence.knn import SearchInfo
 from mixnn.methods import posterior as module
 from mixnn.methods.posterior import Posterior, class_weights
 from mixnn.models.classifier import Classifier
@@ -163,7 +162,7 @@ def judged(monkeypatch, *, seen: float, unseen: float, later: float, evidence: f
         return EvalOutputs(torch.zeros(2_000, 4), says(share), torch.linspace(-2, -1, 2_000)[:, None])
 
     monkeypatch.setattr(module, "eval_pass", said)
-    monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, SearchInfo("exact", None)))
+    monkeypatch.setattr(module, "targets_from", lambda *_: (says(evidence), SearchInfo("exact", None)))
     for epoch in range(5):
         method.begin_epoch(epoch, data)
     return method, data

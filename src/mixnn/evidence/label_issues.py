@@ -18,10 +18,9 @@ from torch import Tensor
 
 from mixnn.errors import InputError
 from mixnn.evidence.inputs import checked_features, checked_probs, checked_verified, encoded_labels
-from mixnn.evidence.knn import cosine_distances, knn_indices, vote_k
+from mixnn.evidence.knn import SearchInfo, cosine_distances, knn_indices, vote_k
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.evidence.neighbors.brute_force import Progress, silent
-from mixnn.evidence.neighbors.sharded import SearchInfo
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.posterior import estimate_label_quality, label_frequencies, label_posterior
@@ -71,14 +70,15 @@ def label_issues(
         pred_probs: (N, C), by a classifier that has not seen the sample's label; by a linear head in folds where None.
         progress: is told of how many samples the neighbors are found.
     """
-    indices, search = knn_indices(features, vote_k(len(given), len(classes)), progress)  # (N, K)
+    nearest, search = knn_indices(features, vote_k(len(given), len(classes)), progress=progress)  # (N, K)
+    indices = nearest.cpu().numpy()
     features = features.cpu()  # what follows is little work, and the same on every machine
     neighbor_labels = np.append(given, -1).astype(np.int32)[indices]
     chosen = None
     if pred_probs is None:
         pred_probs, chosen = probe(features, given, len(classes), indices, neighbor_labels)
     issues = estimate_label_quality(given, classes, pred_probs, neighbor_labels, verified=verified, chosen=chosen)
-    nearest = torch.from_numpy(np.ascontiguousarray(indices[:, :NEIGHBORS]))
+    nearest = nearest[:, :NEIGHBORS].cpu().contiguous()
     return Found(issues, pred_probs, nearest.numpy(), cosine_distances(features, nearest).numpy(), search)
 
 

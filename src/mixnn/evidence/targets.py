@@ -5,37 +5,23 @@ Must not know: methods, files.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
 from mixnn.distributed.ranks import broadcast_from_rank0, gather_rows
 from mixnn.evidence.forward_pass import shard_size
+from mixnn.evidence.knn import SearchInfo
 from mixnn.evidence.label_issues import label_issues
-from mixnn.evidence.neighbors.sharded import SearchInfo
 from mixnn.tables.topk_rows import feature_bytes
 from mixnn.tables.topk_tensors import as_float16, as_tensor, concatenated
 
 
-class Targets(NamedTuple):
-    """P(true label) of N samples, the same on every rank.
-
-    Attributes:
-        table: (N, C), see `tables.topk_tensors`, on the labels' device.
-        noise_rate: share of wrong labels, 0–1.
-        search: how neighbors were searched.
-    """
-
-    table: Tensor
-    noise_rate: float
-    search: SearchInfo
-
-
 @torch.no_grad()
-def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tensor) -> Targets:
-    """The label posterior of every sample, from features that are compared as they are.
+def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tensor) -> tuple[Tensor, SearchInfo]:
+    """The label posterior of every sample, from features that are compared as they are, and how neighbors were searched.
+
+    It is a table (N, C), see `tables.topk_tensors`, the same on every rank, on the labels' device.
 
     Args:
         features: (N, D), the same on every rank.
@@ -45,8 +31,7 @@ def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tenso
     """
     given = labels.clamp_min(-1).cpu().numpy()
     found = label_issues(features, given, range(classes), verified=(verified & (labels >= 0)).cpu().numpy())
-    table = broadcast_from_rank0(as_tensor(found.issues.label_posterior).to(labels.device))
-    return Targets(table, found.issues.noise_rate, found.search)
+    return broadcast_from_rank0(as_tensor(found.issues.label_posterior).to(labels.device)), found.search
 
 
 def embeddings(data: TrainData) -> Tensor:

@@ -14,12 +14,13 @@ from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batches import Batch, TrainData
-from mixnn.distributed.ranks import gather_rows, shard
+from mixnn.distributed.ranks import shard
 from mixnn.errors import require_between
 from mixnn.evidence.forward_pass import eval_pass
+from mixnn.evidence.knn import knn_indices
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
-from mixnn.evidence.neighbors.search import Backend, Metric, require_backend
-from mixnn.evidence.neighbors.sharded import search_shard
+from mixnn.evidence.neighbors.hnsw import require_faiss
+from mixnn.evidence.neighbors.search import Backend, Metric
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement, pair_weights
@@ -82,7 +83,8 @@ class MixNN(Method):
         epochs = {"warmup": warmup, "mixup_until": mixup_until, "correct_from": correct_from}
         for name, value in (epochs | {"min_separation": min_separation}).items():
             require_between(f"{section}.{name}", value, 0)
-        require_backend(backend)
+        if backend == "hnsw":
+            require_faiss()
         self.neighbors, self.backend, self.metric = neighbors, backend, metric
         self.warmup, self.mixup_until, self.correct_from, self.alpha = warmup, mixup_until, correct_from, alpha
         self.main_phase_start = max(warmup, mixup_until)
@@ -146,9 +148,8 @@ class MixNN(Method):
         return losses
 
     def _search(self, z: Tensor, labels: Tensor) -> Tensor:
-        """The neighbors of every sample, int64 (N, K); each rank searches for its share."""
-        indices, info = search_shard(z, self.neighbors, metric=self.metric, backend=self.backend)
-        nearest = gather_rows(indices)
+        """The neighbors of every sample, int64 (N, K)."""
+        nearest, info = knn_indices(z, self.neighbors, metric=self.metric, backend=self.backend)
         self.auto_selected["neighbors"] = info.search
         self.metrics |= info.metrics
         if self.neighbors > 0:

@@ -133,17 +133,18 @@ class Posterior(Method):
             return
         with self.phase("evidence"):
             labels = data.labels.masked_fill(self.held_out.rows, -1)
-            found = targets_from(features if inputs is None else inputs, labels, self.num_classes, self.verified)
-        self.auto_selected["neighbors"] = found.search.search
-        self.metrics |= found.search.metrics
+            seen = features if inputs is None else inputs
+            table, search = targets_from(seen, labels, self.num_classes, self.verified)
+        self.auto_selected["neighbors"] = search.search
+        self.metrics |= search.metrics
         if (
             first
             and self.held_out
-            and self.held_out.evidence_is_worse(likeliest(found.table, self.num_classes) == data.labels)
+            and self.held_out.evidence_is_worse(likeliest(table, self.num_classes) == data.labels)
         ):
             self._give_up(POOR, data)
         else:
-            self.targets.copy_(found.table)
+            self.targets.copy_(table)
             again = NEVER if inputs is not None else self.correct_every  # embeddings stay what they are
             self.due.fill_(self.epoch + (TRIAL if self.held_out else again))
 

@@ -14,10 +14,9 @@ from torch.distributions import Beta
 from torch.nn.functional import cosine_similarity
 
 from mixnn.data.batches import Batch, TrainData
-from mixnn.distributed.ranks import gather_rows
 from mixnn.errors import require_between
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.neighbors.sharded import search_shard
+from mixnn.evidence.knn import knn_indices
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import mix, pair_weights
@@ -97,9 +96,9 @@ class SSR(Method):
             with self.phase("eval_pass"):
                 f, p, _ = eval_pass([self.network], data)  # (N, D), (N, C)
             self.relabeled.copy_(data.labels.where(self.verified, relabel(data.labels, p, self.theta_r)))
-            with self.phase("neighbors"):  # each rank searches for its share
-                indices, info = search_shard(f, self.neighbors, metric="cosine")
-                q = gather_rows(balanced_vote(self.relabeled, indices, self.num_classes))  # (N, C)
+            with self.phase("neighbors"):
+                indices, info = knn_indices(f, self.neighbors)  # (N, K)
+                q = balanced_vote(self.relabeled, indices, self.num_classes)  # (N, C)
             self.auto_selected["neighbors"] = info.search
             self.metrics |= info.metrics
             c = consistency(q, self.relabeled)  # (N,)

@@ -12,9 +12,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mixnn.evidence.neighbors.brute_force import BLOCK, SPARE, Progress, compare_pairs, greatest, ranked, silent
+from mixnn.evidence.neighbors.brute_force import (
+    BLOCK,
+    SPARE,
+    Progress,
+    compare_pairs,
+    count_found,
+    greatest,
+    ranked,
+    sampled,
+    silent,
+)
 from mixnn.evidence.neighbors.points import Points
-from mixnn.evidence.neighbors.recall import count_found, sampled
 from mixnn.tables.topk_rows import chunks
 
 LIST = 512  # samples in a list, in the mean; twice as many at most

@@ -8,22 +8,10 @@ import torch
 from torch import Tensor
 
 from mixnn.errors import InputError
-from mixnn.evidence.neighbors.brute_force import Progress, compare_pairs, silent
-from mixnn.evidence.neighbors.hnsw import Graph, require_faiss
+from mixnn.evidence.neighbors.brute_force import Progress, compare_pairs, count_found, sampled, silent
+from mixnn.evidence.neighbors.hnsw import Graph
 from mixnn.evidence.neighbors.inverted_file import InvertedFile
 from mixnn.evidence.neighbors.points import Points
-from mixnn.evidence.neighbors.recall import count_found, sampled
-
-__all__ = [
-    "Backend",
-    "Metric",
-    "choose",
-    "fast_bfloat16",
-    "may_miss",
-    "nearest_neighbors",
-    "require_backend",
-    "sampled_recall",
-]
 
 Metric = Literal["l2", "cosine"]
 Backend = Literal["auto", "exact", "bfloat16", "ivf", "hnsw"]
@@ -43,12 +31,6 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def require_backend(backend: Backend) -> None:
-    """Raise InputError if what `backend` needs is not installed."""
-    if backend == "hnsw":
-        require_faiss()
-
-
 def choose(backend: Backend, device: torch.device, n: int, width: int, k: int) -> Backend:
     """What `backend` comes to: itself, or for "auto" all pairs up to 60 000 samples, and an inverted file above.
 
@@ -64,10 +46,6 @@ def choose(backend: Backend, device: torch.device, n: int, width: int, k: int) -
     # In bfloat16 the products are three times as fast, but candidates have to be ranked afterwards.
     worth = width >= MIN_WIDTH and n >= MIN_SAMPLES_PER_K * k
     return "bfloat16" if worth and fast_bfloat16(device) else "exact"
-
-
-def may_miss(backend: Backend) -> bool:
-    return backend != "exact"
 
 
 @torch.no_grad()
