@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from mixnn.data.batches import TrainData
 from mixnn.data.seeds import generator
 from mixnn.errors import InputError
-from mixnn.evidence.knn import vote_k
 from mixnn.evidence import knn
+from mixnn.evidence.knn import vote_k
 from mixnn.methods.posterior import Posterior
 from mixnn.models.classifier import Classifier
 from mixnn.results.issues import stored_label_issues

@@ -11,8 +11,8 @@ from mixnn.config import RunConfig, TrainOptions
 from mixnn.errors import InputError
 from mixnn.evidence.forward_pass import EvalOutputs, eval_pass
 from mixnn.evidence.held_out_labels import HeldOutLabels, held_back, significantly_fewer
-from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.knn import SearchInfo
+from mixnn.evidence.label_issues import label_issues
 from mixnn.methods import posterior as module
 from mixnn.methods.posterior import Posterior, class_weights
 from mixnn.models.classifier import Classifier

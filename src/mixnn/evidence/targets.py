@@ -19,9 +19,10 @@ from mixnn.tables.topk_tensors import as_float16, as_tensor, concatenated
 
 @torch.no_grad()
 def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tensor) -> tuple[Tensor, SearchInfo]:
-    """The label posterior of every sample, from features that are compared as they are, and how neighbors were searched.
+    """The label posterior of every sample, from features that are compared as they are.
 
-    It is a table (N, C), see `tables.topk_tensors`, the same on every rank, on the labels' device.
+    A table (N, C), see `tables.topk_tensors`, the same on every rank, on the labels' device; and how neighbors were
+    searched.
 
     Args:
         features: (N, D), the same on every rank.
