@@ -8,7 +8,11 @@ Letters: N samples, C classes, B batch, K neighbors other than the sample itself
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Beta
+from torch.nn.functional import cross_entropy
+
+BETA_RANGE = 1e-3, 1e3  # of α: beyond, draws from Beta(α, α) lose their digits
 
 
 def mixing_weights(clean: Tensor, neighbors: Tensor, informative: Tensor | None = None) -> Tensor:
@@ -55,6 +59,20 @@ def pair_weights(lam: float, count: int, device: torch.device) -> Tensor:
     """
     first = torch.full((count, 1), lam, device=device)
     return torch.cat([first, 1 - first], 1)
+
+
+def random_partners(size: int, device: torch.device, alpha: float = 1.0) -> tuple[Tensor, float]:
+    """One for each of a batch, by its place int64 (B, 1); and λ ~ Beta(α, α), one for all."""
+    partners = torch.randperm(size, device=device)[:, None]
+    return partners, Beta(alpha, alpha).sample().item()
+
+
+def mixup_loss(network: nn.Module, x: Tensor, y: Tensor, alpha: float) -> Tensor:
+    """Cross-entropy of random blends against both of their labels: `x` (B, …), `y` int64 (B,) -> scalar."""
+    lam = Beta(alpha, alpha).sample().item()  # λ, one for the batch
+    j = torch.randperm(len(y), device=y.device)  # whom each sample is blended with
+    logits = network(lam * x + (1 - lam) * x[j])  # (B, C)
+    return lam * cross_entropy(logits, y) + (1 - lam) * cross_entropy(logits, y[j])
 
 
 def ema(targets: Tensor, probs: Tensor, alpha: float) -> Tensor:

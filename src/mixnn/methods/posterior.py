@@ -80,17 +80,14 @@ class Posterior(Method):
         super().__init__(network, labels, num_classes)
         if correct_from is None:
             correct_from = self.default_options(40)["correct_from"]
-        q = robust_q(num_classes) if q is None else q
-        require_between("posterior.q", q, 1e-3, 1)
-        require_between("posterior.correct_from", correct_from, 0)
-        require_between("posterior.correct_every", correct_every, 1)
-        require_between("posterior.repeats", repeats, 1)
-        require_between("posterior.steps_per_batch", steps_per_batch, 1)
+        self.q = require_between("posterior.q", robust_q(num_classes) if q is None else q, 1e-3, 1)
+        self.correct_from = self.main_phase_start = require_between("posterior.correct_from", correct_from, 0)
+        self.correct_every = require_between("posterior.correct_every", correct_every, 1)
+        self.repeats = require_between("posterior.repeats", repeats, 1)
+        self.steps_per_batch = require_between("posterior.steps_per_batch", steps_per_batch, 1)
         if augment not in DRAWS:
             raise InputError(f"posterior.augment is {augment!r}: use one of {', '.join(DRAWS)}")
-        self.q, self.correct_every, self.augment = q, correct_every, augment
-        self.repeats, self.steps_per_batch = repeats, steps_per_batch
-        self.correct_from = self.main_phase_start = correct_from
+        self.augment = augment
         self.register_buffer("class_weights", class_weights(labels, num_classes), persistent=False)
         self.k = topk_size(len(labels), num_classes)
         self.register_buffer("targets", self._as_given(labels))
