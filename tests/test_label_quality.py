@@ -20,8 +20,7 @@ from mixnn.label_quality.noise_matrix import (
     from_anchors,
     log_gamma,
 )
-from mixnn.label_quality.noise_rate import noise_rate_interval
-from mixnn.label_quality.posterior import estimate_label_quality
+from mixnn.label_quality.posterior import estimate_label_quality, noise_rate_interval
 from mixnn.label_quality.probabilities import normalized
 from mixnn.tables.topk_rows import TopkTable, empty_table
 

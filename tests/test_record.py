@@ -62,8 +62,9 @@ def test_a_run_that_never_looks_writes_no_file(tmp_path: Path) -> None:
 def test_epochs_that_are_run_again_are_dropped(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     recorder = recorded(run, 4)
-    assert list(Recorder(run, recorder.method, None, "", rows=recorder.rows[:3]).history) == [2, 3]
-    assert list(Recorder(run, recorder.method, None, "").history) == []
+    for again, kept in ((3, [2, 3, 4]), (2, [2, 3]), (1, [2])):
+        recorder.epoch_done(again, 0.5, {"begin": 1.0, "train": 1.0})
+        assert run.read_arrays(run.losses)["epochs"].tolist() == kept
 
 
 def test_the_plane_is_that_of_the_principal_components() -> None:

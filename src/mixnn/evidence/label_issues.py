@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mixnn.distributed.ranks import broadcast_from_rank0
 from mixnn.errors import InputError
 from mixnn.evidence.inputs import checked_features, checked_probs, checked_verified, encoded_labels
 from mixnn.evidence.knn import SearchInfo, cosine_distances, knn_indices, vote_k
@@ -26,6 +27,7 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.posterior import estimate_label_quality, label_frequencies, label_posterior
 from mixnn.label_quality.sampling import head_samples, sampled_rows
 from mixnn.tables.topk_rows import Table, chunks, empty_table
+from mixnn.tables.topk_tensors import as_tensor
 
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
 ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside a diagonally dominant T
@@ -173,6 +175,24 @@ def cross_fitted_targets(
             target[rows] = torch.from_numpy(label_posterior(likelihood, labels[rows], fit.model))
         targets.append(target)
     return targets
+
+
+@torch.no_grad()
+def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tensor) -> tuple[Tensor, SearchInfo]:
+    """The label posterior of every sample, from features that are compared as they are.
+
+    A table (N, C), see `tables.topk_tensors`, the same on every rank, on the labels' device; and how neighbors were
+    searched.
+
+    Args:
+        features: (N, D), the same on every rank.
+        labels: int64 (N,); below 0: told without a label, and no evidence for any other sample.
+        classes: C.
+        verified: bool (N,), labels that a person has confirmed.
+    """
+    given = labels.clamp_min(-1).cpu().numpy()
+    found = label_issues(features, given, range(classes), verified=(verified & (labels >= 0)).cpu().numpy())
+    return broadcast_from_rank0(as_tensor(found.issues.label_posterior).to(labels.device)), found.search
 
 
 def find_label_issues(

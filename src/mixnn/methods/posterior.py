@@ -17,10 +17,10 @@ from torch import Tensor
 from mixnn.data.augment.policies import DRAWS, Augmentation
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.forward_pass import eval_pass
+from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
 from mixnn.evidence.held_out_labels import HeldOutLabels
+from mixnn.evidence.label_issues import targets_from
 from mixnn.evidence.loss_mixture import min_max
-from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.methods.base import Method
 from mixnn.methods.losses import gce_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.models.classifier import Classifier

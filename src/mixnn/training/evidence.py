@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
-from mixnn.evidence.forward_pass import eval_pass
+from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
 from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.evidence.near_duplicates import find_near_duplicates
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.pca import pca_2d
-from mixnn.evidence.targets import embeddings, is_embeddings
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.methods.base import Method
 from mixnn.methods.losses import one_hot_or_uniform

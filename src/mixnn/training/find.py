@@ -22,9 +22,9 @@ from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.evidence import Collected, judge_labels
-from mixnn.training.opening import data_words
 from mixnn.training.outputs import Steps, write_results
-from mixnn.training.record import write_data
+from mixnn.training.progress import data_words
+from mixnn.training.record import check_outside, write_data
 from mixnn.utils.console import counter, say, showing
 from mixnn.utils.devices import device_name, pick_device
 
@@ -45,7 +45,8 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     if options.noise is not None:
         check_noise(options.noise)
     run, device = RunDirectory(out), pick_device(options.device)
-    check_place(run, config.source)
+    check_outside(run, config.source)
+    run.check_free(resumable=False)
     dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
     config, dataset = with_features(config, dataset)
     with run.locked(training=False):
@@ -71,13 +72,6 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     if steps.failed:
         raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
     return run
-
-
-def check_place(run: RunDirectory, source: str) -> None:
-    """Raise InputError where `run` holds something already, or lies inside the data."""
-    if Path(source).is_dir() and run.path.resolve().is_relative_to(Path(source).resolve()):
-        raise InputError(f"--out {run.path} lies inside the images {source}: choose a place outside")
-    run.check_free(resumable=False)
 
 
 def training_part(dataset: Dataset) -> Dataset:

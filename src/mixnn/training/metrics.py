@@ -15,7 +15,6 @@ from mixnn.distributed.ranks import all_reduce_sum, rank, shard, world_size
 from mixnn.methods.base import Method
 from mixnn.runs.directory import RunDirectory
 from mixnn.tables.topk_tensors import dense_chunks
-from mixnn.training.calibration import calibration_error, confidence_bins
 from mixnn.utils.files import Row
 
 BINS = 50  # of the losses, which lie in 0–1
@@ -57,6 +56,27 @@ def accuracy(method: Method, data: TrainData) -> tuple[float, float]:
     return bins[1].sum().item() / len(data), calibration_error(bins)
 
 
+def confidence_bins(probs: Tensor, labels: Tensor, bins: int = 15) -> Tensor:
+    """Predictions by confidence, in `bins` of equal width: (3, bins), to be added up over batches.
+
+    Rows: how many, how many of them right, the sum of their confidences (Guo et al., arXiv 1706.04599).
+
+    Args:
+        probs: (B, C), rows sum to one.
+        labels: int64 (B,).
+    """
+    confidence, predicted = probs.double().max(1)
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # (B,)
+    counted = torch.stack([torch.ones_like(confidence), (predicted == labels).double(), confidence])
+    return counted.new_zeros(3, bins).index_add_(1, place, counted)
+
+
+def calibration_error(bins: Tensor) -> float:
+    """ECE, the mean distance of confidence from accuracy, in 0–1, of what `confidence_bins` added up (3, bins)."""
+    count, right, confidence = bins
+    return float((right - confidence).abs().sum() / count.sum())
+
+
 class Recorder:
     """Writes `metrics.csv`, and the losses as a histogram into `losses.npz`; an observer of `fit`.
 
@@ -68,8 +88,6 @@ class Recorder:
         true_labels: int64 (N,), where noise was added and so the truth is known.
         rows: those of the epochs already done, on resuming.
     """
-
-    history: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # epoch, from 1 -> counts (BINS,), mixture (3, 2)
 
     def __init__(
         self,
@@ -84,7 +102,6 @@ class Recorder:
         self.true_labels = true_labels
         self.rows: list[Row] = list(rows)
         self.samples = 0
-        self.history = read_history(run, len(self.rows))
 
     def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
         self.samples += samples
@@ -120,19 +137,9 @@ class Recorder:
             return
         counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
         fitted = np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
-        self.history[epoch + 1] = counts, fitted
-        arrays = {
-            "epochs": np.array(list(self.history)),
-            "counts": np.stack([counts for counts, _ in self.history.values()]),
-            "mixtures": np.stack([mixture for _, mixture in self.history.values()]),
-        }
+        arrays = {"epochs": np.array([epoch + 1]), "counts": counts[None], "mixtures": fitted[None]}
+        if self.run.losses.exists():
+            kept = self.run.read_arrays(self.run.losses)
+            before = kept["epochs"] <= epoch  # a run that was killed may have written this one, too
+            arrays = {name: np.concatenate([kept[name][before], array]) for name, array in arrays.items()}
         self.run.write_arrays(self.run.losses, arrays)
-
-
-def read_history(run: RunDirectory, done: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """What `losses.npz` holds of the first `done` epochs; those after them are run again."""
-    if done == 0 or not run.losses.exists():
-        return {}
-    kept = run.read_arrays(run.losses)
-    rows = zip(kept["epochs"].tolist(), kept["counts"], kept["mixtures"], strict=True)
-    return {epoch: (counts, mixture) for epoch, counts, mixture in rows if epoch <= done}

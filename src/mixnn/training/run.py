@@ -20,8 +20,8 @@ from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
 from mixnn.errors import InputError, ResultsError, printable
+from mixnn.evidence.forward_pass import is_embeddings
 from mixnn.evidence.held_out_labels import MEMORIZATION_GAP
-from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
 from mixnn.models.classifier import network_factory
 from mixnn.models.saved import save_model
@@ -31,11 +31,9 @@ from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.evidence import Judged, collect_evidence, judge_labels
 from mixnn.training.loop import Observer, fit
 from mixnn.training.metrics import Recorder, count_predictions
-from mixnn.training.opening import say_opening
 from mixnn.training.outputs import Steps, write_results
-from mixnn.training.progress import TrainingScreen
-from mixnn.training.record import begin, write_ending
-from mixnn.training.resume import check_directory
+from mixnn.training.progress import TrainingScreen, say_opening
+from mixnn.training.record import begin, check_directory, write_ending
 from mixnn.utils.console import say
 from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import keep_freed_memory
