@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mixnn.label_quality.combination import MIN_PROB, Combination, Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.noise_matrix import NoiseModel
-from mixnn.label_quality.probabilities import FloatArray, normalized
+from mixnn.label_quality.probabilities import FloatArray, normalized, probability_of
 from mixnn.label_quality.sampling import sampled_rows
 from mixnn.tables.topk_rows import Table, chunks, empty_table
 
@@ -81,7 +81,7 @@ def estimate_label_quality(
         posterior[part] = label_posterior(likelihood, labels[part], model, verified[part])
         likeliest = (likelihood * model.prior.astype(np.float32)).argmax(1)
         contradicted += int(((likeliest != labels[part]) & known[part]).sum())
-    quality = LabelIssues(posterior, labels, classes, chosen.model.matrix, 0.0, (0.0, 0.0), verified).label_quality
+    quality = probability_of(posterior, labels.clip(0))
     rate = float(1 - quality[known].mean()) if known.any() else 0.0
     return LabelIssues(
         posterior,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -93,27 +93,15 @@ class TrainingScreen:
     """A live bar with the metrics that matter, or a plain line an epoch where nobody watches; an observer of `fit`.
 
     Args:
-        epochs: in all.
-        start: epochs already done.
-        samples: in an epoch, over all processes; `ranks` share them.
+        method: tells what it chooses by itself, and which phases it is in.
+        epochs: those to come.
+        samples: in an epoch, over all processes.
         rows: where the recorder, called before this observer, puts the metrics of each epoch.
-        auto_selected: where the method puts what it chooses by itself, in words.
-        active_phases: where it puts the phases that it is in.
     """
 
-    def __init__(
-        self,
-        *,
-        epochs: int,
-        start: int,
-        samples: int,
-        ranks: int,
-        rows: list[Row],
-        auto_selected: Mapping[str, str],
-        active_phases: Sequence[str],
-    ) -> None:
-        self.epochs, self.start, self.samples, self.ranks, self.rows = epochs, start, samples, ranks, rows
-        self.auto_selected, self.announced, self.active_phases = auto_selected, dict[str, str](), active_phases
+    def __init__(self, method: Method, epochs: range, samples: int, rows: list[Row]) -> None:
+        self.method, self.samples, self.rows = method, samples, rows
+        self.start, self.epochs, self.announced = epochs.start, epochs.stop, dict[str, str]()
         self.console = Console(stderr=True)
         self.progress: Progress | None = None
         self.began = time.monotonic()
@@ -125,7 +113,7 @@ class TrainingScreen:
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=None),
                 TextColumn("{task.percentage:>3.0f}% {task.fields[loss]}{task.fields[metrics]}{task.fields[speed]}"),
-                ActivePhase(self.active_phases),
+                ActivePhase(self.method.active_phases),
                 TimeRemainingColumn(),
                 console=self.console,
                 refresh_per_second=4,
@@ -149,7 +137,7 @@ class TrainingScreen:
         if self.epoch_samples == 0:  # neither the full pass nor the first step count for the speed
             self.epoch_began, self.epoch_samples = now, 1
         else:
-            self.epoch_samples += samples * self.ranks
+            self.epoch_samples += samples * world_size()
         if now >= self.next_update:  # reading the loss waits for the device: not at every step
             self.next_update = now + 0.5
             self.fields["loss"] = f"loss {loss.item():.3f}"
@@ -163,9 +151,10 @@ class TrainingScreen:
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
         metrics = metrics_text(self.rows[-1])
         self.epoch_samples = 0
-        for name in [name for name, choice in self.auto_selected.items() if self.announced.get(name) != choice]:
-            self.announced[name] = self.auto_selected[name]
-            say(f"{name}: {self.auto_selected[name]}")
+        for name, choice in self.method.auto_selected.items():
+            if self.announced.get(name) != choice:
+                say(f"{name}: {choice}")
+        self.announced = dict(self.method.auto_selected)
         if self.progress is not None:
             self.fields["metrics"] = metrics
             self.progress.update(self.task, completed=(epoch + 1 - self.start) * self.samples, **self.fields)

@@ -131,15 +131,7 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
     rows = run.read_table(run.metrics)[:start] if start else []
     recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows)
-    screen = TrainingScreen(
-        epochs=epochs.stop,
-        start=start,
-        samples=data.samples_per_epoch,
-        ranks=world_size(),
-        rows=recorder.rows,
-        auto_selected=method.auto_selected,
-        active_phases=method.active_phases,
-    )
+    screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
     optimizer, scheduler = checkpoint.optimizer, checkpoint.scheduler
