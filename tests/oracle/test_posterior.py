@@ -187,7 +187,7 @@ def test_features_of_a_network_that_learned_the_labels_by_heart_are_no_evidence(
 def test_poor_evidence_is_not_taken(monkeypatch):
     method, data = judged(monkeypatch, seen=0.9, unseen=0.85, later=0.85, evidence=0.7)
     assert torch.equal(method.targets.argmax(1), data.labels)
-    assert method.auto_selected["labels"].startswith("as given: of labels held back, the evidence knew")
+    assert method.auto_selected["labels"].startswith("as given: of the held-out labels, the evidence knew")
 
 
 def test_colors_that_tell_classes_apart_are_left_as_they_are(monkeypatch):

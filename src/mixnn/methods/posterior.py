@@ -1,7 +1,7 @@
 """Posterior: train on the probability of every true label, as the list of label issues has it.
 
 Ours. A robust loss first (Zhang & Sabuncu, arXiv 1805.07836), then cross-entropy against the label posterior of
-`mixnn.evidence`, from features that have not seen the label. A part of the labels is held back at first: they tell
+`mixnn.evidence`, from features that have not seen the label. A part of the labels is held out at first: they tell
 whether any of this harms.
 """
 
@@ -31,7 +31,7 @@ ROBUST_SHARE = 0.55  # of a run, where nothing else is said
 Q = 0.7  # of the robust loss with up to ten classes (GCE's paper)
 MAX_CLASS_WEIGHT = 10.0  # times as much as in the mean a label counts, at most
 MIN_STEP_SAMPLES = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
-TRIAL = 3  # epochs after which held-back labels say whether something harms
+TRIAL = 3  # epochs after which held-out labels say whether something harms
 NEVER = 2**40  # epochs
 MEMORIZED, POOR, HARMFUL = 1, 2, 3  # why the given labels are kept
 
@@ -115,7 +115,7 @@ class Posterior(Method):
         self.auto_selected |= self._reasons()
 
     def _correct(self, data: TrainData) -> None:
-        """New targets, unless the labels that are held back say that the given ones are better."""
+        """New targets, unless the held-out labels say that the given ones are better."""
         first = int(self.due) == self.start
         with self.phase("eval_pass"):
             features, probs, log_given = eval_pass([self.network], data, compact=True)  # (N, D), (N, C), (N, 1)
@@ -146,7 +146,7 @@ class Posterior(Method):
             self.due.fill_(self.epoch + (TRIAL if self.held_out else again))
 
     def _check_held_out(self, known: Tensor, labeled: Tensor, data: TrainData, first: bool) -> None:
-        """Leave out what harms, by the labels that are held back, and hold them back no longer once nothing does.
+        """Leave out what harms, by the held-out labels, and hold them out no longer once nothing does.
 
         Args:
             known: bool (N,), whose given label the network gives.
@@ -189,7 +189,7 @@ class Posterior(Method):
         reasons = {}
         if not bool(self.recolors):
             reasons["colors"] = (
-                f"left as they are: of labels held back, {later} were known with other colors, {unseen} before"
+                f"left as they are: of the held-out labels, {later} were known with other colors, {unseen} before"
             )
         if int(self.given_up) == MEMORIZED:
             reasons["labels"] = (
@@ -197,13 +197,13 @@ class Posterior(Method):
                 "those it was not), so its features are no evidence"
             )
         elif int(self.given_up) == POOR:
-            reasons["labels"] = f"as given: of labels held back, the evidence knew {evidence}, the network {unseen}"
+            reasons["labels"] = f"as given: of the held-out labels, the evidence knew {evidence}, the network {unseen}"
         elif int(self.given_up) == HARMFUL:
             reasons["labels"] = (
-                f"as given: of labels held back, {later} were known after the others were corrected, {unseen} before"
+                f"as given: of the held-out labels, {later} were known after the others were corrected, {unseen} before"
             )
         elif float(self.held_out.accuracies[0]):
-            reasons["labels"] = f"corrected: of labels held back, the evidence knew {evidence}, the network {unseen}"
+            reasons["labels"] = f"corrected: of the held-out labels, the evidence knew {evidence}, the network {unseen}"
         return reasons
 
     def _augmentation(self, data: TrainData) -> bool | Augmentation:

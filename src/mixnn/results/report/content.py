@@ -59,7 +59,7 @@ def samples(
     shown, why = cards(evidence, issues), review(evidence, issues)
     points = mapped(evidence, shown)
     nearest = evidence.neighbors[:, :NEIGHBORS]
-    first = np.concatenate([shown.suspects, shown.doubtful])
+    first = np.concatenate([shown.flagged, shown.doubtful])
     followed = first[:WITH_NEIGHBORS]
     rows = once(np.concatenate([first, shown.unlabeled, points, nearest[followed].ravel()]))
     place = np.zeros(len(evidence.given), dtype=np.int64)  # of a row among those shown

@@ -1,4 +1,4 @@
-"""One HTML file that shows a run and takes decisions on its suspects. Must not know: torch, training."""
+"""One HTML file that shows a run and takes decisions on its label issues. Must not know: torch, training."""
 
 from __future__ import annotations
 
