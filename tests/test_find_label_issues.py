@@ -3,7 +3,6 @@
 import doctest
 import importlib
 import pkgutil
-from copy import copy
 from itertools import combinations
 
 import numpy as np
@@ -245,7 +244,7 @@ def test_targets_for_a_fold_do_not_go_by_its_labels():
         pairs = {pair: head.fit(pair) for pair in combinations(range(FOLDS), 2)}
         votes = labels.astype(np.int32)[indices]
         targets = cross_fitted_targets(head, pairs, fit, labels, votes, fold.numpy(), indices, even)
-        return targets, copy(head).fit_all(targets).log_probs()
+        return targets, head.fit_all(targets).log_probs()
 
     targets, probs = targets_and_probs(given)
     for f, target in enumerate(targets):

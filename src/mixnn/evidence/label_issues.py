@@ -7,7 +7,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -111,10 +110,14 @@ def probe(
     costly = len(taught) * classes > COSTLY
     ridges = [ridge * len(taught) ** 0.5 for ridge in (RIDGES[1:2] if costly else RIDGES)]
     shared = LinearProbe(x[taught], fold[taught], one_hot)
-    heads = [shared.with_ridge(ridge).fit_all() for ridge in ridges]
-    tables = [head.log_probs().numpy() for head in heads]
+    heads = [shared.fit_all(ridge=ridge) for ridge in ridges]
     votes = neighbor_labels[taught]
-    found = Comparison([t[compared] for t in tables], votes[compared], labels[compared], frequencies)
+
+    def comparison(*heads: LinearProbe) -> Comparison:
+        tables = [head.log_probs().numpy()[compared] for head in heads]
+        return Comparison(tables, votes[compared], labels[compared], frequencies)
+
+    found = comparison(*heads)
     best = found.search()
     head = heads[best.combination.table]
     if not costly:
@@ -125,14 +128,12 @@ def probe(
             targets = cross_fitted_targets(
                 head, pairs, start, labels, votes, fold.numpy(), indices[taught], frequencies
             )
-            second = copy(head).fit_all(targets)
-            second_found = Comparison(
-                [second.log_probs().numpy()[compared]], votes[compared], labels[compared], frequencies
-            )
+            second = head.fit_all(targets)
+            second_found = comparison(second)
             begin = second_found.fit(start.combination._replace(table=0), start.model)
             choices.append((second_found.best_temperature(begin, 3), second))
         best, head = max(choices, key=lambda choice: choice[0].score)
-        found = Comparison([head.log_probs().numpy()[compared]], votes[compared], labels[compared], frequencies)
+        found = comparison(head)
         best = found.search(best._replace(combination=best.combination._replace(table=0)))
     fit = found.settled(best)
     for rows in chunks(len(given), classes):

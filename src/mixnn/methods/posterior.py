@@ -186,24 +186,21 @@ class Posterior(Method):
     def _reasons(self) -> dict[str, str]:
         """What was chosen, in words."""
         seen, unseen, evidence, later = (f"{100 * accuracy:.0f} %" for accuracy in self.held_out.accuracies.tolist())
+        known = f"of the held-out labels, the evidence knew {evidence}, the network {unseen}"
         reasons = {}
         if not bool(self.recolors):
             reasons["colors"] = (
                 f"left as they are: of the held-out labels, {later} were known with other colors, {unseen} before"
             )
-        if int(self.given_up) == MEMORIZED:
-            reasons["labels"] = (
-                f"as given: the network has memorized them ({seen} of those it was trained on, {unseen} of "
-                "those it was not), so its features are no evidence"
-            )
-        elif int(self.given_up) == POOR:
-            reasons["labels"] = f"as given: of the held-out labels, the evidence knew {evidence}, the network {unseen}"
-        elif int(self.given_up) == HARMFUL:
-            reasons["labels"] = (
-                f"as given: of the held-out labels, {later} were known after the others were corrected, {unseen} before"
-            )
-        elif float(self.held_out.accuracies[0]):
-            reasons["labels"] = f"corrected: of the held-out labels, the evidence knew {evidence}, the network {unseen}"
+        if int(self.given_up) or float(self.held_out.accuracies[0]):
+            reasons["labels"] = {
+                0: f"corrected: {known}",
+                MEMORIZED: f"as given: the network has memorized them ({seen} of those it was trained on, {unseen} of "
+                "those it was not), so its features are no evidence",
+                POOR: f"as given: {known}",
+                HARMFUL: f"as given: of the held-out labels, {later} were known after the others were corrected, "
+                f"{unseen} before",
+            }[int(self.given_up)]
         return reasons
 
     def _augmentation(self, data: TrainData) -> bool | Augmentation:

@@ -27,13 +27,11 @@ class Loaded(NamedTuple):
 
     Attributes:
         taken: how many tensors the network got.
-        missing: tensors of the network that the file lacks: only counters, which nothing reads.
         left_out: tensors of the file that the network has no place for, its head above all.
         statistics: mean and std (C,) of the inputs that a network of ours was trained on; None for other files.
     """
 
     taken: int
-    missing: list[str]
     left_out: list[str]
     statistics: tuple[Tensor, Tensor] | None = None
 
@@ -76,8 +74,7 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
     if prefix != beside and {beside + "mean", beside + "std"} <= tensors.keys():  # a `Classifier` of ours
         statistics = tensors[beside + "mean"], tensors[beside + "std"]
         used |= {beside + "mean", beside + "std"}
-    missing, left_out = [key for key in body_state if key not in taken], [key for key in tensors if key not in used]
-    return Loaded(len(taken), missing, left_out, statistics)
+    return Loaded(len(taken), [key for key in tensors if key not in used], statistics)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

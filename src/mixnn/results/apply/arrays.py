@@ -36,7 +36,7 @@ def clean_arrays(path: str, columns: Columns, changes: Changes, out: Path) -> No
     if classes is not None and flat.dtype.kind in "iu":
         words = [classes[label] for label in flat.tolist()]
     names = [f"train/{i:05d}" for i in range(len(words))]
-    now = [changes.now(name, word) for name, word in zip(names, words, strict=True)]
+    original, now = changes.of(names, words)
     keep = np.array([label is not None for label in now])
     labels = [label for label in now if label is not None]
     if classes is not None:
@@ -49,7 +49,6 @@ def clean_arrays(path: str, columns: Columns, changes: Changes, out: Path) -> No
             arrays[name] = array[keep]
     arrays[member] = _coded(labels, flat.dtype, classes, f"{member!r} of {path}").reshape(-1, *given.shape[1:])
     if ORIGINALS not in arrays:
-        original = [changes.original(name, word) for name, word in zip(names, words, strict=True)]
         arrays[ORIGINALS] = _coded(original, flat.dtype, classes, ORIGINALS)[keep]
     _write(arrays, out)
 

@@ -63,9 +63,7 @@ def clean_table(
         return chosen
 
     content = read_content(path, kind, places)
-    named = [(inside + name, label) for name, label in zip(content.names, content.labels, strict=True)]
-    now = [changes.now(name, label) for name, label in named]
-    original = [changes.original(name, label) for name, label in named]
+    original, now = changes.of([inside + name for name in content.names], content.labels)
     rows = Rows(found[0], content.labels, now, original, content.classes)
     with atomic_write(out) as temporary:
         if kind in ("csv", "tsv"):
