@@ -324,5 +324,5 @@ def test_an_out_that_cannot_be_written(run: RunDirectory, tmp_path: Path) -> Non
 
 def test_a_placeholder_too_many_is_noticed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     read = page.read
-    monkeypatch.setattr(page, "read", lambda name: read(name) + ("$forgotten" if name == "page.html" else ""))
+    monkeypatch.setattr(page, "read", lambda name: read(name) + ("{{ forgotten }}" if name == "page.html" else ""))
     assert "forgotten" in refused(run.path)

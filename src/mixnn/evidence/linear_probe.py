@@ -97,7 +97,7 @@ class LinearProbe:
         """The same with a head for each fold, that has not seen it; of targets that may differ from fold to fold."""
         other = copy(self)
         other.ridge = self.ridge if ridge is None else ridge
-        starts = self.heads or [None] * len(self.folds)
+        starts: Sequence[Tensor | None] = self.heads or [None] * len(self.folds)
         given = [self.targets] * len(self.folds) if targets is None else targets
         other.heads = [other.fit([f], given[f], start=starts[f]) for f in range(len(self.folds))]
         return other

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +64,10 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
         except BaseException:
             run.discard()
             raise
-        write_beginning(run, config.to_dict(), loaded, judged.chosen, device)
+        run.write_config(config.to_dict())
+        now = environment(options.seed, device_name(device), "float32") | {"auto_selected": judged.chosen}
+        run.write_json(run.environment, now)
+        write_data(run, loaded)
         run.write_evidence(judged.evidence)
         write_results(run, loaded, steps := Steps())
     if steps.failed:
@@ -113,13 +114,3 @@ def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> T
     if loaded.image_size is None:
         return torch.cat(list(loaded.train.full_batches()))
     return encode(loaded.train, options, device, counter("encoding images"))
-
-
-def write_beginning(
-    run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, chosen: Mapping[str, Any], device: torch.device
-) -> None:
-    """What was done, with what, and on what."""
-    run.write_config(settings)
-    now = environment(settings["seed"], device_name(device), "float32") | {"auto_selected": chosen}
-    run.write_json(run.environment, now)
-    write_data(run, loaded)

@@ -76,7 +76,8 @@ def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method
     """Write what a training is, and say what a person should know before it takes its time."""
     if method.network.pretrained is not None:
         print(f"mixnn: {settings['weights']}: {method.network.pretrained}", file=sys.stderr)
-    footprint = footprint_of(method, len(loaded.train))
+    samples, classes, width = len(loaded.train), method.num_classes, method.network.head.in_features
+    footprint = Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
     run.write_config(settings)
     write_environment(run, settings["seed"], method.network, footprint)
     write_data(run, loaded)
@@ -88,11 +89,6 @@ def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method
         )
     if footprint.worth_telling:
         print(f"mixnn: {footprint}", file=sys.stderr)
-
-
-def footprint_of(method: Method, samples: int) -> Footprint:
-    classes, width = method.num_classes, method.network.head.in_features
-    return Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
 
 
 def write_environment(run: RunDirectory, seed: int, network: Classifier, footprint: Footprint) -> None:
