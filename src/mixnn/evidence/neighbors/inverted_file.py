@@ -74,8 +74,8 @@ class InvertedFile:
         self.place[self.order] = torch.arange(n, device=device)
         self.table = torch.empty(n, seen.width, device=device)  # in that order
         self.scores = torch.empty(0, dtype=self.dtype, device=device)
-        for rows, x in seen.batches(self.order):
-            self.table[rows] = x
+        for part in chunks(*points.features.shape):
+            self.table[part] = seen[self.order[part]]
 
     def widen(self) -> None:
         """Search twice as many lists as long as a sample finds too few of its neighbors, and gains by it."""
