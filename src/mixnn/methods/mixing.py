@@ -39,16 +39,13 @@ def mix(samples: Tensor, others: Tensor, weights: Tensor) -> Tensor:
     """
     if others.shape[1] == 0:  # alone, a sample has all the weight
         return samples
-    a = weights.view(*weights.shape, *[1] * (samples.dim() - 1))  # (B, 1 + K, 1, …)
-    if samples.dtype == torch.uint8:  # in one piece of memory
+    dtype = torch.promote_types(samples.dtype, weights.dtype)
+    a = weights.to(dtype).view(*weights.shape, *[1] * (samples.dim() - 1))  # (B, 1 + K, 1, …)
+    if samples.dtype == torch.uint8:
         a = a / 255
-        mixed = samples.float().mul_(a[:, 0])
-        for k in range(others.shape[1]):
-            mixed.addcmul_(a[:, k + 1], others[:, k].float())
-        return mixed
-    mixed = a[:, 0] * samples
+    mixed = samples.to(dtype, copy=True).mul_(a[:, 0])  # in one piece of memory
     for k in range(others.shape[1]):  # K is small, and no (B, 1 + K, …) copy is made
-        mixed = torch.addcmul(mixed, a[:, k + 1].to(mixed.dtype), others[:, k])
+        mixed.addcmul_(a[:, k + 1], others[:, k].to(dtype))
     return mixed
 
 

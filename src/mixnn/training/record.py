@@ -6,7 +6,6 @@ made.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.build import with_defaults
 from mixnn.training.memory_estimate import Footprint
+from mixnn.utils.console import say
 from mixnn.utils.devices import device_name
 from mixnn.utils.files import read_yaml
 from mixnn.utils.memory import peak_memory
@@ -75,20 +75,19 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
 def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method: Method) -> None:
     """Write what a training is, and say what a person should know before it takes its time."""
     if method.network.pretrained is not None:
-        print(f"mixnn: {settings['weights']}: {method.network.pretrained}", file=sys.stderr)
+        say(f"mixnn: {settings['weights']}: {method.network.pretrained}")
     samples, classes, width = len(loaded.train), method.num_classes, method.network.head.in_features
     footprint = Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
     run.write_config(settings)
     write_environment(run, settings["seed"], method.network, footprint)
     write_data(run, loaded)
     if method.main_phase_start >= settings["epochs"]:
-        print(
+        say(
             f"mixnn: --epochs {settings['epochs']} is too short for {settings['method']}, whose own way begins after "
-            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)",
-            file=sys.stderr,
+            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)"
         )
     if footprint.worth_telling:
-        print(f"mixnn: {footprint}", file=sys.stderr)
+        say(f"mixnn: {footprint}")
 
 
 def write_environment(run: RunDirectory, seed: int, network: Classifier, footprint: Footprint) -> None:
