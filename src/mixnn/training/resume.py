@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mixnn.config import RunConfig
@@ -18,10 +17,8 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     """Whether `run` is a new directory, or the same run's.
 
     Raises:
-        InputError: `out` holds another run, or this one with other settings, or lies inside the data.
+        InputError: `out` holds another run, or this one with other settings.
     """
-    if Path(config.source).is_dir() and run.path.resolve().is_relative_to(Path(config.source).resolve()):
-        raise InputError(f"--out {run.path} lies inside the images {config.source}: choose a place outside")
     if resume:
         run.check_trained()
     if not (resume and run.config.exists()):

@@ -59,7 +59,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     device = pick_device(options.device)
     if device.type == "cpu":
         keep_freed_memory()
-    with process_group(device):
+    run.check_outside(config.source)
+    with process_group(device), run.locked() if rank() == 0 else nullcontext():
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
         first = rank() == 0
@@ -68,23 +69,22 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
         steps = Steps(shown=first)
-        with run.locked() if first else nullcontext():
-            if first:
-                begin(run, config.to_dict(), loaded, method)
-                say_opening(loaded, method, options.network, range(start, options.epochs))
-            train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
-            if first:
-                with steps.writing(run.model):
-                    save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
-            # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
-            with steps.writing(run.evidence, fatal=world_size() > 1):
-                names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
-                judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
-                write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
-            if first:
-                write_results(run, loaded, steps)
-                with steps.writing(run.environment):
-                    write_ending(run, method.auto_selected, device)
+        if first:
+            begin(run, config.to_dict(), loaded, method)
+            say_opening(loaded, method, options.network, range(start, options.epochs))
+        train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
+        if first:
+            with steps.writing(run.model):
+                save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
+        # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
+        with steps.writing(run.evidence, fatal=world_size() > 1):
+            names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
+            judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
+            write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
+        if first:
+            write_results(run, loaded, steps)
+            with steps.writing(run.environment):
+                write_ending(run, method.auto_selected, device)
     if steps.failed:
         raise ResultsError(
             f"training is done and kept in {run.checkpoint}, but these could not be written: "
