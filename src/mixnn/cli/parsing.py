@@ -83,7 +83,8 @@ class Parser(ArgumentParser):
     def add_data_options(self, names: Collection[str] | None = None) -> None:
         """The `--data.…` options of `mixnn train`, or those of `names`, for commands that read the same DATA."""
         all_names = {field.name for field in fields(DataOptions)}
-        self.add_class_arguments(DataOptions, "data", skip=all_names - set(all_names if names is None else names))
+        skip = all_names - set(all_names if names is None else names)
+        self.add_class_arguments(DataOptions, "data", skip=skip, as_group=False)  # a group would import what files name
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise `message` as one line: the option, the value, the fix."""

@@ -105,7 +105,8 @@ def build_parser(method: str | None) -> Parser:
     preset = "a published recipe, as paper or elr-cifar10; `mixnn methods` lists them"
     parser.add_argument("--preset", type=str | None, default=None, help=preset)
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
-    parser.add_class_arguments(TrainOptions, None)
+    parser.add_class_arguments(TrainOptions, None, skip={"data"})  # as one option it would import what a file names
+    parser.add_data_options()
     if method is None:
         return parser
     from mixnn.methods import method_class
