@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError
+from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, printable
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
@@ -24,6 +24,7 @@ COMMANDS = {
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
+LONG = 200  # characters of a path in a message
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # One line a machine, however many processes.
         if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
             print(f"mixnn: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # of a path that nothing can be done with: too long, a loop, on a disk that is gone
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
+        what = name if len(name) <= LONG else f"{name[:LONG]}…"
+        print(f"mixnn: {printable(what)} cannot be used ({error.strerror or error}): give another", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together

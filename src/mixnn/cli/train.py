@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from itertools import zip_longest
 from typing import Any
 
-from mixnn.cli.parsing import DATA, HELP, Parser, underscored, wants_all
+from mixnn.cli.parsing import (
+    DATA,
+    HELP,
+    Parser,
+    config_words,
+    underscored,
+    value_of,
+    values_of,
+    wants_all,
+    without_files,
+)
 from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
@@ -76,7 +84,9 @@ def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
     content = given.as_dict()
     source = content.pop("data_argument", None) or content["source"]
     if source is None:
-        raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR or demo:; docs/data.md has all")
+        nothing = f", and {given.out} holds no run to go on with" if given.resume else ""
+        fix = "give an image folder, csv:FILE, cifar10:DIR or demo:; docs/data.md has all"
+        raise InputError(f"DATA is missing{nothing}: {fix}")
     return RunConfig.from_dict(content | {"source": source}), given.out, given.resume
 
 
@@ -141,35 +151,9 @@ def as_config_words(settings: Sequence[dict[str, Any]], method: str) -> Iterator
     from mixnn.methods import METHODS
 
     for content in settings:
-        others = {*METHODS, option_section(content.get("method", method))} - {option_section(method)}
-        yield "--config"
-        yield json.dumps({key: value for key, value in content.items() if key not in others})
-
-
-def values_of(words: Sequence[str], option: str) -> list[str]:
-    """What stands behind `option`, each time it occurs."""
-    values = []
-    for word, following in zip_longest(words, words[1:], fillvalue=""):
-        name, equals, attached = word.partition("=")
-        if name == option:
-            values.append(attached if equals else following)
-    return values
-
-
-def value_of(words: Sequence[str], option: str) -> str | None:
-    """What stands behind `option` the last time it occurs."""
-    values = values_of(words, option)
-    return values[-1] if values else None
-
-
-def without_files(words: Sequence[str]) -> list[str]:
-    """The words without --config, which `as_config_words` has replaced."""
-    kept, skip = [], False
-    for word in words:
-        if not skip and not word.startswith("--config"):
-            kept.append(word)
-        skip = word == "--config"
-    return kept
+        others = {*METHODS, option_section(str(content.get("method", method)))} - {option_section(method)}
+        kept = {key: value for key, value in content.items() if key not in others}
+        yield from config_words(kept, ("data", option_section(method)))
 
 
 def summary(run: RunDirectory) -> str:
