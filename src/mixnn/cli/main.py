@@ -44,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mixnn {version('mixnn')}")
         return 0
     command = words[0]
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for --method package.module:Class, as with `python -m mixnn`
     try:
         if command not in COMMANDS:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
@@ -74,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run a command and end the process."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # for processes that start from here: no code out of the current folder
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
         code = main()

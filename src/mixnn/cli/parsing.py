@@ -35,6 +35,8 @@ EMPTY = ("data.unlabeled", "prefix")  # options that may be empty
 HELP = ("-h", "--help")
 DATA = "a folder with one folder for each class; or csv:FILE, npz:FILE, hf:NAME, demo: … (docs/data.md has all)"
 
+NETWORK = "the run's, where it is code, package.module:factory: a model runs none that you do not name"
+
 
 class Parser(ArgumentParser):
     """Takes `--batch-size` and `--batch_size` alike; raises InputError where argparse would print and exit.

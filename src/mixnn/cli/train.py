@@ -28,6 +28,7 @@ from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say_loading
 from mixnn.utils.files import read_yaml
 from mixnn.utils.processes import first_process
+from mixnn.utils.registry import refuse_code
 
 FIRST = {
     "DATA": DATA,
@@ -135,10 +136,13 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         InputError: no such preset, or a file cannot be read.
     """
-    settings = [read_yaml(file) for file in values_of(words, "--config")]
+    files = values_of(words, "--config")
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
         RunDirectory(out).check_trained()
-        settings.insert(0, read_yaml(RunDirectory(out).config))
+        files.insert(0, str(RunDirectory(out).config))
+    settings = [read_yaml(file) for file in files]
+    for file, content in zip(files, settings, strict=True):
+        refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("method", "network")})
     presets = [content.pop("preset", None) for content in settings]
     preset = next((name for name in [value_of(words, "--preset"), *reversed(presets)] if name is not None), None)
     if preset is not None:

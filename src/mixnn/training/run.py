@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from mixnn.config import MethodOptions, OptimizerOptions, ReadOptions, RunConfig, TrainOptions
+from mixnn.config import ReadOptions, RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Dataset
 from mixnn.data.load import Loaded, load
@@ -65,7 +65,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         barrier()  # no rank writes before all have looked
         first = rank() == 0
         loaded = prepare(config.source, dataset, options.for_reading(), device)
-        checkpoint = build(run.checkpoint, config.for_method(), options.for_optimizer(), loaded, device)
+        checkpoint = build(run.checkpoint, config, loaded, device)
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
         steps = Steps(shown=first)
@@ -108,12 +108,11 @@ def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: 
     return load(read(source, options.data) if dataset is None else dataset, options, device)
 
 
-def build(
-    path: Path, options: MethodOptions, steps: OptimizerOptions, loaded: Loaded, device: torch.device
-) -> Checkpoint:
+def build(path: Path, config: RunConfig, loaded: Loaded, device: torch.device) -> Checkpoint:
     """The method and its optimizer, with the file that keeps both."""
-    method = build_method(options, loaded.train, len(loaded.dataset.classes), device)
-    return Checkpoint(path, method, *build_optimizer(method, steps), loaded.fingerprint)
+    method = build_method(config.for_method(), loaded.train, len(loaded.dataset.classes), device)
+    optimizer, scheduler = build_optimizer(method, config.options.for_optimizer())
+    return Checkpoint(path, method, optimizer, scheduler, loaded.fingerprint, config.to_dict())
 
 
 def check_batch(data: TrainData) -> None:
