@@ -195,7 +195,9 @@ def write_things(root: Path) -> None:
 def all_wrong(root: Path) -> list[Wrong]:
     """Every call; each has a name of its own."""
     wrong = [*wrong_files(), *wrong_runs(), *wrong_outs(), *wrong_values(), *wrong_settings()]
-    return [Wrong(name, [at(root, word) for word in words], [at(root, x) for x in named]) for name, words, named in wrong]
+    return [
+        Wrong(name, [at(root, word) for word in words], [at(root, x) for x in named]) for name, words, named in wrong
+    ]
 
 
 def at(root: Path, word: str) -> str:

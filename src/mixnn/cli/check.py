@@ -21,7 +21,9 @@ def run(words: Sequence[str]) -> int:
     parser = Parser(prog="mixnn check", description=about, example="mixnn check photos/")
     parser.add_argument("source", metavar="DATA", help="as for train; all of its parts are looked at")
     parser.add_argument("--out", type=str | None, default=None, help="findings as FILE.csv, with FILE.png beside it")
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, MAX_WORKERS), help="processes that read images")
+    parser.add_argument(
+        "--workers", type=int, default=min(os.cpu_count() or 1, MAX_WORKERS), help="processes that read images"
+    )
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
     require_between("--workers", given.workers, 0, MAX_WORKERS)

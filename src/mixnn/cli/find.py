@@ -6,7 +6,7 @@ from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import fields
 
-from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, values_of, without_files
+from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, value_of, values_of, without_files
 from mixnn.cli.summaries import label_lines
 from mixnn.config import UNUSED, DataOptions, FindConfig, FindOptions
 from mixnn.errors import InputError, printable
@@ -16,6 +16,7 @@ from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say
 from mixnn.utils.files import read_yaml
+from mixnn.utils.registry import refuse_code
 
 READING = {field.name for field in fields(DataOptions)}.difference(UNUSED)
 FIRST = {
@@ -37,7 +38,11 @@ FIRST = {
 
 def run(words: Sequence[str]) -> int:
     words = [underscored(word) for word in words]
-    settings = [word for file in values_of(words, "--config") for word in config_words(read_yaml(file), ["data"])]
+    settings = []
+    for file in values_of(words, "--config"):
+        content = read_yaml(file)
+        refuse_code(content, file, {"network": value_of(words, "--network")})
+        settings += config_words(content, ["data"])
     given = build_parser().parse_words([*settings, *without_files(words)])
     if given.out is None:
         raise InputError("--out is missing: say where to write the run, as --out runs/first")

@@ -47,8 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mixnn {version('mixnn')}")
         return 0
     command = words[0]
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for --method package.module:Class, as with `python -m mixnn`
     try:
         if command not in COMMANDS:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
@@ -78,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def entry() -> NoReturn:
     """Run a command and end the process."""
     write_on_any_terminal()
+    os.environ["PYTHONSAFEPATH"] = "1"  # for processes that start from here: no code out of the current folder
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
         with nullcontext() if several else saying_when_stopped(say_stopped):  # several of them speak for each other

@@ -35,6 +35,8 @@ EMPTY = ("data.unlabeled", "prefix")  # options that may be empty
 HELP = ("-h", "--help")
 DATA = "a folder with one folder for each class; or csv:FILE, npz:FILE, hf:NAME, demo: … (docs/data.md has all)"
 
+NETWORK = "the run's, where it is code, package.module:factory: a model runs none that you do not name"
+
 
 class Parser(ArgumentParser):
     """Takes `--batch-size` and `--batch_size` alike; raises InputError where argparse would print and exit.
@@ -99,7 +101,8 @@ class Parser(ArgumentParser):
     def add_data_options(self, names: Collection[str] | None = None) -> None:
         """The `--data.…` options of `mixnn train`, or those of `names`, for commands that read the same DATA."""
         all_names = {field.name for field in fields(DataOptions)}
-        self.add_class_arguments(DataOptions, "data", skip=all_names - set(all_names if names is None else names))
+        skip = all_names - set(all_names if names is None else names)
+        self.add_class_arguments(DataOptions, "data", skip=skip, as_group=False)  # a group would import what files name
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise `message` as one line: the option, the value, the fix."""

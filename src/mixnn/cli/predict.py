@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixnn.cli.parsing import Parser, readable_output
+from mixnn.cli.parsing import NETWORK, Parser, readable_output
 from mixnn.data.images.decoder import SUFFIXES, read_image
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
@@ -27,6 +27,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
+    parser.add_argument("--network", type=str | None, default=None, help=NETWORK)
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
     directory.check_trained()
@@ -34,7 +35,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.models.saved import load_model
     from mixnn.utils.devices import pick_device
 
-    model = load_model(directory.model, pick_device(given.device))
+    model = load_model(directory.model, pick_device(given.device), given.network)
     if model.image_size is None:
         raise InputError(f"{given.run} was trained on embeddings: `mixnn evaluate` takes these, predict takes images")
     classes, images = directory.read_classes(), image_files(given.images)

@@ -28,6 +28,7 @@ from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say_loading
 from mixnn.utils.files import read_yaml
 from mixnn.utils.processes import first_process
+from mixnn.utils.registry import refuse_code
 
 FIRST = {
     "DATA": DATA,
@@ -115,7 +116,8 @@ def build_parser(method: str | None) -> Parser:
     preset = "a published recipe, as paper or elr-cifar10; `mixnn methods` lists them"
     parser.add_argument("--preset", type=str | None, default=None, help=preset)
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
-    parser.add_class_arguments(TrainOptions, None)
+    parser.add_class_arguments(TrainOptions, None, skip={"data"})  # as one option it would import what a file names
+    parser.add_data_options()
     if method is None:
         return parser
     from mixnn.methods import method_class
@@ -134,10 +136,13 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         InputError: no such preset, or a file cannot be read.
     """
-    settings = [read_yaml(file) for file in values_of(words, "--config")]
+    files = values_of(words, "--config")
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
         RunDirectory(out).check_trained()
-        settings.insert(0, read_yaml(RunDirectory(out).config))
+        files.insert(0, str(RunDirectory(out).config))
+    settings = [read_yaml(file) for file in files]
+    for file, content in zip(files, settings, strict=True):
+        refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("method", "network")})
     presets = [content.pop("preset", None) for content in settings]
     preset = next((name for name in [value_of(words, "--preset"), *reversed(presets)] if name is not None), None)
     if preset is not None:
