@@ -40,9 +40,7 @@ def run(words: Sequence[str]) -> int:
     dataset = read_source(given.source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout)
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
-        encoding = sys.stdout.encoding or "utf-8"
-        for line in report_lines(dataset, contents, findings):
-            print(line.encode(encoding, "backslashreplace").decode(encoding))
+        print("\n".join(report_lines(dataset, contents, findings)))
     if out is not None:
         write_findings(findings, out)
         draw_findings(dataset, findings, out.with_suffix(".png"))

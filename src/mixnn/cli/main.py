@@ -6,9 +6,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NoReturn
 
+from mixnn.distributed.shutdown import saying_when_stopped
 from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, printable
+from mixnn.utils.console import say, write_on_any_terminal
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
@@ -31,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 0; 2 for bad input; 1 for a run whose last step failed, or which lost one of its processes; 130
-        when interrupted.
+        The exit code, see docs/run-directory.md: 0; 2 for bad input; 1 for a run whose last step failed, or which lost
+        one of its processes, and where `check` found something wrong; 130 when interrupted, 143 when told to stop.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
@@ -66,16 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together
-            print("\nmixnn: interrupted; repeat the command to go on, `mixnn train` with --resume", file=sys.stderr)
+            print(f"\nmixnn: interrupted; {kept_words(words)}", file=sys.stderr)
         return 130
 
 
 def entry() -> NoReturn:
     """Run a command and end the process."""
+    write_on_any_terminal()
     os.environ["PYTHONSAFEPATH"] = "1"  # for processes that start from here: no code out of the current folder
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
-        code = main()
+        with nullcontext() if several else saying_when_stopped(say_stopped):  # several of them speak for each other
+            code = main()
     except SystemExit as end:  # --help
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception:
@@ -89,6 +94,20 @@ def entry() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def say_stopped() -> None:
+    """The last line of a process that is told to end, as by a scheduler."""
+    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which a bar has hidden
+    say(f"{cursor}\nmixnn: told to stop (SIGTERM); {kept_words(sys.argv[1:])}")
+
+
+def kept_words(words: Sequence[str]) -> str:
+    """What a command that was stopped leaves, and how to go on."""
+    if words[:1] != ["train"]:
+        return "repeat the command"
+    kept: str = importlib.import_module("mixnn.cli.train").kept(words)
+    return f"{kept}repeat the command with --resume to go on"
 
 
 def overview() -> str:

@@ -160,6 +160,17 @@ def as_config_words(settings: Sequence[dict[str, Any]], method: str) -> Iterator
         yield from config_words(kept, ("data", option_section(method)))
 
 
+def kept(words: Sequence[str]) -> str:
+    """What the run of these words, which was stopped, goes on from; nothing where they do not say where it is."""
+    run = RunDirectory(value_of([underscored(word) for word in words], "--out") or "")
+    if not run.checkpoint.exists():
+        return ""
+    done = len(run.read_table(run.metrics))
+    if run.metrics.stat().st_mtime_ns > run.checkpoint.stat().st_mtime_ns:  # a checkpoint comes after its row
+        done -= 1
+    return f"{done} epoch{'' if done == 1 else 's'} kept in {run.checkpoint}: "
+
+
 def summary(run: RunDirectory) -> str:
     """What came out, read from the run directory."""
     metrics, evidence = run.read_table(run.metrics), run.read_evidence()
