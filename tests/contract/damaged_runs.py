@@ -1,6 +1,5 @@
 """Damage to each file of a run, for each command that reads it."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -68,7 +67,11 @@ CSV = {
     "header": lambda path: path.write_text(path.read_text().splitlines()[0] + "\n"),
     "columns": write("a,b\n1,2\n"),
     "short-row": lambda path: path.write_text(path.read_text() + "1,2\n"),
-    "no-numbers": lambda path: path.write_text("\n".join([*path.read_text().splitlines()[:1], ",".join(["x"] * path.read_text().splitlines()[0].count(",")) + ",x"])),
+    "no-numbers": lambda path: path.write_text(
+        "\n".join(
+            [*path.read_text().splitlines()[:1], ",".join(["x"] * path.read_text().splitlines()[0].count(",")) + ",x"]
+        )
+    ),
     "quote": lambda path: path.write_text(path.read_text() + '"'),
 }
 
