@@ -1,75 +1,25 @@
 """What stands beside the results of a run: its settings, data, noise, machine, and what it chose by itself.
 
-And whether a directory can take a run, or holds the first part of it. Must not know: methods by name, how results are
-made.
+Must not know: methods by name, how results are made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from mixnn.config import RunConfig
 from mixnn.data.load import Loaded
-from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
-from mixnn.training.build import with_defaults
 from mixnn.training.memory_estimate import Footprint
 from mixnn.utils.console import say
 from mixnn.utils.devices import device_name
-from mixnn.utils.files import read_yaml
 from mixnn.utils.memory import peak_memory
-
-ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
-
-
-def check_outside(run: RunDirectory, source: str) -> None:
-    """Raise InputError where `run` lies inside the data."""
-    if Path(source).is_dir() and run.path.resolve().is_relative_to(Path(source).resolve()):
-        raise InputError(f"--out {run.path} lies inside the images {source}: choose a place outside")
-
-
-def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
-    """Whether `run` is a new directory, or the same run's.
-
-    Raises:
-        InputError: `out` holds another run, or this one with other settings, or lies inside the data.
-    """
-    check_outside(run, config.source)
-    if resume:
-        run.check_trained()
-    if not (resume and run.config.exists()):
-        run.check_free()
-        return
-    stored, now = read_yaml(run.config), flat(config.to_dict())
-    if "method" in stored and "source" in stored:
-        stored = with_defaults(RunConfig.from_dict(stored)).to_dict()  # options that came in since have their defaults
-    # However it is written, and wherever files and decoded images stay: the data is compared by its hash.
-    same = {"source": config.source} | {key: value for key, value in now.items() if key in ANYWHERE}
-    if all(str(settings.get("noise")).startswith("file:") for settings in (stored, now)):
-        same["noise"] = now["noise"]
-    stored = flat(stored) | same
-    for key in sorted(stored.keys() | now.keys()):
-        if stored.get(key) != now.get(key):
-            raise InputError(
-                f"--resume: {run.path} was trained with {key} {stored.get(key)!r}, now it is {now.get(key)!r}: "
-                "give the same settings, or a new --out"
-            )
-
-
-def flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Sections as dotted names: {"mixnn": {"alpha": 0.9}} as {"mixnn.alpha": 0.9}."""
-    result: dict[str, Any] = {}
-    for key, value in settings.items():
-        result |= {f"{key}.{name}": x for name, x in value.items()} if isinstance(value, dict) else {key: value}
-    return result
 
 
 def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method: Method) -> None:
