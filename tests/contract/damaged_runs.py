@@ -1,6 +1,5 @@
 """Damage to each file of a run, for each command that reads it."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -29,12 +28,12 @@ def change_npz(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], N
     """Each array of an .npz, or the one of an .npy, changed."""
 
     def spoil(path: Path) -> None:
-        content = np.load(path)
-        with open(path, "wb") as file:
-            if isinstance(content, np.ndarray):
-                np.save(file, change(content))
-            else:
-                np.savez(file, **{name: change(content[name]) for name in content})
+        if path.suffix == ".npy":
+            np.save(path, change(np.load(path)))
+            return
+        with np.load(path) as content:
+            arrays = {name: change(array) for name, array in content.items()}
+        write_npz(**arrays)(path)
 
     return spoil
 
@@ -68,7 +67,11 @@ CSV = {
     "header": lambda path: path.write_text(path.read_text().splitlines()[0] + "\n"),
     "columns": write("a,b\n1,2\n"),
     "short-row": lambda path: path.write_text(path.read_text() + "1,2\n"),
-    "no-numbers": lambda path: path.write_text("\n".join([*path.read_text().splitlines()[:1], ",".join(["x"] * path.read_text().splitlines()[0].count(",")) + ",x"])),
+    "no-numbers": lambda path: path.write_text(
+        "\n".join(
+            [*path.read_text().splitlines()[:1], ",".join(["x"] * path.read_text().splitlines()[0].count(",")) + ",x"]
+        )
+    ),
     "quote": lambda path: path.write_text(path.read_text() + '"'),
 }
 

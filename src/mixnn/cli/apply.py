@@ -47,7 +47,7 @@ def run(words: Sequence[str]) -> int:
     if given.in_place == (given.out is not None):
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
-    config = RunConfig.from_dict(read_yaml(directory.config))
+    config = RunConfig.from_dict(read_yaml(directory.config), directory.config)
     command = "train" if directory.trained else "find"
     source = config.source if given.source is None else given.source
     corrections = read_corrections(given.corrections)

@@ -130,8 +130,8 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     """Train, with metrics, a checkpoint and a line on the screen after each of `epochs`."""
     dataset, data, method, start = loaded.dataset, loaded.train, checkpoint.method, epochs.start
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
-    rows = run.read_table(run.metrics)[:start] if start else []
-    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows)
+    rows, history = checkpoint.rows, checkpoint.history
+    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows, history)
     screen = TrainingScreen(
         epochs=epochs.stop,
         start=start,

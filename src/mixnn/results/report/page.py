@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
@@ -10,7 +9,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import stored_label_issues
 from mixnn.results.report.columns import name_html, script_json
@@ -46,23 +44,10 @@ def write_report(run: RunDirectory, path: Path, projection: str = "pca") -> None
     Raises:
         InputError: the run is not finished, its files are damaged, or `path` cannot be written.
     """
-    if missing := [path.name for path in (run.evidence, run.label_quality) if not path.is_file()]:
-        raise InputError(f"{run.path} is not finished (no {missing[0]}): {again(run)}")
-    try:
+    with run.reading():
         page = build_page(run, projection)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise InputError(f"{run.path} is damaged ({reason}): {again(run)}") from error
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-
-
-def again(run: RunDirectory) -> str:
-    """How the files of a run are written again."""
-    command = "repeat `mixnn train … --resume`" if run.trained else "`mixnn find` again, with a new --out"
-    return f"{command} to write them"
 
 
 def build_page(run: RunDirectory, projection: str = "pca") -> str:
@@ -70,7 +55,7 @@ def build_page(run: RunDirectory, projection: str = "pca") -> str:
     evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
     if projection == "umap":
         evidence = replace(evidence, coordinates=umap_2d(evidence))
-    issues, metrics = stored_label_issues(evidence), run.read_table(run.metrics) if run.trained else []
+    issues, metrics = stored_label_issues(evidence), run.read_metrics() if run.trained else []
     low_noise = is_low_noise(issues, int((evidence.given >= 0).sum()))
     return Template(read("page.html")).substitute(
         title=name_html(str(config["source"])).removeprefix("<bdi>").removesuffix("</bdi>"),
