@@ -49,7 +49,7 @@ def run(words: Sequence[str]) -> int:
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
     settings = read_yaml(directory.config)
-    config = RunConfig.from_dict(settings)
+    config = RunConfig.from_dict(settings, directory.config)
     source = config.source if given.source is None else given.source
     corrections = read_corrections(given.corrections)
     evidence, classes = directory.read_evidence(), directory.read_classes()

@@ -37,7 +37,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.utils.devices import pick_device
 
     classes = directory.read_classes()
-    model = load_model(directory.model, pick_device(given.device), given.network)
+    model = load_model(directory.model, pick_device(given.device), given.network, classes)
     dataset = without_dropped(read(given.source, data_options(given)))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
     samples = samples[np.flatnonzero(samples.labels >= 0)]

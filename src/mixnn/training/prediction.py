@@ -35,7 +35,7 @@ class Model:
     """
 
     def __init__(self, path: Path, classes: list[str], device: torch.device, network: str | None = None) -> None:
-        self.network, self.classes = load_model(path, device, network), classes
+        self.network, self.classes = load_model(path, device, network, classes), classes
         self.size = self.network.size
 
     def __call__(self, x: Tensor) -> Tensor:

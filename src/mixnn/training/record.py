@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from mixnn.data.load import Loaded
+from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
@@ -50,8 +51,23 @@ def write_environment(run: RunDirectory, seed: int, network: Classifier, footpri
         "features_rounded": footprint.rounded,
         "feature_directions": footprint.directions,
     }
-    before = run.read_json(run.environment) if run.environment.exists() else None
+    before = read_environment(run)
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
+
+
+def read_environment(run: RunDirectory) -> dict[str, Any]:
+    """What stands there already; nothing where there is no such file, or it is damaged, which is said."""
+    if not run.environment.exists():
+        return {}
+    try:
+        content = run.read_json(run.environment)
+        if isinstance(content, dict) and isinstance(content.get("resumed", []), list):
+            return content
+        reason = f"{run.environment} is damaged"
+    except InputError as error:
+        reason = str(error).partition(": ")[0]
+    say(f"mixnn: {reason}: it is written anew, with the machine of now")
+    return {}
 
 
 def write_data(run: RunDirectory, loaded: Loaded) -> None:
@@ -71,7 +87,7 @@ def write_data(run: RunDirectory, loaded: Loaded) -> None:
 def write_ending(run: RunDirectory, auto_selected: Mapping[str, str], device: torch.device) -> None:
     """What the method chose by itself, and the peak of memory of the device that trained, beside what was predicted."""
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
-    now = run.read_json(run.environment)
+    now = read_environment(run)
     # A run that only wrote its lists anew has not trained.
     now["auto_selected"] = now.get("auto_selected", {}) | auto_selected
     run.write_json(run.environment, now if peak is None else now | {"peak_memory_gb": round(peak / 1e9, 3)})

@@ -129,8 +129,8 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     """Train, with metrics, a checkpoint and a line on the screen after each of `epochs`."""
     dataset, data, method, start = loaded.dataset, loaded.train, checkpoint.method, epochs.start
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
-    rows = run.read_table(run.metrics)[:start] if start else []
-    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows)
+    rows, history = checkpoint.rows, checkpoint.history
+    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows, history)
     screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
