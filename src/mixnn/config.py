@@ -105,7 +105,7 @@ class TrainOptions:
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
-        limit: take the first so many training samples.
+        limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
         lr: learning rate at the start.
@@ -197,7 +197,7 @@ class FindOptions:
         network: that makes features of images, as `mixnn train` has it; EfficientNet-Lite0 where not given.
         weights: of that network: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add, for experiments: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
-        limit: take the first so many samples.
+        limit: take the first so many samples; where these come class by class, a share of each class.
         seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         data: how images are read.

@@ -83,6 +83,7 @@ class Dataset:
         others: parts of the source that the run does not use.
         dropped: int64 (D,), rows of `train` that a person has thrown out; noise is drawn before they go, so that
             what the others are given stays the same.
+        by_class: whether the training samples come class by class, so that the first of them are no fair part.
     """
 
     classes: list[str]
@@ -93,6 +94,7 @@ class Dataset:
     unlabeled: list[str] = field(default_factory=list)
     others: dict[str, Samples] = field(default_factory=dict)
     dropped: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    by_class: bool = False
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""
@@ -131,15 +133,24 @@ def build_dataset(
     code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
     parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
     train = parts.pop("train")
+    by_class = comes_by_class(train.labels)
     if heldout not in (None, "train", *parts):
         others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
     measured = heldout or next((name for name in HELDOUT if name in parts), "train")
     if measured == "train":
-        return Dataset(kept, train, unlabeled=unknown, others=parts)
+        return Dataset(kept, train, unlabeled=unknown, others=parts, by_class=by_class)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
-    return Dataset(kept, train, known, measured, unlabeled=unknown, others=parts)
+    return Dataset(kept, train, known, measured, unlabeled=unknown, others=parts, by_class=by_class)
+
+
+def comes_by_class(labels: NDArray[np.int64]) -> bool:
+    """Whether the order is nearer to one class after the other than to chance, by how often the label changes."""
+    counts = np.unique(labels, return_counts=True)[1]
+    changes, fewest = int((labels[1:] != labels[:-1]).sum()), len(counts) - 1
+    by_chance = len(labels) - float(np.square(counts).sum()) / max(1, len(labels))
+    return changes - fewest < (by_chance - fewest) / 2
 
 
 def sort_words(words: set[str]) -> list[str]:

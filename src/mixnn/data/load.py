@@ -68,6 +68,9 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
         if len(dataset.dropped):
             count = len(dataset.dropped)
             print(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed", file=sys.stderr)
+    if dataset.by_class and options.limit is not None and first_process():
+        text = f"--limit {options.limit:,} takes a share of each class, as the samples come class by class"
+        print(f"mixnn: {text}", file=sys.stderr)
     if options.noise is not None:
         dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
         record = noise_record(dataset, options.noise, options.seed)
