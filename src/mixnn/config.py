@@ -26,6 +26,11 @@ class DataOptions:
         split_column: of a table: train, val or test; all is train where there is none.
         root: folder that the file names of a table are relative to; the table's own where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
+        labels_order: check refuses an array of labels that agrees with the data's own no more than by chance; given
+            takes it as it is. Both for labels and for noise file:.
+        class_order: of classes that are numbers, and so what a number in labels stands for: text (0, 1, 10, 2, as
+            torchvision has folders) or value; by value where not given, and no array of numbers is taken then.
+        merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
@@ -43,6 +48,9 @@ class DataOptions:
     split_column: str | None = None
     root: str | None = None
     labels: str | None = None
+    labels_order: Literal["check", "given"] = "check"
+    class_order: Literal["text", "value"] | None = None
+    merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"

@@ -27,7 +27,10 @@ from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 
 MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
-KEPT = ("image_column", "label_column", "split_column", "unlabeled", "heldout")  # of DataOptions, for the next run
+KEPT = (  # of DataOptions, for the next run
+    *("image_column", "label_column", "split_column", "unlabeled", "heldout"),
+    *("class_order", "merge_similar_labels"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -125,8 +128,8 @@ def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
         clean_label_list(job.dataset, job.changes, target)
         words += [job.source, "--data.labels", str(target)]
     for name, value in kept.items():
-        if value is not None:
-            words += [f"--data.{name.replace('_', '-')}", value]
+        if value not in (None, False):
+            words += [f"--data.{name.replace('_', '-')}", "true" if value is True else value]
     return [*words, "--out", "runs/cleaned"]
 
 
