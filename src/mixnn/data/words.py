@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from decimal import Decimal, InvalidOperation
 
 DIGITS = 20  # of the largest number that is told from text
@@ -15,6 +15,11 @@ def sort_words(words: Iterable[str]) -> list[str]:
     words = list(words)
     numbers = all(word.isascii() and word.isdigit() for word in words)
     return sorted(words, key=lambda word: (int(word), word)) if numbers else sorted(words)
+
+
+def number_words(words: Iterable[str]) -> list[str]:
+    """What 0, 1 … are called where labels are numbers: these in order, without marks such as -1 and no label at all."""
+    return sort_words(word for word in set(words) if word and not word.startswith("-"))
 
 
 def as_number(word: str) -> Decimal | None:
@@ -62,7 +67,7 @@ def bare(word: str) -> str:
     return text if value is None else f"{value.normalize() + 0:f}"
 
 
-def in_spelling_of(words: Iterable[str], known: Mapping[str, object]) -> list[str]:
+def in_spelling_of(words: Iterable[str], known: Collection[str]) -> list[str]:
     """Words as `known` writes them, where they are one of these as a number: `1.0` and `01` as `1`."""
     numbers: dict[Decimal, list[str]] = {}
     for word in known:

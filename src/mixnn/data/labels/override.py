@@ -41,8 +41,8 @@ def with_corrections(dataset: Dataset, path: str) -> Dataset:
     Raises:
         InputError: the file is none of corrections, or not about these samples and classes.
     """
-    corrections = read_corrections(path)
     words, train = [*dataset.classes, *dataset.unlabeled], dataset.train
+    corrections = read_corrections(path, words)
     check_corrections(corrections, path, train.names, words)
     place = {word: i if i < len(dataset.classes) else len(dataset.classes) - 1 - i for i, word in enumerate(words)}
     labels, verified = train.labels.copy(), np.zeros(len(train), dtype=bool)
