@@ -134,9 +134,8 @@ def sampled_recall(
 ) -> tuple[int, int]:
     """How many of the distinct neighbors were found, and how many there are, for about 200 of all N samples.
 
-    For copies see `count_found`; a neighbor that is as near as a true one is right. Of the sample, those among `rows`
-    are looked at, by float32: for
-    all of them 200 × N × D products, and no table.
+    For copies see `count_found`; a neighbor that is as near as a true one is right. Of these samples, those among
+    `rows` are looked at, by float32: for all of them 200 × N × D products, and no table.
 
     Args:
         features: (N, D), as given to `nearest_neighbors`.
