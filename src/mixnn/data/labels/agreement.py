@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 P_VALUE = 1e-3  # at which labels are taken to be in the order of the data
 PERMUTATIONS = 9_999
+SAMPLES = 20_000  # that are permuted, evenly spread: seconds, whatever the size
 
 
 class Agreement(NamedTuple):
@@ -56,10 +57,12 @@ def in_order(own: NDArray[np.int64], given: NDArray[np.int64]) -> bool:
         return False
     if math.exp(-(beyond**2) / (4 * found.by_chance + 2 * beyond)) < P_VALUE:
         return True
-    known = (own >= 0) & (given >= 0)
+    known = np.flatnonzero((own >= 0) & (given >= 0))
+    known = known[:: -(-len(known) // SAMPLES)]
     own, given, random, as_good = own[known], given[known], np.random.default_rng(0), 1
+    agree = (own == given).sum()
     for _ in range(PERMUTATIONS):
-        as_good += int((random.permutation(given) == own).sum() >= found.agree)
+        as_good += int((random.permutation(given) == own).sum() >= agree)
         if as_good >= P_VALUE * (PERMUTATIONS + 1):
             return False
     return True
