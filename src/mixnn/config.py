@@ -29,6 +29,11 @@ class DataOptions:
         split_column: of a table: train, val or test; all is train where there is none.
         root: folder that the file names of a table are relative to; the table's own where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
+        labels_order: check refuses an array of labels that agrees with the data's own no more than by chance; given
+            takes it as it is. Both for labels and for noise file:.
+        class_order: of classes that are numbers, and so what a number in labels stands for: text (0, 1, 10, 2, as
+            torchvision has folders) or value; by value where not given, and no array of numbers is taken then.
+        merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
@@ -46,6 +51,9 @@ class DataOptions:
     split_column: str | None = None
     root: str | None = None
     labels: str | None = None
+    labels_order: Literal["check", "given"] = "check"
+    class_order: Literal["text", "value"] | None = None
+    merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
@@ -113,7 +121,7 @@ class TrainOptions:
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
-        limit: take the first so many training samples.
+        limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
         lr: learning rate at the start.
@@ -204,7 +212,7 @@ class FindOptions:
         network: that makes features of images, as `mixnn train` has it; EfficientNet-Lite0 where not given.
         weights: of that network: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add, for experiments: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
-        limit: take the first so many samples.
+        limit: take the first so many samples; where these come class by class, a share of each class.
         seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         data: how images are read.

@@ -71,9 +71,11 @@ def read_environment(run: RunDirectory) -> dict[str, Any]:
 
 
 def write_data(run: RunDirectory, loaded: Loaded) -> None:
-    """Classes, noise, and images that cannot be read."""
+    """Classes, arrays of labels, noise, and images that cannot be read."""
     dataset = loaded.dataset
     run.write_json(run.classes, dataset.classes)
+    if dataset.label_arrays:
+        run.write_json(run.label_arrays, [array._asdict() for array in dataset.label_arrays])
     if loaded.noise_record is not None:
         run.write_json(run.noise_record, loaded.noise_record)
     run.unreadable.unlink(missing_ok=True)  # a start that was stopped may have written one
