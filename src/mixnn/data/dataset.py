@@ -23,11 +23,13 @@ class Part(NamedTuple):
         images: files, or uint8 (N, H, W, 3), or float32 (N, D) embeddings.
         labels: N words, or int64 (N,) places in the source's list of classes.
         names: N file names, relative to the data, or stand-ins such as `train/00017`.
+        unreadable: (file name, reason) of files among them that are no images.
     """
 
     images: EncodedImages | NDArray[Any]
     labels: Sequence[str] | NDArray[np.int64]
     names: list[str]
+    unreadable: Sequence[tuple[str, str]] = ()
 
 
 class Source(NamedTuple):
@@ -83,6 +85,7 @@ class Dataset:
         others: parts of the source that the run does not use.
         dropped: int64 (D,), rows of `train` that a person has thrown out; noise is drawn before they go, so that
             what the others are given stays the same.
+        unreadable: (part, file name, reason) of files among the images that are none.
     """
 
     classes: list[str]
@@ -93,6 +96,7 @@ class Dataset:
     unlabeled: list[str] = field(default_factory=list)
     others: dict[str, Samples] = field(default_factory=dict)
     dropped: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    unreadable: list[tuple[str, str, str]] = field(default_factory=list)
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""
@@ -130,16 +134,17 @@ def build_dataset(
     code = {word: i for i, word in enumerate(kept)} | {word: -1 - i for i, word in enumerate(unknown)}
     code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
     parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
+    unreadable = [(name, *found) for name, part in source.parts.items() for found in part.unreadable]
     train = parts.pop("train")
     if heldout not in (None, "train", *parts):
         others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
     measured = heldout or next((name for name in HELDOUT if name in parts), "train")
     if measured == "train":
-        return Dataset(kept, train, unlabeled=unknown, others=parts)
+        return Dataset(kept, train, unlabeled=unknown, others=parts, unreadable=unreadable)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
-    return Dataset(kept, train, known, measured, unlabeled=unknown, others=parts)
+    return Dataset(kept, train, known, measured, unlabeled=unknown, others=parts, unreadable=unreadable)
 
 
 def sort_words(words: set[str]) -> list[str]:

@@ -83,8 +83,10 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
     store = pick_store(parts.values(), size or 0, data)
     opened = {name: open_part(name, samples, size or 0, store, data) for name, samples in parts.items()}
     unreadable = [row for name, samples in parts.items() for row in unreadable_rows(name, samples, opened[name])]
+    none = [{"file_name": name, "part": part, "reason": why} for part, name, why in dataset.unreadable if part in parts]
+    unreadable += none
     if unreadable:
-        report(unreadable, sum(map(len, parts.values())), data)
+        report(unreadable, sum(map(len, parts.values())) + len(none), data)
         dataset = readable(dataset, opened)
     if dataset.heldout is not None and len(dataset.heldout) == 0:
         if first_process():

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mixnn.data.check.findings import as_keys, content_digest
 from mixnn.data.images.decoder import DAMAGE, BadImage, no_warnings, reason, refuse_pipe, to_square
 from mixnn.data.images.encoded import EncodedImages
+from mixnn.data.images.formats import open_image
 from mixnn.data.images.pool import Pool
 
 CHUNK = 64  # images that a process looks at in one go
@@ -110,11 +110,11 @@ def inspect_image(source: Source) -> ImageInfo:
         if isinstance(source, str):
             refuse_pipe(source)
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             (width, height), mode = image.size, image.mode
             to_square(image, 1)  # so small that a JPEG decodes at an eighth of its size
     except DAMAGE as error:
-        return ImageInfo(reason=reason(error, source))
+        return ImageInfo(reason=reason(error))
     return ImageInfo(content_digest(content), width, height, mode)
 
 

@@ -40,7 +40,7 @@ def report_lines(dataset: Dataset, contents: Contents, findings: Sequence[Findin
     """Everything, for standard output."""
     yield from count_lines(dataset)
     yield ""
-    yield from size_lines(contents)
+    yield from size_lines(contents, len(dataset.unreadable))
     for kind, found in by_kind(findings).items():
         severity, what = KINDS[kind]
         yield f"\n{severity}: {kind}: {len(found):,}  ({what})"
@@ -70,10 +70,10 @@ def count_lines(dataset: Dataset) -> list[str]:
     return aligned([*rows, ["(all)", *(f"{len(samples):,}" for samples in parts.values())]])
 
 
-def size_lines(contents: Contents) -> Iterator[str]:
+def size_lines(contents: Contents, none: int) -> Iterator[str]:
     """How many images can be read, how large they are, and of what modes."""
     total, bad = len(contents.sizes), len(contents.unreadable)
-    yield f"images   {total - bad:,} can be read, {bad:,} cannot"
+    yield f"images   {total - bad:,} can be read, {bad + none:,} cannot"
     sizes = contents.sizes[contents.sizes[:, 0] > 0]
     if len(sizes):
         yield f"sizes    {len(np.unique(sizes, axis=0)):,} different"

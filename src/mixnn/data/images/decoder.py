@@ -15,8 +15,9 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, features
 
+from mixnn.data.images.formats import open_image
 from mixnn.errors import InputError
 
 try:
@@ -26,7 +27,6 @@ except ImportError:
 if not features.check("libjpeg_turbo"):  # this Pillow has another library, which may round differently
     simplejpeg = None
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 ORIENTATION = 0x0112  # EXIF: how the camera was held
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -62,11 +62,11 @@ def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
     try:
         if isinstance(source, str):
             refuse_pipe(source)
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, Image.open(file) as image:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, open_image(file) as image:
             pixels = decode_jpeg(image, file, size)
             return to_square(image, size) if pixels is None else square(pixels, size)
     except DAMAGE as error:
-        raise BadImage(reason(error, source)) from error
+        raise BadImage(reason(error)) from error
 
 
 def decode_jpeg(image: Image.Image, file: BinaryIO, size: int) -> NDArray[np.uint8] | None:
@@ -105,19 +105,13 @@ def no_warnings() -> warnings.catch_warnings[None]:
     return warnings.catch_warnings(action="ignore")
 
 
-def reason(error: Exception, source: str | bytes) -> str:
+def reason(error: Exception) -> str:
     """Why an image is bad, of an error out of `DAMAGE`."""
     if isinstance(error, FileNotFoundError):
         return "does not exist"
-    if isinstance(error, UnidentifiedImageError):
-        return "is empty" if is_empty(source) else "is no image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def is_empty(source: str | bytes) -> bool:
-    return not source if isinstance(source, bytes) else os.path.getsize(source) == 0
 
 
 def upright(image: Image.Image) -> Image.Image:
