@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
+from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset
+from mixnn.data.images.measure import with_range
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, check_noise, noise_record, printable
 from mixnn.data.noise.transition import KINDS
@@ -21,7 +23,15 @@ from mixnn.utils.console import counter
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabeled"}  # of DataOptions
+OPTIONS = {
+    "image_column",
+    "label_column",
+    "split_column",
+    "root",
+    "labels",
+    "unlabeled",
+    "intensity_range",
+}  # of DataOptions
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 
@@ -47,7 +57,13 @@ def run(words: Sequence[str]) -> int:
 
     dataset = read(given.source, data_options(given))
     small = partial(thumbnails, progress=counter("decoding images"))
-    noisy = add_noise(dataset, given.noise, given.seed, small)
+    images = [samples.images for samples in parts_of(dataset).values()]
+    noisy = with_range(
+        lambda found: add_noise(dataset, given.noise, given.seed, partial(small, intensity=found)),
+        images,
+        data_options(given).intensity_range,
+        None,
+    )
     record = noise_record(noisy, given.noise, given.seed)
     write(noisy, record, out)
     print(f"{summary(record)}; to train on them, --noise file:{printable(str(out))}")

@@ -55,7 +55,7 @@ def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]
         names, images = [], []
         for name in paths[start : start + BATCH]:
             try:
-                images.append(read_image(Path(name), model.image_size))
+                images.append(read_image(Path(name), model.image_size, model.intensity))
                 names.append(name)
             except InputError as error:  # the good ones are predicted all the same
                 bad += 1

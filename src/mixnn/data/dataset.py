@@ -20,7 +20,7 @@ class Part(NamedTuple):
     """One part of a source, as a reader gives it.
 
     Attributes:
-        images: files, or uint8 (N, H, W, 3), or float32 (N, D) embeddings.
+        images: files, or an array (N, H, W, 3) of any type, or float32 (N, D) embeddings.
         labels: N words, or int64 (N,) places in the source's list of classes.
         names: N file names, relative to the data, or stand-ins such as `train/00017`.
         unreadable: (file name, reason) of files among them that are no images.
@@ -49,7 +49,7 @@ class Samples:
     """Images with labels.
 
     Attributes:
-        images: uint8 (N, H, W, 3), or float32 (N, D) embeddings, or still encoded.
+        images: an array (N, H, W, 3), scaled to uint8 when it is used, or float32 (N, D) embeddings, or still encoded.
         labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabeled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
         verified: bool (N,), labels that a person has reviewed; None where none was.

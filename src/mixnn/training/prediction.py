@@ -15,7 +15,8 @@ from mixnn.config import DataOptions
 from mixnn.data.augment.policies import augment
 from mixnn.data.dataset import Samples
 from mixnn.data.images.decode_pool import Stream
-from mixnn.data.images.decoder import read_image
+from mixnn.data.images.decoder import DEEPER, read_image
+from mixnn.data.images.intensity import UnknownRangeError, as_uint8
 from mixnn.data.load import image_size
 from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
@@ -63,14 +64,16 @@ class Model:
         if shape != array.shape[1:] or (array.ndim == 4 and shape[:2] != (self.network.image_size,) * 2):
             wide = self.network.image_size or self.size
             raise InputError(f"the array has shape {images.shape}, but the run was trained on {kind} of {wide}")
-        return self._probabilities(torch.from_numpy(array).split(BATCH))
+        return self._probabilities(torch.from_numpy(scaled(array, self.network)).split(BATCH))
 
     def _predict_files(self, files: Sequence[str | Path]) -> NDArray[np.float32]:
-        size = self.network.image_size
+        size, intensity = self.network.image_size, self.network.intensity
         if size is None:
             raise InputError("the run was trained on embeddings, not on image files: give an array (N, D)")
         chunks = (files[start : start + BATCH] for start in range(0, len(files), BATCH))
-        pixels = (torch.from_numpy(np.stack([read_image(Path(file), size) for file in part])) for part in chunks)
+        pixels = (
+            torch.from_numpy(np.stack([read_image(Path(file), size, intensity) for file in part])) for part in chunks
+        )
         return self._probabilities(pixels)
 
     def _probabilities(self, batches: Iterable[Tensor]) -> NDArray[np.float32]:
@@ -112,11 +115,22 @@ def batches(model: Predictor, samples: Samples, data: DataOptions) -> Iterator[t
         wide = image_size(samples, data) or samples.images.shape[1]
         if (samples.images.ndim == 2) != (model.image_size is None) or wide != (model.image_size or model.size):
             raise InputError(f"the data has inputs of {wide}, the run {model.image_size or model.size}: give others")
-        yield from ((part, {}) for part in torch.from_numpy(samples.images).split(BATCH))
+        yield from ((part, {}) for part in torch.from_numpy(scaled(samples.images, model)).split(BATCH))
         return
     if model.image_size is None:
         raise InputError("the run was trained on embeddings, the data has images: give embeddings")
     workers = default_workers() if data.workers is None else data.workers
-    stream = Stream(samples.images, model.image_size, workers)
-    for pixels, bad in stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH))):
-        yield torch.from_numpy(pixels), bad
+    stream = Stream(samples.images, model.image_size, workers, model.intensity)
+    try:
+        for pixels, bad in stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH))):
+            yield torch.from_numpy(pixels), bad
+    except UnknownRangeError as error:
+        raise InputError(f"the data's {DEEPER}: save them with 8 bits") from error
+
+
+def scaled(array: NDArray[Any], model: Predictor) -> NDArray[Any]:
+    """An array as `as_uint8` makes it, by the scale of the run."""
+    try:
+        return as_uint8(array, model.intensity)
+    except UnknownRangeError as error:
+        raise InputError(f"the array's {DEEPER}: save it as uint8, from 0 to 255") from error

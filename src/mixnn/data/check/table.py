@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from mixnn.data.check.files import Contents
 from mixnn.data.check.findings import KINDS, WRONG, Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
+from mixnn.data.images.intensity import range_words, union
 from mixnn.errors import InputError, printable
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import TEXT
@@ -80,6 +81,9 @@ def size_lines(contents: Contents, none: int) -> Iterator[str]:
         for name, sides in {"short": sizes.min(1), "long": sizes.max(1)}.items():
             low, middle, high = (int(np.quantile(sides, q, method="lower")) for q in (0, 0.5, 1))
             yield f"         {name} side: smallest {low:,}, median {middle:,}, largest {high:,} px"
+    if contents.spans:
+        found = range_words(union(contents.spans).range)
+        yield f"values   {len(contents.spans):,} of more than 8 bits; {found} becomes 0 to 255 (--data.intensity-range)"
     yield "modes    " + (", ".join(f"{mode} {count:,}" for mode, count in contents.modes.most_common()) or "none")
 
 
