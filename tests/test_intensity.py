@@ -27,7 +27,8 @@ def save(folder: Path, name: str, values: np.ndarray) -> None:
     Image.fromarray(values).save(folder / name)
     if values.dtype == np.uint32:  # Pillow calls them signed: tag 339, a short, one of them, 2
         signed, unsigned = (struct.pack("<HHLHH", 339, 3, 1, kind, 0) for kind in (2, 1))
-        assert signed in (content := (folder / name).read_bytes())
+        content = (folder / name).read_bytes()
+        assert signed in content
         (folder / name).write_bytes(content.replace(signed, unsigned))
 
 

@@ -183,7 +183,7 @@ class Cache:
     asked for, so that every selection shares it.
 
     Args:
-        folder: holds a folder for each source and size, named by a hash of names, file sizes and times.
+        folder: holds a folder for each source and size, named by a hash of names and states of files.
         chosen: the images.
         size: S, pixels.
         with_pixels: keep them; otherwise only what was seen to be readable.
