@@ -139,6 +139,19 @@ def image_size(samples: Samples, data: DataOptions) -> int | None:
     return int(width)
 
 
+def input_shape(samples: Samples, data: DataOptions) -> tuple[int, ...]:
+    """What a network will see of a sample: (3, S, S), or (D,) of an embedding.
+
+    Raises:
+        InputError: a size is out of range, or does not go with the data.
+    """
+    size = crop_size(image_size(samples, data), data)
+    if size is None:
+        assert isinstance(samples.images, np.ndarray)
+        return (samples.images.shape[1],)
+    return 3, size, size
+
+
 def check_shapes(parts: Mapping[str, Samples]) -> None:
     """Raise InputError where a part has inputs of another shape than the training part."""
     shapes = {name: " × ".join(map(str, getattr(part.images, "shape", ())[1:])) for name, part in parts.items()}
