@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mixnn.data.check.files import inspect_image
 from mixnn.data.images.decoder import BadImage, decode, no_warnings, read_image
 from mixnn.errors import InputError
 
@@ -58,6 +59,19 @@ def test_a_rotated_photo_with_an_odd_exif_tag(tmp_path):
     entries = struct.pack(">HHLHH", 0x0112, 3, 1, 6, 0) + struct.pack(">HHL4s", 0x011A, 2, 4, b"72\0\0")
     exif = b"Exif\0\0MM\0*" + struct.pack(">LH", 8, 2) + entries + struct.pack(">L", 0)
     assert (decode(write_image(tmp_path / "a.jpg", exif=exif), 8)[..., 0] > 250).all()
+
+
+@pytest.mark.parametrize(
+    "exif", [b"garbage", b"Exif\0\0garbage!", b"MM\0*\0\0\0\x08\0\x09", b"II*\0\xff\xff\xff\xff", b"\0"]
+)
+@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+def test_a_note_that_is_garbage_turns_nothing(tmp_path, suffix, exif):
+    """The picture itself is whole."""
+    path = write_image(tmp_path / f"a.{suffix}", exif=exif)
+    with no_warnings():
+        assert np.abs(decode(path, 8).astype(int) - RED).max() <= 4
+        assert inspect_image(path).reason == ""
+    assert (read_image(Path(path), 8)[..., 0] > 250).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB", "I", "I;16"])
