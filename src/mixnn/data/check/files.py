@@ -27,7 +27,7 @@ from mixnn.data.images.decoder import (
 from mixnn.data.images.encoded import EncodedImages
 from mixnn.data.images.formats import open_image
 from mixnn.data.images.intensity import Span, span_of
-from mixnn.data.images.pool import Pool
+from mixnn.data.images.pool import Pool, stopping
 
 CHUNK = 64  # images that a process looks at in one go
 WORTH_A_PROCESS = 500  # images: fewer are done before it has started
@@ -109,6 +109,8 @@ def look_at_piece(parts: Sequence[EncodedImages | NDArray[Any]], piece: tuple[in
     infos, images = [], parts[part]
     with no_warnings():
         for row in rows:
+            if stopping():
+                break
             try:
                 infos.append(inspect_image(images[row] if isinstance(images, np.ndarray) else images.source(row)))
             except BadImage as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mixnn.data.images.decoder import BadImage, decode, no_warnings
 from mixnn.data.images.encoded import EncodedImages
 from mixnn.data.images.intensity import Range
-from mixnn.data.images.pool import Pool
+from mixnn.data.images.pool import Pool, stopping
 
 CHUNK_BYTES = 2**22  # bytes of pixels that a process decodes in one go
 
@@ -68,6 +68,8 @@ def decode_rows(images: EncodedImages, size: int, intensity: Range | None, rows:
     pixels, bad = np.zeros((len(rows), size, size, 3), np.uint8), {}
     with no_warnings():
         for place, row in enumerate(rows.tolist()):
+            if stopping():
+                break
             try:
                 pixels[place] = decode(images.source(row), size, intensity)
             except BadImage as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mixnn.data.images.decoder import BadImage, image_span, no_warnings
 from mixnn.data.images.encoded import EncodedImages
 from mixnn.data.images.intensity import Range, Span, UnknownRangeError, parse_range, range_words, span_of, union
-from mixnn.data.images.pool import Pool
+from mixnn.data.images.pool import Pool, stopping
 from mixnn.utils.console import counter, say
 from mixnn.utils.processes import default_workers, first_process
 
@@ -72,6 +72,8 @@ def _spans(images: EncodedImages, rows: range) -> list[Span]:
     found = []
     with no_warnings():
         for row in rows:
+            if stopping():
+                break
             try:
                 span = image_span(images.source(row))
             except BadImage:
