@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError
+from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, short_of_memory
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
@@ -24,6 +24,11 @@ COMMANDS = {
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
+
+SAVES_MEMORY = (
+    "lower --batch-size, --data.image-size or --data.workers, or take --data.store nowhere; "
+    "what was trained goes on with --resume"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # One line a machine, however many processes.
         if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
             print(f"mixnn: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if not short_of_memory(error):
+            raise
+        print(f"mixnn: memory is short ({type(error).__name__}): {SAVES_MEMORY}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together

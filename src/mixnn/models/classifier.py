@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mixnn.errors import InputError
+from mixnn.errors import InputError, short_of_memory
 from mixnn.models.backbones import BasicBlock, PreActBlock, cnn, mini, mlp, resnet
 from mixnn.models.pretrained import Loaded, load_pretrained
 from mixnn.models.timm_backbones import PREFIX, names_in_timm, timm_factory
@@ -197,6 +197,8 @@ def probe(network: Classifier, x: Tensor, name: str) -> None:
     try:
         network.to(x.device).eval()(x)
     except REFUSALS as error:
+        if short_of_memory(error):
+            raise
         reason, shape = " ".join(str(error).split()) or type(error).__name__, tuple(x.shape[1:])
         fix = "choose another, such as --network mlp" if len(shape) == 1 else fitting_size(name, shape[-1])
         raise InputError(f"network {name!r} does not take inputs of shape {shape} ({reason}): {fix}") from error

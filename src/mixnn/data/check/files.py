@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,12 @@ from mixnn.data.images.decoder import (
     deep_values,
     is_deep,
     no_warnings,
+    opened,
     reason,
     refuse_pipe,
     to_square,
 )
 from mixnn.data.images.encoded import EncodedImages
-from mixnn.data.images.formats import open_image
 from mixnn.data.images.intensity import Span, span_of
 from mixnn.data.images.pool import Pool, stopping
 
@@ -126,12 +125,12 @@ def inspect_image(source: Source) -> ImageInfo:
         if isinstance(source, str):
             refuse_pipe(source)
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        with open_image(io.BytesIO(content)) as image:
+        with opened(content) as (image, _):
             (width, height), mode = image.size, image.mode
             span = span_of(deep_values(image)) if is_deep(image) else None
             if span is None:
                 to_square(image, 1, None)  # so small that a JPEG decodes at an eighth of its size
-    except DAMAGE as error:
+    except (BadImage, *DAMAGE) as error:
         return ImageInfo(reason=reason(error))
     return ImageInfo(content_digest(content), width, height, mode, span=span)
 

@@ -21,7 +21,7 @@ from PIL import Image, features
 
 from mixnn.data.images.formats import open_image
 from mixnn.data.images.intensity import Range, Span, UnknownRangeError, eight_bits, span_of
-from mixnn.errors import InputError
+from mixnn.errors import InputError, LocalError
 
 try:
     import simplejpeg  # type: ignore[import-untyped,unused-ignore]  # it has no types, and may not be there
@@ -42,6 +42,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 DEEPER = "pixels have more than 8 bits, and the run was trained on images of 8"
+ROOM = 2**26  # bytes
 # What Pillow makes of damaged files.
 DAMAGE = (
     *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error),
@@ -92,7 +93,17 @@ def opened(source: str | bytes) -> Iterator[tuple[Image.Image, BinaryIO]]:
     except UnknownRangeError:
         raise
     except DAMAGE as error:
+        if isinstance(error, MemoryError) and not has_room():  # else a damaged header asks for too much
+            raise LocalError("memory is short for reading images: use fewer --data.workers, 0 for none") from error
         raise BadImage(reason(error)) from error
+
+
+def has_room() -> bool:
+    """Whether there is memory for another picture of some megapixels."""
+    try:
+        return bool(bytearray(ROOM))
+    except MemoryError:
+        return False
 
 
 def decode_jpeg(image: Image.Image, file: BinaryIO, size: int) -> NDArray[np.uint8] | None:
@@ -135,6 +146,8 @@ def no_warnings() -> warnings.catch_warnings[None]:
 
 def reason(error: Exception) -> str:
     """Why an image is bad, of an error out of `DAMAGE`."""
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     if isinstance(error, OSError) and error.strerror:
