@@ -36,6 +36,8 @@ class DataOptions:
         merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; those of the data where not
+            given.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
@@ -56,6 +58,7 @@ class DataOptions:
     merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
+    intensity_range: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None

@@ -10,8 +10,8 @@ import os
 import numpy as np
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.images.decoder import SUFFIXES
 from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.formats import Listing
 from mixnn.data.readers import Columns
 from mixnn.data.readers.columns import SPLITS, Content, choose, is_utf8, take, to_source
 from mixnn.data.readers.table import read_content
@@ -25,8 +25,8 @@ Seen = set[tuple[int, int]]  # device and inode of folders
 def read_folder(path: str, columns: Columns) -> Source:
     """`path`/[train|val|test/]class/…/image.jpg, or metadata.csv, .jsonl or .parquet in place of class folders.
 
-    Images are not opened. Hidden files and files that are no images by name are passed over; links
-    to folders are followed. The order is torchvision's `ImageFolder`: class by class, as arrays of labels come.
+    A file is opened only where its name does not say whether it is an image; what is none is passed over, and told.
+    Links to folders are followed. The order is torchvision's `ImageFolder`: class by class, as arrays of labels come.
 
     Raises:
         InputError: the folder is missing, has no class folders or a class without images, a folder
@@ -78,32 +78,34 @@ def _read_classes(top: str, inner: str, seen: Seen) -> Part:
         fix = "put the images of each class into a folder of its own, or a metadata.csv beside them"
         raise InputError(f"{folder} has no sub-folders: {fix}")
     seen = seen | {_identity(os.path.join(folder, name)) for name in classes}
+    listing = Listing()
     names: list[str] = []
     labels: list[str] = []
     for name in classes:
         if not is_utf8(name):
             raise InputError(f"class folder {os.path.join(folder, name)!r} has a name that is not UTF-8: rename it")
-        files = _images_below(os.path.join(folder, name), seen)
+        files = _images_below(os.path.join(folder, name), seen, listing)
         if not files:
-            suffixes = ", ".join(sorted(SUFFIXES))
-            raise InputError(f"class folder {os.path.join(folder, name)} has no images ({suffixes}): remove it")
+            fix = "put some there, or move it out of the data"
+            raise InputError(f"class folder {os.path.join(folder, name)} has no images{listing.last_words()}: {fix}")
         names += [f"{inner}{name}/{file}" for file in files]
         labels += [name] * len(files)
-    return Part(ImageFiles(top, names), labels, names)
+    listing.tell(folder)
+    return Part(ImageFiles(top, names), labels, names, listing.below(top))
 
 
-def _images_below(folder: str, seen: Seen) -> list[str]:
+def _images_below(folder: str, seen: Seen, listing: Listing) -> list[str]:
     """Names relative to `folder`, by folder and then by file. No folder is entered twice, whatever links say."""
     seen, found, waiting = set(seen), [], [""]
     while waiting:
         inner = waiting.pop()
         links, folders = [], []
-        for entry in _entries(os.path.join(folder, inner)):
+        for entry in _entries(os.path.join(folder, inner), listing):
             if entry.is_dir(follow_symlinks=False):
                 folders.append(f"{inner}{entry.name}/")
             elif entry.is_symlink() and os.path.isdir(entry.path):
                 links.append(f"{inner}{entry.name}/")
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            elif listing.is_image(entry.path):
                 found.append(inner + entry.name)
         for name in sorted(folders) + sorted(links):
             identity = _identity(os.path.join(folder, name))
@@ -172,13 +174,17 @@ def _subfolders(folder: str) -> list[str]:
     return sorted(entry.name for entry in _entries(folder) if os.path.isdir(entry.path))
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """All but hidden ones."""
+def _entries(folder: str, listing: Listing | None = None) -> list[os.DirEntry[str]]:
+    """All but hidden ones, which `listing` counts."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            found = list(entries)
     except OSError as error:
         raise InputError(f"folder {folder} cannot be listed ({error.strerror}): allow it, or remove it") from error
+    shown = [entry for entry in found if not entry.name.startswith(".")]
+    if listing is not None:
+        listing.others["hidden"] += len(found) - len(shown)
+    return shown
 
 
 def _identity(folder: str) -> tuple[int, int]:
