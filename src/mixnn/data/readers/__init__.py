@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
+from mixnn.data.images.links import link_note
 from mixnn.errors import InputError, printable
 from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
@@ -104,8 +106,10 @@ def read_source(
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
     if first_process():
-        for note in content.notes:
-            say(f"mixnn: {printable(note)}")
+        links = link_note([part.images for part in content.parts.values()], path if os.path.isdir(path) else None)
+        for note in [*content.notes, links]:
+            if note:
+                say(f"mixnn: {printable(note)}")
     return build_dataset(content, unlabeled=unlabeled, heldout=heldout, relabeled=relabeled)
 
 
