@@ -188,6 +188,7 @@ class TrainOptions:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 
 
+IN_MEMORY = "<arrays>"  # the source of a run whose data no file holds
 LAYOUT = ("image_column", "label_column", "split_column", "root", "layout")  # of the options of data: where what is
 UNUSED = ("holdout", "heldout", "crop_size")  # of the options of data, by `mixnn find`
 
