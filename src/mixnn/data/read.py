@@ -28,7 +28,12 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
         dataset = build_dataset(source, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled)
     else:
         dataset = read_source(
-            source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled
+            source,
+            columns=columns,
+            unlabeled=data.unlabeled,
+            heldout=data.heldout,
+            relabeled=relabeled,
+            cache_dir=data.cache_dir,
         )
     if data.labels is not None:
         dataset = with_label_file(dataset, data.labels)

@@ -45,6 +45,11 @@ def atomic_write(path: Path, fix: str = "make room, or choose another place") ->
             temporary.unlink()
 
 
+def default_cache_dir() -> Path:
+    """`mixnn` in the user's folder for caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixnn"
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The settings in a YAML file.
 

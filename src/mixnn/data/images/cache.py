@@ -23,6 +23,7 @@ from torch import Tensor
 from mixnn.data.images.decode_pool import Decoded, Stream
 from mixnn.data.images.encoded import EncodedImages, Selection
 from mixnn.errors import InputError
+from mixnn.utils.files import default_cache_dir
 
 Store = Literal["memory", "cache", "nowhere"]
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -124,11 +125,6 @@ def held_bytes(parts: Iterable[EncodedImages], size: int, cache_dir: Path | None
 
 def selection(images: EncodedImages) -> Selection:
     return images if isinstance(images, Selection) else images[:]
-
-
-def default_cache_dir() -> Path:
-    """`mixnn` in the user's folder for caches."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixnn"
 
 
 def checksums(images: NDArray[Any]) -> NDArray[np.uint32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.data.images.links import link_note
+from mixnn.data.readers.archives import is_archive, unpacked
 from mixnn.errors import InputError, printable
 from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
@@ -85,6 +87,7 @@ def read_source(
     unlabeled: str | None = None,
     heldout: str | None = None,
     relabeled: bool = False,
+    cache_dir: str | None = None,
 ) -> Dataset:
     """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
@@ -92,13 +95,16 @@ def read_source(
         source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
         columns: of tables.
         unlabeled, heldout, relabeled: see `build_dataset`.
+        cache_dir: where archives are unpacked; the user's where None.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
     """
     kind, path = split_source(source)
     columns = columns or Columns()
-    if kind != "folder":
+    if kind == "folder":
+        path = unpacked(path, cache_dir) if is_archive(path) else path
+    else:
         columns.refuse(f"is about folders, and {source} is none", ("layout",))
     if not READERS[kind].has_columns:
         columns.refuse(f"does not go with {kind}, which has no table")
@@ -117,9 +123,11 @@ def split_source(source: str) -> tuple[str, str]:
     """`csv:a.txt` as ("csv", "a.txt"), and `a.csv` alone as ("csv", "a.csv").
 
     Raises:
-        InputError: the kind is unknown.
+        InputError: the kind is unknown, or it is an address.
     """
     kind, colon, path = source.partition(":")
+    if any(re.match(r"[a-z][\w+.-]*://", text) for text in (source, path)):
+        raise InputError(f"data {source!r} is an address: download it first, and give the file or the folder")
     if colon and not Path(source).exists():
         if kind in READERS:
             return kind, path
