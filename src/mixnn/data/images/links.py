@@ -28,16 +28,29 @@ def links_out(images: object, top: str | None) -> Iterable[tuple[str, str]]:
     base = images.base if isinstance(images, Selection) else images
     if not isinstance(base, ImageFiles):
         return
-    root, folders = os.path.realpath(base.root if top is None else top), dict[str, str]()
+    root = os.path.join(os.path.realpath(base.root if top is None else top), "")
+    outside: dict[str, bool] = {}  # folder -> whether it is
+    links: dict[str, set[str]] = {}  # folder -> names of links in it
     names = (base.names[row] for row in images.rows.tolist()) if isinstance(images, Selection) else base.names
     for name in names:
-        if os.path.isabs(name) or ".." in name or "\0" in name:
-            continue  # outside by its very name, if at all
-        path = os.path.join(base.root, name)
-        folder, _, file = path.rpartition("/")
-        if folder not in folders:
-            folders[folder] = os.path.realpath(folder)
-        real = os.path.join(folders[folder], file)
-        real = os.path.realpath(real) if os.path.islink(real) else real
-        if not real.startswith(os.path.join(root, "")):
-            yield path, real
+        folder, _, file = name.rpartition("/")
+        if folder not in links:
+            real = os.path.realpath(os.path.join(base.root, folder)) if _is_plain(folder) else root
+            outside[folder], links[folder] = not os.path.join(real, "").startswith(root), _links_in(real)
+        if (outside[folder] or file in links[folder]) and _is_plain(name):
+            path = os.path.join(base.root, name)
+            if not (real := os.path.realpath(path)).startswith(root):
+                yield path, real
+
+
+def _is_plain(name: str) -> bool:
+    """Whether only links can make it lead out."""
+    return not (os.path.isabs(name) or ".." in name or "\0" in name)
+
+
+def _links_in(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_symlink()}
+    except OSError:
+        return set()

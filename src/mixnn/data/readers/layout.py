@@ -76,7 +76,7 @@ def find_layout(path: str, columns: Columns) -> Layout:
 
 def tables_in(folder: str) -> list[str]:
     """Names of tables that nothing reads: they have to be DATA themselves."""
-    files = [entry.name for entry in entries(folder) if entry.name.lower().endswith(TABLES)]
+    files = sorted(entry.name for entry in entries(folder) if entry.name.lower().endswith(TABLES))
     return [name for name in files if name not in METADATA and not name.startswith(RECORD)]
 
 

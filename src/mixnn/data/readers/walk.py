@@ -14,28 +14,27 @@ Seen = set[tuple[int, int]]  # device and inode of folders
 
 
 def entries(folder: str) -> list[os.DirEntry[str]]:
-    """All but hidden ones, by name.
+    """All but hidden ones, in no order.
 
     Raises:
         InputError: the folder cannot be listed.
     """
     try:
         with os.scandir(folder) as found:
-            shown = (entry for entry in found if not entry.name.startswith(".") and entry.name != "__MACOSX")
-            return sorted(shown, key=lambda entry: entry.name)
+            return [entry for entry in found if entry.name[0] != "." and entry.name != "__MACOSX"]
     except OSError as error:
         raise InputError(f"folder {folder} cannot be listed ({error.strerror}): allow it, or move it away") from error
 
 
 def subfolders(folder: str) -> list[str]:
     """Names, sorted; without links to `folder` itself."""
-    itself = identity(folder)
-    return [e.name for e in entries(folder) if is_folder(e) and not (e.is_symlink() and identity(e.path) == itself)]
+    found, itself = [entry for entry in entries(folder) if is_folder(entry)], identity(folder)
+    return sorted(entry.name for entry in found if not entry.is_symlink() or identity(entry.path) != itself)
 
 
 def images_in(folder: str) -> list[str]:
-    """Names of images in `folder`, not of those further below."""
-    return [entry.name for entry in entries(folder) if is_image(entry.name) and not is_folder(entry)]
+    """Names of images in `folder`, sorted; not of those further below."""
+    return sorted(entry.name for entry in entries(folder) if is_image(entry.name) and not is_folder(entry))
 
 
 def images_below(folder: str, seen: Seen | None = None) -> list[str]:
@@ -50,7 +49,7 @@ def images_below(folder: str, seen: Seen | None = None) -> list[str]:
                 (links if entry.is_symlink() else folders).append(f"{inner}{entry.name}/")
             elif is_image(entry.name):
                 found.append(inner + entry.name)
-        for name in folders + links:
+        for name in sorted(folders) + sorted(links):
             if (known := identity(os.path.join(folder, name))) not in seen:
                 seen.add(known)
                 waiting.append(name)
