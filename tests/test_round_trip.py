@@ -94,6 +94,32 @@ def test_the_round_trip_loses_nothing(make, tmp_path: Path) -> None:
     assert contents(photos) == before  # in place a table drops the row, not the image
 
 
+MOVED = {  # a red image, and where it goes as a blue one
+    plain: ("red/03.png", "blue/03-red.png"),
+    in_parts: ("train/red/03.png", "train/blue/03-red.png"),
+    in_kaggle_parts: ("seg_train/seg_train/red/03.png", "seg_train/seg_train/blue/03-red.png"),
+    in_a_wrapper: ("photos/red/03.png", "photos/blue/03-red.png"),
+    called_like_parts: ("red/test_03.png", "blue/test_03-red.png"),
+    below_classes: ("red/train/03.png", "blue/train/03-red.png"),
+}
+
+
+@layouts
+@pytest.mark.parametrize("place", ["--out", "--in-place"])
+def test_images_go_to_their_class_in_every_layout(make, place: str, tmp_path: Path) -> None:
+    photos = make(tmp_path / "photos")
+    before, parts, labels = contents(photos), parts_of(photos), labels_of(photos)
+    run = make_run(tmp_path / "run", photos)
+    name, target = MOVED[make]
+    decided = write_corrections(tmp_path / "c.csv", (name, "blue", "other"))
+    clean = photos if place == "--in-place" else tmp_path / "clean"
+    succeed("apply", run.path, decided, *([place] if clean == photos else [place, clean]))
+    assert (clean / target).is_file()
+    assert contents(clean) == before
+    assert parts_of(clean) == parts
+    assert labels_of(clean) == {key: word for key, word in labels.items() if key != name} | {target: "blue"}
+
+
 def test_the_round_trip_of_a_real_training(tmp_path: Path) -> None:
     """With a hold-out, an image that cannot be read, --limit, and what an earlier round threw out."""
     photos = plain(tmp_path / "photos")

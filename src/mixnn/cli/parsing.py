@@ -31,7 +31,7 @@ def readable_output() -> Iterator[None]:
 
 
 HELP = ("-h", "--help")
-DATA = "a folder with one folder for each class, or its zip; or csv:FILE, npz:FILE, hf:NAME, demo: (docs/data.md has all)"
+DATA = "a folder or zip with one folder for each class; or csv:FILE, npz:FILE, hf:NAME, demo: … (docs/data.md has all)"
 
 
 class Parser(ArgumentParser):

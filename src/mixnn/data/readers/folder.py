@@ -147,7 +147,7 @@ def _by_first_folder(source: Source, table: str) -> Source:
         InputError: some do and some do not, or none is to train on.
     """
     whole = source.parts["train"]
-    firsts = [name.partition("/")[0] if "/" in name else "" for name in whole.names]
+    firsts = [os.path.normpath(name).rpartition("/")[0].partition("/")[0] for name in whole.names]
     splits = {first: split_of(first) for first in dict.fromkeys(firsts)}
     likely = [first for first, split in splits.items() if split]
     if not likely:
