@@ -12,11 +12,12 @@ import pytest
 from photos import BYTES, COUNT, SIZE, Counted, assert_same, seen
 from PIL import Image
 
-from mixnn.data.images.cache import choose_store, default_cache_dir, held_bytes, open_images
+from mixnn.data.images.cache import choose_store, held_bytes, open_images
 from mixnn.data.images.decode_pool import Stream
 from mixnn.data.images.decoder import decode
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.errors import InputError
+from mixnn.utils.files import default_cache_dir
 
 # Unreadable images
 

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
-from mixnn.config import MAX_WORKERS
+from mixnn.config import LAYOUT, MAX_WORKERS
 from mixnn.data.read import read
 from mixnn.errors import require_between
 from mixnn.utils.console import counter
 
-OPTIONS = {  # of DataOptions
-    *("image_column", "label_column", "split_column", "root", "unlabeled", "heldout"),
-    *("class_order", "merge_similar_labels"),
-}
+OPTIONS = {*LAYOUT, "unlabeled", "heldout", "class_order", "merge_similar_labels"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
+from mixnn.config import LAYOUT
 from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.data.images.measure import with_range
@@ -24,7 +25,7 @@ from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
 OPTIONS = {  # of DataOptions
-    *("image_column", "label_column", "split_column", "root", "labels", "unlabeled"),
+    *(*LAYOUT, "labels", "unlabeled"),
     *("labels_order", "class_order", "merge_similar_labels", "intensity_range"),
 }
 LARGEST = 3  # confusions on the screen

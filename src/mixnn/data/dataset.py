@@ -43,10 +43,12 @@ class Source(NamedTuple):
         parts: by name; "train" has to be among them, "test" and "val" are what they say, others are kept apart.
         classes: C names, for labels that are numbers, or to fix an order; None makes them of the words, sorted.
         numbers: what 0, 1 … are called; None is `classes`, or where these are None either, for a person to say.
+        notes: lines for the user: which of two ways was taken, and what is passed over.
     """
 
     parts: Mapping[str, Part]
     classes: Sequence[str] | None = None
+    notes: Sequence[str] = ()
     numbers: Sequence[str] | None = None
 
 

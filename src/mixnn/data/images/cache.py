@@ -25,6 +25,7 @@ from mixnn.data.images.decode_pool import Decoded, Stream
 from mixnn.data.images.encoded import EncodedImages, Selection
 from mixnn.data.images.intensity import Range, as_uint8
 from mixnn.errors import InputError
+from mixnn.utils.files import default_cache_dir
 
 Store = Literal["memory", "cache", "nowhere"]
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -132,11 +133,6 @@ def held_bytes(
 
 def selection(images: EncodedImages) -> Selection:
     return images if isinstance(images, Selection) else images[:]
-
-
-def default_cache_dir() -> Path:
-    """`mixnn` in the user's folder for caches."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixnn"
 
 
 def checksums(images: NDArray[Any]) -> NDArray[np.uint32]:

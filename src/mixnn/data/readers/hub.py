@@ -17,8 +17,9 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles, file_state
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import SPLITS, whole_numbers
+from mixnn.data.readers.columns import whole_numbers
 from mixnn.data.readers.parquet import word as word_of
+from mixnn.data.readers.splits import split_of
 from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
@@ -111,7 +112,7 @@ def _load(path: str) -> dict[str, Any]:
         return {"train": content}
     splits: dict[str, Any] = {}
     for split, rows in content.items():
-        usual = SPLITS.get(str(split).lower(), str(split))
+        usual = split_of(str(split)) or str(split)
         splits[split if usual in content or usual in splits else usual] = rows
     return splits
 
