@@ -115,7 +115,7 @@ def test_of_embeddings_what_is_given_is_the_evidence_whatever_the_network_has_le
     assert not method.targets.any()  # once is enough
 
 
-def test_a_tenth_of_each_class_is_held_out_rows():
+def test_a_tenth_of_each_class_is_held_out():
     labels = torch.cat([torch.zeros(4000), torch.ones(996), torch.full((4,), 2), torch.full((100,), -1)]).long()
     rows = held_out_rows(labels)
     assert labels[rows].bincount(minlength=3).tolist() == pytest.approx([400, 100, 0], abs=1)
@@ -125,7 +125,7 @@ def test_a_tenth_of_each_class_is_held_out_rows():
     assert held_out_rows(torch.arange(50_000) % 10).sum() == 2_000
 
 
-def test_no_step_sees_a_label_that_is_held_out_rows_until_it_is_released():
+def test_no_step_sees_a_label_that_is_held_out_until_it_is_released():
     data, _ = embeddings(2_000)
     method = on_embeddings(data, correct_from=4)
     for epoch in range(2):
