@@ -62,9 +62,10 @@ def test_a_run_that_never_looks_writes_no_file(tmp_path: Path) -> None:
 def test_epochs_that_are_run_again_are_dropped(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     recorder = recorded(run, 4)
-    for again, kept in ((3, [2, 3, 4]), (2, [2, 3]), (1, [2])):
-        recorder.epoch_done(again, 0.5, {"begin": 1.0, "train": 1.0})
-        assert run.read_arrays(run.losses)["epochs"].tolist() == kept
+    kept = {epoch: parts for epoch, parts in recorder.history.items() if epoch <= 3}
+    Recorder(run, recorder.method, None, "", rows=recorder.rows[:3], history=kept)
+    assert run.read_arrays(run.losses)["epochs"].tolist() == [2, 3]
+    assert [row["epoch"] for row in run.read_table(run.metrics)] == ["1", "2", "3"]
 
 
 def test_the_plane_is_that_of_the_principal_components() -> None:

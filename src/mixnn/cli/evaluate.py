@@ -9,13 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.cli.parsing import Parser, data_options, readable_output
+from mixnn.cli.parsing import NETWORK, Parser, data_options, readable_output
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
 # How images are read is the run's to say, and none is held out.
-OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabeled", "workers")
+OPTIONS = (
+    *("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabeled", "workers"),
+    *("labels_order", "class_order", "merge_similar_labels"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -24,6 +27,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
     parser.add_argument("source", metavar="DATA", help="as for train; its test part where it has one, else all of it")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
+    parser.add_argument("--network", type=str | None, default=None, help=NETWORK)
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
@@ -36,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.utils.devices import pick_device
 
     classes = directory.read_classes()
-    model = load_model(directory.model, pick_device(given.device))
+    model = load_model(directory.model, pick_device(given.device), given.network, classes)
     dataset = without_dropped(read(given.source, data_options(given)))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
     samples = samples[np.flatnonzero(samples.labels >= 0)]

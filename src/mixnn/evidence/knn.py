@@ -22,7 +22,8 @@ class SearchInfo(NamedTuple):
 
     Attributes:
         search: in words.
-        recall: share of the true neighbors that were found, on a sample of all ranks' samples; None where all are.
+        recall: share of the distinct true neighbors that were found, on a sample of all ranks' samples; None where
+            all are.
     """
 
     search: str

@@ -22,7 +22,7 @@ from mixnn.runs.environment import environment
 from mixnn.training.evidence import Collected, judge_labels
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import data_words
-from mixnn.training.record import check_outside, write_data
+from mixnn.training.record import write_data
 from mixnn.utils.console import counter, say, showing
 from mixnn.utils.devices import device_name, pick_device
 
@@ -43,12 +43,12 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     if options.noise is not None:
         check_noise(options.noise)
     run, device = RunDirectory(out), pick_device(options.device)
-    check_outside(run, config.source)
-    run.check_free(resumable=False)
-    dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
-    config, dataset = with_features(config, dataset)
-    with run.locked(training=False):
+    run.check_outside(config.source)
+    with run.locked():
+        run.check_free(resumable=False)
         try:
+            dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
+            config, dataset = with_features(config, dataset)
             loaded = load(dataset, config.options.for_reading(), device)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from mixnn.utils.files import Row
 
 BINS = 50  # of the losses, which lie in 0–1
 MIXTURE = ("mixture_low", "mixture_high", "mixture_separation")
+History = dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # epoch, from 1 -> counts (BINS,), mixture (3, 2)
 METRICS = ("clean_fraction", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
 
 
@@ -86,7 +87,7 @@ class Recorder:
         heldout: samples for the accuracy, or None.
         heldout_name: what they are called.
         true_labels: int64 (N,), where noise was added and so the truth is known.
-        rows: those of the epochs already done, on resuming.
+        rows, history: where they are kept; those of the epochs already done are there, on resuming.
     """
 
     def __init__(
@@ -96,12 +97,16 @@ class Recorder:
         heldout: TrainData | None,
         heldout_name: str,
         true_labels: Tensor | None = None,
-        rows: Sequence[Row] = (),
+        rows: list[Row] | None = None,
+        history: History | None = None,
     ) -> None:
         self.run, self.method, self.heldout, self.heldout_name = run, method, heldout, heldout_name
         self.true_labels = true_labels
-        self.rows: list[Row] = list(rows)
+        self.rows: list[Row] = [] if rows is None else rows
+        self.history: History = {} if history is None else history
         self.samples = 0
+        if rank() == 0 and self.rows:
+            self.write()  # whatever became of the files
 
     def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
         self.samples += samples
@@ -126,20 +131,20 @@ class Recorder:
         row["images_per_second"] = self.samples * world_size() / seconds["train"]
         self.samples = 0
         self.rows.append(row)
-        if rank() == 0:
-            self.run.write_table(self.run.metrics, self.rows)
-            self._keep_losses(epoch)
-
-    def _keep_losses(self, epoch: int) -> None:
-        """Add this epoch's losses to the file, where there was a full pass."""
         losses, mixture = self.method.losses, self.method.mixture
-        if losses is None:
-            return
-        counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
-        fitted = np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
-        arrays = {"epochs": np.array([epoch + 1]), "counts": counts[None], "mixtures": fitted[None]}
-        if self.run.losses.exists():
-            kept = self.run.read_arrays(self.run.losses)
-            before = kept["epochs"] <= epoch  # a run that was killed may have written this one, too
-            arrays = {name: np.concatenate([kept[name][before], array]) for name, array in arrays.items()}
-        self.run.write_arrays(self.run.losses, arrays)
+        if losses is not None:  # there was a full pass
+            counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
+            self.history[epoch + 1] = counts, np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
+        if rank() == 0:
+            self.write()
+
+    def write(self) -> None:
+        """Both files."""
+        self.run.write_table(self.run.metrics, self.rows)
+        if self.history:
+            arrays = {
+                "epochs": np.array(list(self.history)),
+                "counts": np.stack([counts for counts, _ in self.history.values()]),
+                "mixtures": np.stack([mixture for _, mixture in self.history.values()]),
+            }
+            self.run.write_arrays(self.run.losses, arrays)

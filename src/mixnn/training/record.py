@@ -1,18 +1,15 @@
 """What stands beside the results of a run: its settings, data, noise, machine, and what it chose by itself.
 
-And whether a directory can take a run, or holds the first part of it. Must not know: methods by name, how results are
-made.
+Must not know: methods by name, how results are made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from mixnn.config import RunConfig
 from mixnn.data.load import Loaded
 from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
@@ -20,56 +17,10 @@ from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
-from mixnn.training.build import with_defaults
 from mixnn.training.memory_estimate import Footprint
 from mixnn.utils.console import say
 from mixnn.utils.devices import device_name
-from mixnn.utils.files import read_yaml
 from mixnn.utils.memory import peak_memory
-
-ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
-
-
-def check_outside(run: RunDirectory, source: str) -> None:
-    """Raise InputError where `run` lies inside the data."""
-    if Path(source).is_dir() and run.path.resolve().is_relative_to(Path(source).resolve()):
-        raise InputError(f"--out {run.path} lies inside the images {source}: choose a place outside")
-
-
-def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
-    """Whether `run` is a new directory, or the same run's.
-
-    Raises:
-        InputError: `out` holds another run, or this one with other settings, or lies inside the data.
-    """
-    check_outside(run, config.source)
-    if resume:
-        run.check_trained()
-    if not (resume and run.config.exists()):
-        run.check_free()
-        return
-    stored, now = read_yaml(run.config), flat(config.to_dict())
-    if "method" in stored and "source" in stored:
-        stored = with_defaults(RunConfig.from_dict(stored)).to_dict()  # options that came in since have their defaults
-    # However it is written, and wherever files and decoded images stay: the data is compared by its hash.
-    same = {"source": config.source} | {key: value for key, value in now.items() if key in ANYWHERE}
-    if all(str(settings.get("noise")).startswith("file:") for settings in (stored, now)):
-        same["noise"] = now["noise"]
-    stored = flat(stored) | same
-    for key in sorted(stored.keys() | now.keys()):
-        if stored.get(key) != now.get(key):
-            raise InputError(
-                f"--resume: {run.path} was trained with {key} {stored.get(key)!r}, now it is {now.get(key)!r}: "
-                "give the same settings, or a new --out"
-            )
-
-
-def flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Sections as dotted names: {"mixnn": {"alpha": 0.9}} as {"mixnn.alpha": 0.9}."""
-    result: dict[str, Any] = {}
-    for key, value in settings.items():
-        result |= {f"{key}.{name}": x for name, x in value.items()} if isinstance(value, dict) else {key: value}
-    return result
 
 
 def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method: Method) -> None:
@@ -100,14 +51,31 @@ def write_environment(run: RunDirectory, seed: int, network: Classifier, footpri
         "features_rounded": footprint.rounded,
         "feature_directions": footprint.directions,
     }
-    before = run.read_json(run.environment) if run.environment.exists() else None
+    before = read_environment(run)
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
 
 
+def read_environment(run: RunDirectory) -> dict[str, Any]:
+    """What stands there already; nothing where there is no such file, or it is damaged, which is said."""
+    if not run.environment.exists():
+        return {}
+    try:
+        content = run.read_json(run.environment)
+        if isinstance(content, dict) and isinstance(content.get("resumed", []), list):
+            return content
+        reason = f"{run.environment} is damaged"
+    except InputError as error:
+        reason = str(error).partition(": ")[0]
+    say(f"mixnn: {reason}: it is written anew, with the machine of now")
+    return {}
+
+
 def write_data(run: RunDirectory, loaded: Loaded) -> None:
-    """Classes, noise, and images that cannot be read."""
+    """Classes, arrays of labels, noise, and images that cannot be read."""
     dataset = loaded.dataset
     run.write_json(run.classes, dataset.classes)
+    if dataset.label_arrays:
+        run.write_json(run.label_arrays, [array._asdict() for array in dataset.label_arrays])
     if loaded.noise_record is not None:
         run.write_json(run.noise_record, loaded.noise_record)
     run.unreadable.unlink(missing_ok=True)  # a start that was stopped may have written one
@@ -121,7 +89,7 @@ def write_data(run: RunDirectory, loaded: Loaded) -> None:
 def write_ending(run: RunDirectory, auto_selected: Mapping[str, str], device: torch.device) -> None:
     """What the method chose by itself, and the peak of memory of the device that trained, beside what was predicted."""
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
-    now = run.read_json(run.environment)
+    now = read_environment(run)
     # A run that only wrote its lists anew has not trained.
     now["auto_selected"] = now.get("auto_selected", {}) | auto_selected
     run.write_json(run.environment, now if peak is None else now | {"peak_memory_gb": round(peak / 1e9, 3)})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from mixnn.config import MethodOptions, OptimizerOptions, ReadOptions, RunConfig, TrainOptions
+from mixnn.config import ReadOptions, RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Dataset
 from mixnn.data.load import Loaded, load
@@ -33,7 +33,8 @@ from mixnn.training.loop import Observer, fit
 from mixnn.training.metrics import Recorder, count_predictions
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import TrainingScreen, say_opening
-from mixnn.training.record import begin, check_directory, write_ending
+from mixnn.training.record import begin, write_ending
+from mixnn.training.resume import check_directory
 from mixnn.utils.console import say
 from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import keep_freed_memory
@@ -57,32 +58,32 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     device = pick_device(options.device)
     if device.type == "cpu":
         keep_freed_memory()
-    with process_group(device):
+    run.check_outside(config.source)
+    with process_group(device), run.locked() if rank() == 0 else nullcontext():
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
         first = rank() == 0
         loaded = prepare(config.source, dataset, options.for_reading(), device)
-        checkpoint = build(run.checkpoint, config.for_method(), options.for_optimizer(), loaded, device)
+        checkpoint = build(run.checkpoint, config, loaded, device)
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
         steps = Steps(shown=first)
-        with run.locked() if first else nullcontext():
-            if first:
-                begin(run, config.to_dict(), loaded, method)
-                say_opening(loaded, method, options.network, range(start, options.epochs))
-            train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
-            if first:
-                with steps.writing(run.model):
-                    save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
-            # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
-            with steps.writing(run.evidence, fatal=world_size() > 1):
-                names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
-                judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
-                write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
-            if first:
-                write_results(run, loaded, steps)
-                with steps.writing(run.environment):
-                    write_ending(run, method.auto_selected, device)
+        if first:
+            begin(run, config.to_dict(), loaded, method)
+            say_opening(loaded, method, options.network, range(start, options.epochs))
+        train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
+        if first:
+            with steps.writing(run.model):
+                save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
+        # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
+        with steps.writing(run.evidence, fatal=world_size() > 1):
+            names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
+            judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
+            write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
+        if first:
+            write_results(run, loaded, steps)
+            with steps.writing(run.environment):
+                write_ending(run, method.auto_selected, device)
     if steps.failed:
         raise ResultsError(
             f"training is done and kept in {run.checkpoint}, but these could not be written: "
@@ -106,12 +107,11 @@ def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: 
     return load(read(source, options.data) if dataset is None else dataset, options, device)
 
 
-def build(
-    path: Path, options: MethodOptions, steps: OptimizerOptions, loaded: Loaded, device: torch.device
-) -> Checkpoint:
+def build(path: Path, config: RunConfig, loaded: Loaded, device: torch.device) -> Checkpoint:
     """The method and its optimizer, with the file that keeps both."""
-    method = build_method(options, loaded.train, len(loaded.dataset.classes), device)
-    return Checkpoint(path, method, *build_optimizer(method, steps), loaded.fingerprint)
+    method = build_method(config.for_method(), loaded.train, len(loaded.dataset.classes), device)
+    optimizer, scheduler = build_optimizer(method, config.options.for_optimizer())
+    return Checkpoint(path, method, optimizer, scheduler, loaded.fingerprint, config.to_dict())
 
 
 def check_batch(data: TrainData) -> None:
@@ -129,8 +129,8 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     """Train, with metrics, a checkpoint and a line on the screen after each of `epochs`."""
     dataset, data, method, start = loaded.dataset, loaded.train, checkpoint.method, epochs.start
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
-    rows = run.read_table(run.metrics)[:start] if start else []
-    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows)
+    rows, history = checkpoint.rows, checkpoint.history
+    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows, history)
     screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]

@@ -94,13 +94,25 @@ def sampled(n: int, device: torch.device) -> Tensor:
     return torch.arange(0, n, -(-n // SAMPLE), device=device)
 
 
-def count_found(points: Points, rows: Tensor, found: Tensor) -> int:
-    """How many of `found` int64 (n, k) are among the k nearest of `rows` (n,); one as near as the k-th of these is."""
+def count_found(points: Points, rows: Tensor, found: Tensor) -> tuple[int, int]:
+    """How many of the distinct neighbors of `rows` (n,) are in `found` int64 (n, k), and how many there are.
+
+    Of neighbors at one distance, such as copies of each other, one counts, and what is a copy of the sample itself does
+    not: any search finds these. A neighbor as near as the k-th one is right.
+    """
     k = found.shape[1]
     if found.numel() == 0:
-        return 0
-    farthest = squared_distances(points, rows, true_nearest(points, rows, k)).amax(1, keepdim=True)
-    return int((squared_distances(points, rows, found) <= farthest).sum())
+        return 0, 0
+    true, near = (squared_distances(points, rows, some) for some in (true_nearest(points, rows, k), found))
+    farthest = true.amax(1, keepdim=True)
+    expected, counted = distinct(true).sum(1), (distinct(near) & (near.sort(1).values <= farthest)).sum(1)
+    return int(counted.minimum(expected).sum()), int(expected.sum())
+
+
+def distinct(distances: Tensor) -> Tensor:
+    """bool (n, k), of each row in ascending order: neither 0 nor what stands before it."""
+    ordered = distances.sort(1).values
+    return torch.cat([ordered[:, :1] != 0, ordered[:, 1:] != ordered[:, :-1]], 1)
 
 
 def true_nearest(points: Points, rows: Tensor, k: int) -> Tensor:

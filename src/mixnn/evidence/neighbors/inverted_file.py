@@ -81,9 +81,10 @@ class InvertedFile:
         """Search twice as many lists as long as a sample finds too few of its neighbors, and gains by it."""
         rows, before = sampled(len(self.points), self.order.device), 0.0
         while True:
-            recall = count_found(self.points, rows, self.search(rows)) / max(1, len(rows) * self.k)
+            found, expected = count_found(self.points, rows, self.search(rows))
+            recall = found / max(1, expected)
             if (
-                recall >= TARGET_RECALL
+                found >= TARGET_RECALL * expected
                 or recall < before + MIN_RECALL_GAIN
                 or self.probes >= min(MAX_PROBES, len(self.centers))
             ):

@@ -110,10 +110,10 @@ def nearest_neighbors(
 def sampled_recall(
     features: Tensor, found: Tensor, *, rows: slice = slice(None), metric: Metric = "l2"
 ) -> tuple[int, int]:
-    """How many of the true neighbors were found, and how many there are, for a sample of about 200 of all N samples.
+    """How many of the distinct neighbors were found, and how many there are, for about 200 of all N samples.
 
-    A neighbor that is as near as a true one counts. Of the sample, those among `rows` are looked at, by float32: for
-    all of them 200 × N × D products, and no table.
+    For copies see `count_found`; a neighbor that is as near as a true one is right. Of these samples, those among
+    `rows` are looked at, by float32: for all of them 200 × N × D products, and no table.
 
     Args:
         features: (N, D), as given to `nearest_neighbors`.
@@ -121,5 +121,4 @@ def sampled_recall(
     """
     row_indices = torch.arange(len(features), device=features.device)[rows]
     is_sampled = torch.isin(row_indices, sampled(len(features), row_indices.device))
-    sampled_found = found[is_sampled]
-    return count_found(Points(features, metric), row_indices[is_sampled], sampled_found), sampled_found.numel()
+    return count_found(Points(features, metric), row_indices[is_sampled], found[is_sampled])

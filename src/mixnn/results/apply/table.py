@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import Places, choose
+from mixnn.data.readers.columns import Places, choose, whole_numbers
 from mixnn.data.readers.parquet import import_arrow
 from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
@@ -63,7 +63,7 @@ def clean_table(
         return chosen
 
     content = read_content(path, kind, places)
-    original, now = changes.of([inside + name for name in content.names], content.labels)
+    original, now = changes.of([inside + name for name in content.names], whole_numbers(content.labels))
     rows = Rows(found[0], content.labels, now, original, content.classes)
     with atomic_write(out) as temporary:
         if kind in ("csv", "tsv"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import zipfile
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
-from mixnn.errors import InputError
 from mixnn.results.issues import percent, stored_label_issues
 from mixnn.results.report.columns import name_html, script_json
 from mixnn.results.report.content import collect
@@ -36,32 +34,13 @@ def write_report(run: RunDirectory, path: Path, projection: str = "pca") -> None
     Raises:
         InputError: the run is not finished, its files are damaged, or `path` cannot be written.
     """
-    if missing := [path.name for path in (run.evidence, run.label_quality) if not path.is_file()]:
-        raise InputError(f"{run.path} is not finished (no {missing[0]}): {again(run)}")
-    try:
-        page = build_page(run, projection)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        UndefinedError,
-    ) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise InputError(f"{run.path} is damaged ({reason}): {again(run)}") from error
+    with run.reading():
+        try:
+            page = build_page(run, projection)
+        except UndefinedError as error:  # a setting that the template names
+            raise KeyError(str(error)) from error
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-
-
-def again(run: RunDirectory) -> str:
-    """How the files of a run are written again."""
-    command = "repeat `mixnn train … --resume`" if run.trained else "`mixnn find` again, with a new --out"
-    return f"{command} to write them"
 
 
 def build_page(run: RunDirectory, projection: str = "pca") -> str:
@@ -80,7 +59,7 @@ def build_page(run: RunDirectory, projection: str = "pca") -> str:
     )
     pages.filters |= {"name": name_markup, "count": "{:,}".format, "percent": percent, "command": command_markup}
     return pages.get_template("page.html").render(
-        summary(evidence, issues, classes, run.read_table(run.metrics) if trained else []),
+        summary(evidence, issues, classes, run.read_metrics() if trained else []),
         config=config,
         trained=trained,
         style="\n".join(map(read, STYLES)),
