@@ -306,7 +306,7 @@ def refused(*words: object) -> str:
 def test_what_is_no_finished_run(run: RunDirectory, tmp_path: Path) -> None:
     assert "is not a run directory" in refused(tmp_path / "none")
     run.evidence.write_bytes(b"hello")
-    assert f"{run.path} is damaged" in refused(run.path)
+    assert f"{run.evidence} is damaged" in refused(run.path)
     run.evidence.unlink()
     assert "is not finished (no evidence.npz)" in refused(run.path)
     (run.path / "label_quality.npz").unlink()
