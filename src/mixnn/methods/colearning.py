@@ -62,7 +62,7 @@ class CoLearning(Method):
             require_between(f"colearning.{name}", value, 1e-3)
         for name, value in {"contrast_weight": contrast_weight, "structure_weight": structure_weight}.items():
             require_between(f"colearning.{name}", value, 0)
-        require_between("colearning.projection_width", projection_width, 1)
+        require_between("colearning.projection_width", projection_width, 1, 65536)
         self.mixup_alpha, self.temperature, self.sigma = mixup_alpha, temperature, sigma
         self.contrast_weight, self.structure_weight = contrast_weight, structure_weight
         width = self.network.head.in_features  # D
