@@ -149,6 +149,54 @@ def test_hugging_face_still_knows_the_classes(tmp_path: Path) -> None:
     assert found.select_columns("image").with_format("arrow")[0].column(0).to_pylist() == images[:1]
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_floats_in_a_table_become_whole_numbers_in_all_rows(tmp_path: Path, kind: str) -> None:
+    """Or `1` and `1.0` would be two classes afterwards."""
+    table = {"file_name": NAMES, "label": [f"{i % 3}.0" for i in range(24)]}
+    rows = pyarrow.Table.from_pydict(table).to_pylist()
+    file = tmp_path / f"labels.{kind}"
+    if kind == "csv":
+        file.write_text("\n".join(["file_name,label", *(f"{row['file_name']},{row['label']}" for row in rows)]) + "\n")
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pydict(table), file)
+    run = make_run(tmp_path / "run", file)
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "2.0", "other"), ("01.png", "1", "keep"))
+    succeed("apply", run.path, decided, "--out", tmp_path / f"clean.{kind}")
+    expected = ["2", *(str(i % 3) for i in range(1, 24))]
+    assert [row["label"] for row in rows_of(tmp_path / f"clean.{kind}")] == expected
+    assert [row["original_label"] for row in rows_of(tmp_path / f"clean.{kind}")] == [str(i % 3) for i in range(24)]
+    assert list(labels_of(tmp_path / f"clean.{kind}", root=str(tmp_path)).values()) == expected
+
+
+def test_labels_that_were_merged_stay_so(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    words = ["01", "1", "1", "2"] * 6
+    file.write_text("\n".join(["file_name,label", *(f"{n},{w}" for n, w in zip(NAMES, words, strict=True))]) + "\n")
+    run = make_run(tmp_path / "run", file, merge_similar_labels=True)
+    assert run.read_classes() == ["1", "2"]
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "2", "other"), ("04.png", "1", "keep"))
+    result = succeed("apply", run.path, decided, "--out", tmp_path / "clean.csv")
+    assert "--data.merge-similar-labels true" in result.out
+    found = labels_of(tmp_path / "clean.csv", merge_similar_labels=True)
+    assert list(found.values()) == ["2", *("2" if word == "2" else "1" for word in words[1:])]
+
+
+@pytest.mark.parametrize("kind", ["float32", "bool"])
+def test_arrays_of_floats_or_booleans(tmp_path: Path, kind: str) -> None:
+    images, labels = np.arange(24 * 8 * 8 * 3).reshape(24, 8, 8, 3).astype(np.uint8), (np.arange(24) % 2).astype(kind)
+    np.savez(tmp_path / "0.npz", x=images, y=labels)
+    run = make_run(tmp_path / "run", f"npz:{tmp_path / '0.npz'}")
+    other, kept = ("1", "1") if kind == "float32" else ("True", "True")
+    decided = write_corrections(tmp_path / "c.csv", ("train/00000", other, "other"), ("train/00001", kept, "keep"))
+    succeed("apply", run.path, decided, "--out", tmp_path / "1.npz")
+    found = np.load(tmp_path / "1.npz")
+    assert found["y"].dtype == found["original_labels"].dtype == kind
+    assert found["y"].tolist() == [1, *(i % 2 for i in range(1, 24))]
+    assert found["original_labels"].tolist() == labels.tolist()
+
+
 @pytest.mark.parametrize("classes", [None, ["cat", "dog", "owl"]])
 @pytest.mark.parametrize("folder", [False, True])
 def test_arrays(tmp_path: Path, classes: list[str] | None, folder: bool) -> None:

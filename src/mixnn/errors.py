@@ -1,6 +1,9 @@
 """The one exception that reaches a user as a single line. Must not know: anything of ours."""
 
 import math
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
 def printable(text: str) -> str:
@@ -34,12 +37,13 @@ class LostError(RuntimeError):
 LARGEST = 1_000_000_000  # of options without an upper limit of their own: what computes with them overflows somewhere
 
 
-def require_between(name: str, value: float, low: float, high: float = LARGEST) -> None:
-    """Raise InputError about the option `name` unless low ≤ value ≤ high and value is finite."""
+def require_between(name: str, value: Number, low: float, high: float = LARGEST) -> Number:
+    """`value`; raises InputError about the option `name` unless low ≤ value ≤ high and it is finite."""
     if not (low <= value <= high and math.isfinite(value)):
         without_limit = high == LARGEST and not value > high
         allowed = f"at least {shown(low)}" if without_limit else f"{shown(low)} to {shown(high)}"
         raise InputError(f"{name} is {value}: use {allowed}")
+    return value
 
 
 def shown(bound: float) -> str:

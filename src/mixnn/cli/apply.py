@@ -49,10 +49,10 @@ def run(words: Sequence[str]) -> int:
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
     settings = read_yaml(directory.config)
-    config = RunConfig.from_dict(settings)
+    config = RunConfig.from_dict(settings, directory.config)
     source = config.source if given.source is None else given.source
-    corrections = read_corrections(given.corrections)
     evidence, classes = directory.read_evidence(), directory.read_classes()
+    corrections = read_corrections(given.corrections, given_words(evidence, classes))
     check_reviewed(corrections, given.corrections, evidence, classes, new_classes=given.new_classes)
     if given.in_place:
         check_in_place(config, source)
@@ -60,7 +60,7 @@ def run(words: Sequence[str]) -> int:
         check_place(Path(given.out), split_source(source)[1])
     data, noise = config.options.data, config.options.noise is not None
     dataset = read(source, replace(data, corrections=None))
-    earlier = {} if data.corrections is None else read_corrections(data.corrections)
+    earlier = {} if data.corrections is None else read_corrections(data.corrections, given_words(evidence, classes))
     changes = find_changes(evidence, classes, dataset, earlier, corrections, in_data=data.labels is None, noise=noise)
     job = Job(source, data, dataset, changes, earlier | corrections)
     line = summary(corrections, evidence, classes)

@@ -69,11 +69,17 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
             count = len(dataset.dropped)
             print(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed", file=sys.stderr)
     if options.noise is not None:
-        dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
+        in_order = data.labels_order == "given"
+        dataset = add_noise(dataset, options.noise, options.seed, thumbnails, in_order=in_order)
         record = noise_record(dataset, options.noise, options.seed)
+    for array in dataset.label_arrays if first_process() else ():
+        print(f"mixnn: {printable(str(array))}", file=sys.stderr)
     dataset = prepare(
         dataset, holdout=data.holdout, imbalance=options.imbalance, limit=options.limit, seed=options.seed
     )
+    if dataset.by_class and len(dataset.train) == options.limit and first_process():
+        text = f"--limit {options.limit} takes a share of each class, as the samples come class by class"
+        print(f"mixnn: {text}", file=sys.stderr)
     size = image_size(dataset.train, data)
     crop = crop_size(size, data)
     parts = {"train": dataset.train}

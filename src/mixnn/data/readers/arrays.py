@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Part, Source
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
+from mixnn.data.readers.parquet import word
+from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
 IMAGES = ("images", "x", "X", "data")
@@ -38,22 +40,23 @@ def read_arrays(path: str, columns: Columns) -> Source:
     file = Path(path)
     members = list_arrays(file)
     classes = class_names(file, members)
-    parts = {}
+    parts, given = {}, []
     for name in ("train", "val", "test"):
         image_member, label_member = members_of(members, name, columns)
         if image_member is not None and label_member is not None:
             images, labels = load_array(file, image_member), load_array(file, label_member)
             where = (f"{image_member!r} of {file}", f"{label_member!r} of {file}")
             parts[name] = _part(name, images, labels, where, classes)
+            given.append(labels)
         elif image_member is not None or label_member is not None or name == "train":
-            option, given = ("label", columns.label) if image_member else ("image", columns.image)
+            option, named = ("label", columns.label) if image_member else ("image", columns.image)
             found = ", ".join(members) or "nothing"
-            if given is not None:
-                what = f"{path} has no {given!r} (it has {found})"
+            if named is not None:
+                what = f"{path} has no {named!r} (it has {found})"
                 raise InputError(f"--data.{option}-column: {what}: name one that it has")
             fix = f"add them as {name}_{option}s, or give --data.{option}-column"
             raise InputError(f"{path} has no {option}s for {name!r} (it has {found}): {fix}")
-    return Source(parts, classes)
+    return _source(parts, given, classes)
 
 
 def members_of(members: Sequence[str], part: str, columns: Columns) -> tuple[str | None, str | None]:
@@ -82,7 +85,7 @@ def class_names(file: Path, members: Sequence[str]) -> list[str] | None:
     if member is None:
         return None
     names = load_array(file, member)
-    words = _words(names) if names.ndim == 1 else None
+    words = label_words(names) if names.ndim == 1 and names.dtype.kind in "iuUS" else None
     if words is None or len(set(words)) < len(words):
         raise InputError(f"{member!r} of {file} is no list of different names: save one name for each class")
     return words
@@ -96,7 +99,7 @@ def arrays_in_memory(images: Any, labels: Any) -> Source:
     """
     given = np.asarray(labels)
     given = np.array(given.tolist()) if given.dtype.kind == "O" else given  # a column of text, for one
-    return Source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)})
+    return _source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)}, [given], None)
 
 
 def _part(
@@ -111,10 +114,12 @@ def _part(
         raise InputError(f"{where} has shape {given.shape}: {fix}")
     if len(given) != len(images):
         raise InputError(f"{where} has {len(given)} labels for {len(images)} images: save one for each")
-    labels: Sequence[str] | NDArray[np.int64] | None = _words(given)
-    if labels is None:
-        raise InputError(f"{where} has dtype {given.dtype}: save labels as integers or text")
-    if classes is not None and given.dtype.kind in "iu":
+    labels: Sequence[str] | NDArray[np.int64]
+    try:
+        labels = label_words(given, classes)
+    except TypeError as error:
+        raise InputError(f"{where} has {error}: save labels as integers or text") from error
+    if classes is not None and given.dtype.kind in "iub":
         labels = given.astype(np.int64)
     return Part(images, labels, [f"{name}/{i:05d}" for i in range(len(images))])
 
@@ -150,8 +155,28 @@ def _embeddings(array: NDArray[Any], where: str) -> NDArray[np.float32]:
     return embeddings
 
 
-def _words(array: NDArray[Any]) -> list[str] | None:
-    """Integers or text (n,) as text; None for anything else."""
-    if array.dtype.kind == "S":
-        return [word.decode("utf-8", "replace") for word in array.tolist()]
-    return [str(word) for word in array.tolist()] if array.dtype.kind in "iuU" else None
+def label_words(array: NDArray[Any], classes: Sequence[str] | None = None) -> list[str]:
+    """Labels (n,) as text: whole floats as whole numbers, NaN as "".
+
+    Args:
+        classes: what floats are places in.
+
+    Raises:
+        TypeError: they are neither numbers nor text, or a number is not whole.
+    """
+    if array.dtype.kind not in "iufbUS":
+        raise TypeError(f"dtype {array.dtype}")
+    values = array.tolist()
+    if array.dtype.kind == "f":
+        broken = [value for value in values if value % 1 and value == value]
+        if broken:
+            raise TypeError(f"{broken[0]}, which is no whole number")
+        return [word(value, classes) for value in values]
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _source(parts: dict[str, Part], labels: Sequence[NDArray[Any]], classes: list[str] | None) -> Source:
+    """Of labels that are numbers and no places in `classes`, each number is called by itself."""
+    if classes is not None or any(array.dtype.kind in "US" for array in labels):
+        return Source(parts, classes)
+    return Source(parts, numbers=number_words(str(label) for part in parts.values() for label in part.labels))

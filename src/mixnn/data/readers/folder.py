@@ -26,8 +26,7 @@ def read_folder(path: str, columns: Columns) -> Source:
     """`path`/[train|val|test/]class/…/image.jpg, or metadata.csv, .jsonl or .parquet in place of class folders.
 
     Images are not opened. Hidden files and files that are no images by name are passed over; links
-    to folders are followed. The order takes one image of each class in turn, so that the first N
-    are a fair part.
+    to folders are followed. The order is torchvision's `ImageFolder`: class by class, as arrays of labels come.
 
     Raises:
         InputError: the folder is missing, has no class folders or a class without images, a folder
@@ -79,7 +78,8 @@ def _read_classes(top: str, inner: str, seen: Seen) -> Part:
         fix = "put the images of each class into a folder of its own, or a metadata.csv beside them"
         raise InputError(f"{folder} has no sub-folders: {fix}")
     seen = seen | {_identity(os.path.join(folder, name)) for name in classes}
-    names, counts = [], []
+    names: list[str] = []
+    labels: list[str] = []
     for name in classes:
         if not is_utf8(name):
             raise InputError(f"class folder {os.path.join(folder, name)!r} has a name that is not UTF-8: rename it")
@@ -88,16 +88,12 @@ def _read_classes(top: str, inner: str, seen: Seen) -> Part:
             suffixes = ", ".join(sorted(SUFFIXES))
             raise InputError(f"class folder {os.path.join(folder, name)} has no images ({suffixes}): remove it")
         names += [f"{inner}{name}/{file}" for file in files]
-        counts.append(len(files))
-    labels = np.repeat(np.arange(len(classes)), counts)
-    place_in_class = np.concatenate([np.arange(count) for count in counts])
-    order = np.lexsort((labels, place_in_class))
-    names = [names[row] for row in order.tolist()]
-    return Part(ImageFiles(top, names), [classes[label] for label in labels[order].tolist()], names)
+        labels += [name] * len(files)
+    return Part(ImageFiles(top, names), labels, names)
 
 
 def _images_below(folder: str, seen: Seen) -> list[str]:
-    """Names relative to `folder`, sorted. No folder is entered twice, whatever links say."""
+    """Names relative to `folder`, by folder and then by file. No folder is entered twice, whatever links say."""
     seen, found, waiting = set(seen), [], [""]
     while waiting:
         inner = waiting.pop()
@@ -114,7 +110,7 @@ def _images_below(folder: str, seen: Seen) -> list[str]:
             if identity not in seen:
                 seen.add(identity)
                 waiting.append(name)
-    return sorted(found)
+    return sorted(found, key=os.path.split)
 
 
 def split_folders(path: str) -> dict[str, str]:

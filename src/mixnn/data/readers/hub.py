@@ -17,10 +17,12 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import SPLITS
+from mixnn.data.readers.columns import SPLITS, whole_numbers
+from mixnn.data.readers.parquet import word as word_of
+from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
-WORDS = ("int", "uint", "string", "large_string", "bool")  # types of labels without a list of names
+WORDS = ("int", "uint", "float", "string", "large_string", "bool")  # types of labels without a list of names
 WAIT = 10  # seconds for the hub's first answer
 
 
@@ -53,10 +55,10 @@ def read_hub(path: str, columns: Columns) -> Source:
             labels = _labels(rows, label)
             if split == "train" or any(labels):
                 parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
-    if not hasattr(features[label], "names"):
-        return Source(parts)
     words = {word for part in parts.values() for word in part.labels}
-    return Source(parts, [name for name in features[label].names if name in words])
+    if hasattr(features[label], "names"):
+        return Source(parts, [name for name in features[label].names if name in words], features[label].names)
+    return Source(parts, numbers=None if "string" in features[label].dtype else number_words(words))
 
 
 @contextmanager
@@ -173,7 +175,10 @@ def _labels(rows: Any, column: str) -> list[str]:
     if names is not None:
         word = {None: "", -1: ""} | dict(enumerate(names))
         return [word.get(label, str(label)) for label in content]
-    return ["" if label is None else str(label) for label in content]
+    broken = [value for value in content if isinstance(value, float) and value % 1 and value == value]
+    if broken:
+        raise InputError(f"column {column!r} holds {broken[0]}, which is no whole number: name another")
+    return whole_numbers([word_of(label) for label in content])
 
 
 def _images(rows: Any, column: str) -> EncodedImages:
