@@ -9,6 +9,28 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from mixnn.errors import InputError, require_between
 
 MAX_WORKERS = 256  # processes that decode images
+MAX_SEED = 2**32 - 1  # of NumPy's generators
+# What numbers may be; beyond, a training diverges, or they do not fit where they go.
+TRAIN_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 1_000_000),
+    "batch_size": (2, 1_000_000),
+    "lr": (0, 1000),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 1000),
+    "restart_every": (1, 1_000_000),
+    "min_lr": (0, 1000),
+    "gamma": (1e-6, 1),
+    "imbalance": (1, 1_000_000),
+    "limit": (2, 2**63 - 1),
+    "steps_per_epoch": (1, 1_000_000),
+    "seed": (0, MAX_SEED),
+}
+DATA_RANGES: dict[str, tuple[float, float]] = {
+    "data.image_size": (8, 1024),
+    "data.crop_size": (8, 1024),
+    "data.holdout": (0, 0.99),
+    "data.workers": (0, MAX_WORKERS),
+}
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
@@ -69,8 +91,7 @@ class DataOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        if self.workers is not None:
-            require_between("--data.workers", self.workers, 0, MAX_WORKERS)
+        check_ranges({f"data.{name}": value for name, value in vars(self).items()}, DATA_RANGES)
 
 
 @dataclass(frozen=True)
@@ -185,22 +206,9 @@ class TrainOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        for name, low in {"epochs": 1, "batch_size": 2, "restart_every": 1, "seed": 0}.items():
-            if getattr(self, name) < low:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use at least {low}")
-        if self.seed >= 2**32:
-            raise InputError(f"--seed is {self.seed}: use a number below {2**32}")
-        for name in ("lr", "momentum", "weight_decay", "min_lr"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use a number from 0 up")
-        if not 1 <= self.imbalance < float("inf"):
-            raise InputError(f"--imbalance is {self.imbalance:g}: use a number from 1, which leaves nothing out")
-        if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
-            raise InputError(f"--steps-per-epoch is {self.steps_per_epoch}: use at least 1, or leave it away")
+        check_ranges(vars(self), TRAIN_RANGES)
         if self.schedule == "steps" and (not self.milestones or min(self.milestones) < 1):
             raise InputError(f"--milestones is {self.milestones}: give the epochs of --schedule steps, as [10, 20]")
-        if not 0 < self.gamma <= 1:
-            raise InputError(f"--gamma is {self.gamma}: use a share above 0, at most 1")
         self.data.check()
         if self.nesterov and self.momentum == 0:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
@@ -241,7 +249,8 @@ class FindOptions:
             raise InputError("--features and --network both say where features come from: give one of them")
         if self.weights is not None and self.network is None:
             raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
-        TrainOptions(seed=self.seed, data=self.data).check()
+        check_ranges(vars(self), {name: TRAIN_RANGES[name] for name in ("limit", "seed")})
+        self.data.check()
 
     def for_reading(self) -> ReadOptions:
         """Nothing is held out."""
@@ -324,6 +333,13 @@ def is_of(value: object, kind: Any) -> bool:
     if parts:  # a union
         return any(is_of(value, part) for part in parts)
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def check_ranges(values: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raise InputError for the first option whose number is out of range; None is no number."""
+    for name, (low, high) in ranges.items():
+        if values.get(name) is not None:
+            require_between(f"--{name.replace('_', '-')}", values[name], low, high)
 
 
 def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -41,9 +41,18 @@ def short_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
 
 
-def require_between(name: str, value: Number, low: float, high: float = math.inf) -> Number:
+LARGEST = 1_000_000_000  # of options without an upper limit of their own: what computes with them overflows somewhere
+
+
+def require_between(name: str, value: Number, low: float, high: float = LARGEST) -> Number:
     """`value`; raises InputError about the option `name` unless low ≤ value ≤ high and it is finite."""
     if not (low <= value <= high and math.isfinite(value)):
-        allowed = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+        without_limit = high == LARGEST and not value > high
+        allowed = f"at least {shown(low)}" if without_limit else f"{shown(low)} to {shown(high)}"
         raise InputError(f"{name} is {value}: use {allowed}")
     return value
+
+
+def shown(bound: float) -> str:
+    """An integer with all of its digits."""
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"

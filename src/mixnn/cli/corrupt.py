@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
-from mixnn.config import LAYOUT
+from mixnn.config import LAYOUT, MAX_SEED
 from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.data.images.measure import with_range
@@ -19,7 +19,7 @@ from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, check_noise, noise_record, printable
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
-from mixnn.errors import InputError
+from mixnn.errors import InputError, require_between
 from mixnn.utils.console import counter, say
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
@@ -46,8 +46,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace these files")
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
-    if not 0 <= given.seed < 2**32:
-        raise InputError(f"--seed is {given.seed}: use a number from 0 to {2**32 - 1}")
+    require_between("--seed", given.seed, 0, MAX_SEED)
     check_noise(given.noise)
     out = free_path(given.out, overwrite=given.overwrite)
 

@@ -61,7 +61,7 @@ class CoLearning(Method):
         self.sigma = require_between("colearning.sigma", sigma, 1e-3)
         self.contrast_weight = require_between("colearning.contrast_weight", contrast_weight, 0)
         self.structure_weight = require_between("colearning.structure_weight", structure_weight, 0)
-        require_between("colearning.projection_width", projection_width, 1)
+        require_between("colearning.projection_width", projection_width, 1, 65536)
         width = self.network.head.in_features  # D
         self.projection = nn.Sequential(  # h
             nn.Linear(width, width, bias=False), nn.ReLU(), nn.Linear(width, projection_width)

@@ -64,7 +64,7 @@ def data_words(loaded: Loaded) -> str:
 
 def step_seconds(network: Classifier, data: TrainData) -> float:
     """Seconds of a step, forth and back: of a copy, on one sample many times, so that nothing of the run changes."""
-    size = max(2, data.batch_size // world_size())
+    size = max(2, min(data.batch_size, len(data)) // world_size())
     example = next(data.inputs(torch.arange(1)))
     x = example.repeat(size, *[1] * (example.dim() - 1))
     copy, labels = deepcopy(network).train(), torch.zeros(size, dtype=torch.int64, device=x.device)
