@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser
+from mixnn.cli.stored_config import stored_config
 from mixnn.config import DataOptions, RunConfig
 from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, read_corrections
@@ -23,7 +24,6 @@ from mixnn.results.apply.label_list import clean_label_list
 from mixnn.results.apply.table import clean_in_place, clean_table
 from mixnn.results.issues import given_words
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 
 MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
@@ -47,7 +47,7 @@ def run(words: Sequence[str]) -> int:
     if given.in_place == (given.out is not None):
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
-    config = RunConfig.from_dict(read_yaml(directory.config), directory.config)
+    config = stored_config(directory)
     command = "train" if directory.trained else "find"
     source = config.source if given.source is None else given.source
     corrections = read_corrections(given.corrections)
