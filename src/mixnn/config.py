@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from mixnn.errors import InputError, require_between
 
@@ -293,46 +292,16 @@ class RunConfig:
         return {"source": self.source} | asdict(self.options) | {section: dict(self.method_options)}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], where: object = "configuration") -> RunConfig:
+    def from_dict(cls, content: dict[str, Any]) -> RunConfig:
         """The reverse of `to_dict`; keys that are no settings of a run are passed over.
 
         Of a run of `mixnn find` it is what a training on the same data would be.
-
-        Raises:
-            InputError: a setting is of another type than it has to be, or there is no source; `where` is the file.
         """
         known = {f.name for f in fields(TrainOptions)}
         options = {key: value for key, value in content.items() if key in known}
-        section = option_section(str(options.get("method", TrainOptions.method)))
-        own = content.get(section) or {}
-        data = options.pop("data", {})
-        for name, part in {"data": data, section: own}.items():
-            if not isinstance(part, Mapping):
-                raise InputError(f"{where}: {name} is {part!r}: correct it")
-        check_types(cls, {"source": content.get("source")}, where)
-        check_types(DataOptions, data, f"{where}, data")
-        check_types(TrainOptions, options, where)
-        return cls(content["source"], TrainOptions(**options, data=DataOptions(**data)), dict(own))
-
-
-def check_types(kind: type[Any], settings: Mapping[str, Any], where: object) -> None:
-    """Raise InputError for a setting that the dataclass `kind` has not, or of another type."""
-    types = get_type_hints(kind)
-    for name, value in settings.items():
-        if name not in types or not is_of(value, types[name]):
-            raise InputError(f"{where}: {name} is {value!r}: correct it")
-
-
-def is_of(value: object, kind: Any) -> bool:
-    """Whether `value` is what the annotation `kind` of an option says."""
-    parts = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in parts
-    if get_origin(kind) is list:
-        return isinstance(value, list) and all(is_of(part, parts[0]) for part in value)
-    if parts:  # a union
-        return any(is_of(value, part) for part in parts)
-    return isinstance(value, (int, float) if kind is float else kind)
+        options["data"] = DataOptions(**options.get("data", {}))
+        section = option_section(options.get("method", TrainOptions.method))
+        return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
 
 
 def check_ranges(values: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> None:

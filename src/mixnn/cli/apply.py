@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mixnn.cli.parsing import Parser
+from mixnn.cli.stored_config import stored_config
 from mixnn.config import DataOptions, RunConfig
 from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, read_corrections
@@ -25,7 +26,6 @@ from mixnn.results.apply.label_list import clean_label_list
 from mixnn.results.apply.table import clean_in_place, clean_table
 from mixnn.results.issues import given_words
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 from mixnn.utils.registry import is_code
 
@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
     settings = read_yaml(directory.config)
-    config = RunConfig.from_dict(settings, directory.config)
+    config = stored_config(directory)
     source = config.source if given.source is None else given.source
     evidence, classes = directory.read_evidence(), directory.read_classes()
     corrections = read_corrections(given.corrections, given_words(evidence, classes))

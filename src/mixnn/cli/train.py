@@ -18,6 +18,7 @@ from mixnn.cli.parsing import (
     wants_all,
     without_files,
 )
+from mixnn.cli.stored_config import stored_config
 from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
@@ -140,7 +141,7 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
         RunDirectory(out).check_trained()
         files.insert(0, str(RunDirectory(out).config))
-        RunConfig.from_dict(read_yaml(files[0]), files[0])  # whose errors name the file
+        stored_config(RunDirectory(out))  # whose errors name the file
     settings = [read_yaml(file) for file in files]
     for file, content in zip(files, settings, strict=True):
         refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("method", "network")})

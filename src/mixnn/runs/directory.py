@@ -25,6 +25,7 @@ from mixnn.runs.lock import HOLDER, LOCK, locked
 from mixnn.tables.topk_rows import Table, TopkTable, stored
 from mixnn.utils.csv_files import csv_rows, write_csv
 from mixnn.utils.files import Row, as_text, atomic_write, read_yaml
+from mixnn.utils.output_paths import check_outside
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,7 @@ class RunDirectory:
 
     def check_outside(self, source: str) -> None:
         """Raises InputError where `path` lies inside the folder `source`."""
-        if Path(source).is_dir() and self.path.resolve().is_relative_to(Path(source).resolve()):
-            raise InputError(f"--out {self.path} lies inside the images {source}: choose a place outside")
+        check_outside(self.path, source)
 
     def check_free(self, *, resumable: bool = True) -> None:
         """Raises InputError if `path` holds something already; `resumable`: the command has a --resume."""
