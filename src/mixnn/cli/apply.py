@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from mixnn.cli.parsing import Parser
-from mixnn.cli.stored_config import stored_config
 from mixnn.config import DataOptions, RunConfig
 from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, read_corrections
@@ -26,6 +25,8 @@ from mixnn.results.apply.label_list import clean_label_list
 from mixnn.results.apply.table import clean_in_place, clean_table
 from mixnn.results.issues import given_words
 from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.stored_config import stored_config
+from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 from mixnn.utils.registry import is_code
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mixnn.config import IN_MEMORY, RunConfig
+from mixnn.config import IN_MEMORY
 from mixnn.data.read import read
 from mixnn.data.readers import READERS, split_source
 from mixnn.errors import InputError
@@ -12,7 +12,7 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.sample_lists import read_list
-from mixnn.utils.files import read_yaml
+from mixnn.runs.stored_config import stored_config
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_findings(run: RunDirectory, *, source: str | None = None, with_others: 
 
 def other_samples(run: RunDirectory, judged: set[str], source: str | None) -> list[tuple[str, str, str]]:
     """(file name, label, split) of what is not `judged`, but for what a person has thrown out."""
-    config = RunConfig.from_dict(read_yaml(run.config))
+    config = stored_config(run)
     source = config.source if source is None else source
     if source == IN_MEMORY or READERS[split_source(source)[0]].corrected not in ("folder", "table"):
         return []
