@@ -28,6 +28,8 @@ class DataOptions:
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        missing_labels: NaN, None, NA, null and the like, and -1 beside classes, count as unlabeled, or keep takes
+            them as classes; an empty label is never one.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
@@ -45,6 +47,7 @@ class DataOptions:
     labels: str | None = None
     corrections: str | None = None
     unlabeled: str | None = None
+    missing_labels: Literal["unlabeled", "keep"] = "unlabeled"
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None

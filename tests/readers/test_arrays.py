@@ -110,7 +110,7 @@ def test_embeddings(tmp_path, dtype):
         (np.array([[0, 1e300]]), [0], "NaN or infinity in 1 rows"),
         (COLOR, LABELS[:4], "4 labels for 6 images"),
         (COLOR, np.zeros((6, 14), np.uint8), r"shape \(6, 14\): one label for each sample"),
-        (COLOR, LABELS * 1.0, "dtype float64: save labels as integers or text"),
+        (COLOR, LABELS / 2 + 0.5, "dtype float64: save labels as integers or text"),
         (COLOR, np.array([object()] * 6), "Python objects, which are never unpickled"),
         (np.array([None] * 6), LABELS, "Python objects, which are never unpickled"),
     ],

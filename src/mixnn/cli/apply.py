@@ -27,7 +27,14 @@ from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 
 MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
-KEPT = ("image_column", "label_column", "split_column", "unlabeled", "heldout")  # of DataOptions, for the next run
+KEPT = (
+    "image_column",
+    "label_column",
+    "split_column",
+    "unlabeled",
+    "missing_labels",
+    "heldout",
+)  # of DataOptions, for the next run
 
 
 def run(words: Sequence[str]) -> int:
@@ -125,7 +132,7 @@ def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
         clean_label_list(job.dataset, job.changes, target)
         words += [job.source, "--data.labels", str(target)]
     for name, value in kept.items():
-        if value is not None:
+        if value != getattr(DataOptions(), name):
             words += [f"--data.{name.replace('_', '-')}", value]
     return [*words, "--out", "runs/cleaned"]
 

@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
-from mixnn.data.readers import Columns, read_source
+from mixnn.data.read import read
 from mixnn.errors import InputError
 from mixnn.utils.console import counter
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabeled", "heldout"}  # of DataOptions
+OPTIONS = {
+    "image_column",
+    "label_column",
+    "split_column",
+    "root",
+    "unlabeled",
+    "missing_labels",
+    "heldout",
+}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
@@ -33,9 +41,7 @@ def run(words: Sequence[str]) -> int:
     out = None if given.out is None else Path(given.out)
     if out is not None:
         check_free(out)
-    data = data_options(given)
-    columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
-    dataset = read_source(given.source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout)
+    dataset = read(given.source, data_options(given))
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
         encoding = sys.stdout.encoding or "utf-8"

@@ -21,7 +21,15 @@ from mixnn.utils.console import counter
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabeled"}  # of DataOptions
+OPTIONS = {
+    "image_column",
+    "label_column",
+    "split_column",
+    "root",
+    "labels",
+    "unlabeled",
+    "missing_labels",
+}  # of DataOptions
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 

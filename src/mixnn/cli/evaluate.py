@@ -15,7 +15,10 @@ from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
 # How images are read is the run's to say, and none is held out.
-OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabeled", "workers")
+OPTIONS = (
+    *("heldout", "image_column", "label_column", "split_column", "root", "workers"),
+    *("labels", "unlabeled", "missing_labels"),
+)
 
 
 def run(words: Sequence[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mixnn.config import DataOptions
 from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.data.labels.override import with_corrections, with_label_file
@@ -23,15 +25,14 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
         InputError: the source or an option is wrong.
     """
     columns, relabeled = columns_of(data), data.labels is not None
+    labels: dict[str, Any] = {"unlabeled": data.unlabeled, "missing": data.missing_labels, "heldout": data.heldout}
     if isinstance(source, Source):
         columns.refuse("is about files, and the data is in memory")
-        dataset = build_dataset(source, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled)
+        dataset = build_dataset(source, **labels, relabeled=relabeled)
     else:
-        dataset = read_source(
-            source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled
-        )
+        dataset = read_source(source, columns=columns, **labels, relabeled=relabeled)
     if data.labels is not None:
-        dataset = with_label_file(dataset, data.labels)
+        dataset = with_label_file(dataset, data.labels, data.unlabeled, data.missing_labels)
     if data.corrections is not None:
         dataset = with_corrections(dataset, data.corrections)
     return dataset

@@ -21,8 +21,10 @@ from mixnn.errors import InputError
 FORMS = "a .csv with the columns file_name,label, an .npy, an .npz or .pt as FILE:KEY, or a .json list"
 
 
-def read_label_file(spec: str, names: Sequence[str], classes: Sequence[str], option: str) -> NDArray[np.int64]:
-    """Labels of the N samples `names`: int64 (N,), places in `classes`.
+def read_label_file(
+    spec: str, names: Sequence[str], classes: Sequence[str], option: str, *, others: Sequence[str] = ()
+) -> NDArray[np.int64]:
+    """Labels of the N samples `names`: int64 (N,), places in `classes`, and behind these in `others`.
 
     A `.csv` with the columns file_name and label is matched by name, where rows of other files do not matter; or
     row by row if it has just these names in this order, for data that has a file twice. All others hold N labels in
@@ -33,6 +35,7 @@ def read_label_file(spec: str, names: Sequence[str], classes: Sequence[str], opt
         names: N file names or stand-ins, as `Samples` has them.
         classes: C names.
         option: where the user gave `spec`, for messages.
+        others: words that stand for no class; the number -1 is one of them where "-1" is.
 
     Raises:
         InputError: the file is missing, damaged, a program in disguise, or not about these samples and classes.
@@ -40,8 +43,8 @@ def read_label_file(spec: str, names: Sequence[str], classes: Sequence[str], opt
     try:
         path, key = _split(spec)
         if path.suffix.lower() == ".csv":
-            return _places(_match(*_read_csv(path), names), classes)
-        return _checked(_load(path, key, len(names)), len(names), classes)
+            return _places(_match(*_read_csv(path), names), classes, others)
+        return _checked(_load(path, key, len(names)), len(names), classes, others)
     except InputError as error:
         raise InputError(f"{option} {spec}: {error}") from error
 
@@ -114,9 +117,12 @@ def _read_json(path: Path) -> NDArray[Any]:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"no JSON that can be read ({error}): save a list of labels") from error
-    if not isinstance(content, list) or {type(label) for label in content} not in ({int}, {str}):
+    content = content if isinstance(content, list) else [content]
+    known = [label for label in content if not (label is None or label != label)]
+    if {type(label) for label in known} not in ({int}, {str}):
         raise InputError("no list of integers, or of words: save one label for each sample")
-    return np.array(content)
+    none = -1 if isinstance(known[0], int) else "null"
+    return np.array([none if label is None or label != label else label for label in content])
 
 
 def _read_pt(path: Path) -> dict[str, NDArray[Any]]:
@@ -140,28 +146,31 @@ def _read_pt(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"cannot be loaded ({reason}): get it again, or save its labels with numpy.save") from error
 
 
-def _checked(labels: NDArray[Any], count: int, classes: Sequence[str]) -> NDArray[np.int64]:
+def _checked(labels: NDArray[Any], count: int, classes: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]:
     if labels.ndim != 1:
         raise InputError(f"labels have shape {labels.shape}: one label for each sample is needed")
     if len(labels) != count:
         raise InputError(f"{len(labels)} labels for {count} training samples: give the file made for this data")
     if labels.dtype.kind == "S":
-        return _places([word.decode("utf-8", "replace") for word in labels.tolist()], classes)
+        return _places([word.decode("utf-8", "replace") for word in labels.tolist()], classes, others)
     if labels.dtype.kind == "U":
-        return _places(labels.tolist(), classes)
+        return _places(labels.tolist(), classes, others)
+    if labels.dtype.kind == "f" and np.isnan(labels).any() and (np.nan_to_num(labels) % 1 == 0).all():
+        labels = np.nan_to_num(labels, nan=-1).astype(np.int64)  # of integers, where some are missing
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels have dtype {labels.dtype}: save them as integers or words")
-    outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    none = (labels == -1) & ("-1" in others)
+    outside = np.flatnonzero(~none & ((labels < 0) | (labels >= len(classes))))
     if len(outside):
         first, last = labels[outside[0]], len(classes) - 1
         raise InputError(
             f"label {first} (sample {outside[0]}) is no class: use 0 to {last}, for {len(classes)} classes"
         )
-    return labels.astype(np.int64)
+    return np.where(none, len(classes) + [*others, "-1"].index("-1"), labels.astype(np.int64))
 
 
-def _places(words: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    place = {name: i for i, name in enumerate(classes)}
+def _places(words: Sequence[str], classes: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]:
+    place = {name: i for i, name in enumerate([*classes, *others])}
     try:
         return np.array([place[word] for word in words], dtype=np.int64)
     except KeyError as error:

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from mixnn.data.dataset import Dataset
+from mixnn.data.dataset import Dataset, split_words
 from mixnn.data.labels.corrections import check_corrections, read_corrections
 from mixnn.data.labels.files import read_label_file
+from mixnn.data.labels.missing import WORDS, missing_words, tell_missing
 from mixnn.errors import InputError
 
 
-def with_label_file(dataset: Dataset, spec: str) -> Dataset:
+def with_label_file(
+    dataset: Dataset, spec: str, unlabeled: str | None = None, missing: Literal["unlabeled", "keep"] = "unlabeled"
+) -> Dataset:
     """`dataset` with the labels of a file; a sample whose label is empty is left out (what `mixnn apply` drops).
+
+    Args:
+        unlabeled, missing: see `build_dataset`.
 
     Raises:
         InputError: the file is not about these samples and classes, or a word of `unlabeled` does not occur in it.
     """
-    words, classes = [*dataset.classes, *dataset.unlabeled], len(dataset.classes)
-    empty = [] if "" in words else [""]
-    labels = read_label_file(spec, dataset.train.names, [*words, *empty], "--data.labels")
-    dropped = np.flatnonzero(labels == len(words))
-    labels = np.where(labels < classes, labels, classes - 1 - labels)  # words[classes + i] is unlabeled[i]
-    labels[dropped] = dataset.train.labels[dropped]
-    for i, word in enumerate(dataset.unlabeled):
-        if not (labels == -1 - i).any():
+    known, classes = [*dataset.classes, *dataset.unlabeled], len(dataset.classes)
+    lost = sorted(missing_words([*WORDS, *dataset.classes, "-1"])) if missing == "unlabeled" else [""]
+    others = [*dataset.unlabeled, *(word for word in lost if word not in known)]
+    labels = read_label_file(spec, dataset.train.names, dataset.classes, "--data.labels", others=others)
+    counts = dict(zip(others, np.bincount(labels, minlength=classes + len(others))[classes:].tolist(), strict=True))
+    for word in split_words(unlabeled):
+        if not counts[word]:
             raise InputError(f"--data.unlabeled: no label of {spec} is {word!r}: correct it")
-    return replace(dataset, train=replace(dataset.train, labels=labels), dropped=dropped)
+    dropped = np.flatnonzero(labels == classes + others.index("")) if "" not in known else np.zeros(0, np.int64)
+    lost = [word for word in lost if counts.get(word) and (word or "" in known)]
+    tell_missing({word: counts[word] for word in lost}, where=f" in {spec}")
+    unknown = [*dataset.unlabeled, *(word for word in lost if word not in known)]
+    code = np.array([*range(classes), *(-1 - unknown.index(word) if word in unknown else 0 for word in others)])
+    labels = code[labels]
+    labels[dropped] = dataset.train.labels[dropped]
+    return replace(dataset, train=replace(dataset.train, labels=labels), dropped=dropped, unlabeled=unknown)
 
 
 def with_corrections(dataset: Dataset, path: str) -> Dataset:

@@ -70,9 +70,9 @@ def labels_from_file(dataset: Dataset, spec: str) -> NDArray[np.int64]:
     """(N,), what a label file says of the training part; the unlabeled and the verified keep theirs."""
     labels, classes = dataset.train.labels, dataset.classes
     kept = labels < 0 if dataset.train.verified is None else (labels < 0) | dataset.train.verified
-    # A file of `mixnn corrupt` has the words for "don't know" too; they count as classes while it is read.
+    # A file of `mixnn corrupt` has the words for "don't know" too.
     words = [*classes, *dataset.unlabeled]
-    given = read_label_file(spec, dataset.train.names, words, "--noise file")
+    given = read_label_file(spec, dataset.train.names, classes, "--noise file", others=dataset.unlabeled)
     lost = np.flatnonzero((given >= len(classes)) & ~kept)
     if len(lost):
         name, word = dataset.train.names[lost[0]], words[given[lost[0]]]

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.errors import InputError
@@ -76,16 +76,14 @@ def read_source(
     source: str,
     *,
     columns: Columns | None = None,
-    unlabeled: str | None = None,
-    heldout: str | None = None,
-    relabeled: bool = False,
+    **labels: Any,
 ) -> Dataset:
     """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
     Args:
         source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
         columns: of tables.
-        unlabeled, heldout, relabeled: see `build_dataset`.
+        labels: how they are taken, see `build_dataset`.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
@@ -97,7 +95,7 @@ def read_source(
     module, function = READERS[kind].read.split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
-    return build_dataset(content, unlabeled=unlabeled, heldout=heldout, relabeled=relabeled)
+    return build_dataset(content, **labels)
 
 
 def split_source(source: str) -> tuple[str, str]:

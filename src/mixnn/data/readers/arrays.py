@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Part, Source
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
+from mixnn.data.readers.parquet import word
 from mixnn.errors import InputError
 
 IMAGES = ("images", "x", "X", "data")
@@ -95,7 +96,6 @@ def arrays_in_memory(images: Any, labels: Any) -> Source:
         InputError: as for `read_arrays`.
     """
     given = np.asarray(labels)
-    given = np.array(given.tolist()) if given.dtype.kind == "O" else given  # a column of text, for one
     return Source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)})
 
 
@@ -114,8 +114,8 @@ def _part(
     labels: Sequence[str] | NDArray[np.int64] | None = _words(given)
     if labels is None:
         raise InputError(f"{where} has dtype {given.dtype}: save labels as integers or text")
-    if classes is not None and given.dtype.kind in "iu":
-        labels = given.astype(np.int64)
+    if classes is not None and given.dtype.kind in "iuf":
+        labels = np.nan_to_num(given, nan=-1).astype(np.int64)
     return Part(images, labels, [f"{name}/{i:05d}" for i in range(len(images))])
 
 
@@ -151,7 +151,10 @@ def _embeddings(array: NDArray[Any], where: str) -> NDArray[np.float32]:
 
 
 def _words(array: NDArray[Any]) -> list[str] | None:
-    """Integers or text (n,) as text; None for anything else."""
-    if array.dtype.kind == "S":
-        return [word.decode("utf-8", "replace") for word in array.tolist()]
-    return [str(word) for word in array.tolist()] if array.dtype.kind in "iuU" else None
+    """Whole numbers, booleans or text (n,) as text, "" where there is no value; None for anything else."""
+    values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.tolist()]
+    try:
+        words = [word(value.item() if isinstance(value, np.generic) else value) for value in values]
+    except TypeError:
+        return None
+    return None if array.dtype.kind == "f" and any("." in text or "e" in text for text in words) else words

@@ -18,9 +18,10 @@ from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.data.readers.columns import SPLITS
+from mixnn.data.readers.parquet import word
 from mixnn.errors import InputError
 
-WORDS = ("int", "uint", "string", "large_string", "bool")  # types of labels without a list of names
+WORDS = ("int", "uint", "string", "large_string", "bool", "float", "double")  # of labels without names
 WAIT = 10  # seconds for the hub's first answer
 
 
@@ -28,7 +29,7 @@ def read_hub(path: str, columns: Columns) -> Source:
     """A folder that `save_to_disk` wrote, a folder that `load_dataset` takes, or a name on the hub.
 
     The label column is `columns.label`, or the only ClassLabel, or `label`. Classes that no sample has are left
-    away, and so is a part without any label, which the hub has for contests.
+    away.
 
     Args:
         path: folder or name, and `:CONFIG` where there are several.
@@ -51,8 +52,7 @@ def read_hub(path: str, columns: Columns) -> Source:
             if rows.features.get(image) != features[image] or rows.features.get(label) != features[label]:
                 raise InputError(f"hf:{path} has other columns in split {split!r} than in train: make them the same")
             labels = _labels(rows, label)
-            if split == "train" or any(labels):
-                parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
+            parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
     if not hasattr(features[label], "names"):
         return Source(parts)
     words = {word for part in parts.values() for word in part.labels}
@@ -171,9 +171,12 @@ def _labels(rows: Any, column: str) -> list[str]:
     content = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
     names = getattr(rows.features[column], "names", None)
     if names is not None:
-        word = {None: "", -1: ""} | dict(enumerate(names))
-        return [word.get(label, str(label)) for label in content]
-    return ["" if label is None else str(label) for label in content]
+        words = {None: "", -1: ""} | dict(enumerate(names))
+        return [words.get(label, str(label)) for label in content]
+    fractions = [label for label in content if isinstance(label, float) and label % 1 > 0]
+    if fractions:
+        raise InputError(f"hf: column {column!r} holds {fractions[0]}: whole numbers or text are labels; name another")
+    return [word(label) for label in content]
 
 
 def _images(rows: Any, column: str) -> EncodedImages:
