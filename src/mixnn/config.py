@@ -25,6 +25,8 @@ class DataOptions:
         label_column: of a table: labels.
         split_column: of a table: train, val or test; all is train where there is none.
         root: folder that the file names of a table are relative to; the table's own where not given.
+        layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
+            passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
@@ -44,6 +46,7 @@ class DataOptions:
     label_column: str | None = None
     split_column: str | None = None
     root: str | None = None
+    layout: Literal["classes", "parts", "metadata"] | None = None
     labels: str | None = None
     corrections: str | None = None
     unlabeled: str | None = None
@@ -188,6 +191,7 @@ class TrainOptions:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 
 
+LAYOUT = ("image_column", "label_column", "split_column", "root", "layout")  # of the options of data: where what is
 UNUSED = ("holdout", "heldout", "crop_size")  # of the options of data, by `mixnn find`
 
 

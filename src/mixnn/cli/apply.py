@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser
-from mixnn.config import DataOptions, RunConfig
+from mixnn.config import LAYOUT, DataOptions, RunConfig
 from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, read_corrections
 from mixnn.data.read import columns_of, read
@@ -27,14 +27,7 @@ from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 
 MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
-KEPT = (
-    "image_column",
-    "label_column",
-    "split_column",
-    "unlabeled",
-    "missing_labels",
-    "heldout",
-)  # of DataOptions, for the next run
+KEPT = (*LAYOUT, "unlabeled", "missing_labels", "heldout")  # of DataOptions, for the next run
 
 
 def run(words: Sequence[str]) -> int:

@@ -8,19 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
+from mixnn.config import LAYOUT
 from mixnn.data.read import read
 from mixnn.errors import InputError
 from mixnn.utils.console import counter
 
-OPTIONS = {
-    "image_column",
-    "label_column",
-    "split_column",
-    "root",
-    "unlabeled",
-    "missing_labels",
-    "heldout",
-}  # of DataOptions
+OPTIONS = {*LAYOUT, "unlabeled", "missing_labels", "heldout"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
@@ -41,7 +34,8 @@ def run(words: Sequence[str]) -> int:
     out = None if given.out is None else Path(given.out)
     if out is not None:
         check_free(out)
-    dataset = read(given.source, data_options(given))
+    data = data_options(given)
+    dataset = read(given.source, data)
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
         encoding = sys.stdout.encoding or "utf-8"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
+from mixnn.config import LAYOUT
 from mixnn.data.dataset import Dataset
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, check_noise, noise_record, printable
@@ -21,15 +22,7 @@ from mixnn.utils.console import counter
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
-OPTIONS = {
-    "image_column",
-    "label_column",
-    "split_column",
-    "root",
-    "labels",
-    "unlabeled",
-    "missing_labels",
-}  # of DataOptions
+OPTIONS = {*LAYOUT, "labels", "unlabeled", "missing_labels"}  # of DataOptions
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 

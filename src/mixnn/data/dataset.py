@@ -39,10 +39,12 @@ class Source(NamedTuple):
     Attributes:
         parts: by name; "train" has to be among them, "test" and "val" are what they say, others are kept apart.
         classes: C names, for labels that are numbers, or to fix an order; None makes them of the words, sorted.
+        notes: lines for the user: which of two ways was taken, and what is passed over.
     """
 
     parts: Mapping[str, Part]
     classes: Sequence[str] | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from mixnn.data.readers import Columns, read_source
 
 
 def columns_of(data: DataOptions) -> Columns:
-    """What the options say of the columns of a table."""
-    return Columns(data.image_column, data.label_column, data.split_column, data.root)
+    """What the options say of columns and folders."""
+    return Columns(data.image_column, data.label_column, data.split_column, data.root, data.layout)
 
 
 def read(source: str | Source, data: DataOptions) -> Dataset:
@@ -27,7 +27,7 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
     columns, relabeled = columns_of(data), data.labels is not None
     labels: dict[str, Any] = {"unlabeled": data.unlabeled, "missing": data.missing_labels, "heldout": data.heldout}
     if isinstance(source, Source):
-        columns.refuse("is about files, and the data is in memory")
+        columns.refuse("is about files, and the data is in memory", ("image", "label", "split", "root", "layout"))
         dataset = build_dataset(source, **labels, relabeled=relabeled)
     else:
         dataset = read_source(source, columns=columns, **labels, relabeled=relabeled)

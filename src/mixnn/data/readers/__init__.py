@@ -9,31 +9,35 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
-from mixnn.errors import InputError
+from mixnn.errors import InputError, printable
+from mixnn.utils.console import say
+from mixnn.utils.processes import first_process
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a table are called, where readers cannot know; None is for their usual names.
+    """What readers cannot know: names of the columns of a table, and what folders are; None is for what is usual.
 
     Attributes:
         image: file names, or the images themselves.
         label: labels.
         split: train, val or test.
         root: the folder that file names are relative to; None is the one the table lies in.
+        layout: classes, parts or metadata, see `mixnn.config.DataOptions`.
     """
 
     image: str | None = None
     label: str | None = None
     split: str | None = None
     root: str | None = None
+    layout: str | None = None
 
     def refuse(self, why: str, options: Sequence[str] = ("image", "label", "split", "root")) -> None:
         """Raise InputError where one of `options` was given; `why` follows its value."""
         for option in options:
             value = getattr(self, option)
             if value is not None:
-                name = option if option == "root" else f"{option}-column"
+                name = option if option in ("root", "layout") else f"{option}-column"
                 raise InputError(f"--data.{name} {value!r} {why}: leave it away")
 
 
@@ -90,11 +94,16 @@ def read_source(
     """
     kind, path = split_source(source)
     columns = columns or Columns()
+    if kind != "folder":
+        columns.refuse(f"is about folders, and {source} is none", ("layout",))
     if not READERS[kind].has_columns:
         columns.refuse(f"does not go with {kind}, which has no table")
     module, function = READERS[kind].read.split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
+    if first_process():
+        for note in content.notes:
+            say(f"mixnn: {printable(note)}")
     return build_dataset(content, **labels)
 
 

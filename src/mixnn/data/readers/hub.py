@@ -17,8 +17,8 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import SPLITS
 from mixnn.data.readers.parquet import word
+from mixnn.data.readers.splits import split_of
 from mixnn.errors import InputError
 
 WORDS = ("int", "uint", "string", "large_string", "bool", "float", "double")  # of labels without names
@@ -109,7 +109,7 @@ def _load(path: str) -> dict[str, Any]:
         return {"train": content}
     splits: dict[str, Any] = {}
     for split, rows in content.items():
-        usual = SPLITS.get(str(split).lower(), str(split))
+        usual = split_of(str(split)) or str(split)
         splits[split if usual in content or usual in splits else usual] = rows
     return splits
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from array import array
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from mixnn.data.dataset import Source
 from mixnn.data.readers import Columns, parquet
-from mixnn.data.readers.columns import Choose, Content, choose, is_utf8, to_source
+from mixnn.data.readers.columns import Choose, Content, Places, choose, is_utf8, to_source
 from mixnn.data.readers.parquet import word
 from mixnn.errors import InputError
 from mixnn.utils.csv_files import csv_rows
@@ -49,6 +51,27 @@ def read_content(path: str, kind: str, choose: Choose) -> Content:
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())
         raise InputError(f"table {path} cannot be read ({why}): give an existing, whole file") from error
+
+
+class _Header(Exception):
+    """What was asked for is known; the rest need not be read."""
+
+
+def read_header(path: str, kind: str) -> list[str]:
+    """Names of the columns; none of an empty table.
+
+    Raises:
+        InputError: as `read_content`.
+    """
+    header: list[str] = []
+
+    def stop(found: Sequence[str]) -> Places:
+        header.extend(found)
+        raise _Header
+
+    with suppress(_Header):
+        read_content(path, kind, stop)
+    return header
 
 
 def _read_csv(path: str, delimiter: str, choose: Choose) -> Content:

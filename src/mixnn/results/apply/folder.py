@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 
 from mixnn.data.labels.corrections import Corrections
 from mixnn.data.readers import Columns
-from mixnn.data.readers.folder import metadata_file, read_folder, split_folders
+from mixnn.data.readers.folder import read_folder
+from mixnn.data.readers.layout import RECORD, Layout, find_layout
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
 from mixnn.results.apply.table import check_backup, clean_in_place, clean_table
@@ -19,7 +20,6 @@ from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
 Mode = Literal["copy", "hardlink", "symlink"]
-RECORD = "corrections_applied"
 HEADER = ("file_name", "label", ORIGINAL, "decision", "original_file_name")
 
 
@@ -52,15 +52,15 @@ def clean_folder(path: str, columns: Columns, changes: Changes, decisions: Corre
     Raises:
         InputError: a label cannot be the name of a folder, a link cannot be made, or `out` cannot be written.
     """
-    images, tables = labeled_images(path, columns, changes), tables_in(path)
-    places = new_places(path, images)
+    images, layout = labeled_images(path, columns, changes), find_layout(path, columns)
+    places = new_places(layout, images)
     with atomic_write(out) as new:
         new.mkdir()
         for name, place in places.items():
             source = os.path.realpath(os.path.join(path, name))
             if os.path.isfile(source):  # a table may name what is not there
                 _put(source, new / place, mode)
-        for inside, table in tables:
+        for inside, table in layout.tables.items():
             target = new / inside / os.path.basename(table)
             clean_table(table, _kind(table), columns, changes, target, inside=inside, guess=True)
         write_record(new / f"{RECORD}.csv", images, places, decisions)
@@ -74,9 +74,9 @@ def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisio
     Raises:
         InputError: a label cannot be the name of a folder, or a file cannot be moved.
     """
-    images, tables, top = labeled_images(path, columns, changes), tables_in(path), Path(path)
-    places = new_places(path, images)
-    for _, table in tables:
+    images, layout, top = labeled_images(path, columns, changes), find_layout(path, columns), Path(path)
+    places = new_places(layout, images)
+    for table in layout.tables.values():
         check_backup(table)
     records = itertools.chain([RECORD], (f"{RECORD}-{i}" for i in itertools.count(2)))
     record = next(file for name in records if not (file := top / f"{name}.csv").exists())
@@ -84,7 +84,7 @@ def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisio
     dropped = Path(f"{top.resolve()}-dropped")
     try:
         for image in images:
-            if _in_table(image.name, tables) or places.get(image.name) == image.name:
+            if _in_table(image.name, layout) or places.get(image.name) == image.name:
                 continue
             source = top / image.name
             target = top / places[image.name] if image.name in places else dropped / image.name
@@ -97,7 +97,7 @@ def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisio
     except OSError as error:
         fix = f"allow it; what was to be moved stands in {record}"
         raise InputError(f"--in-place: {error.filename} cannot be moved ({error.strerror}): {fix}") from error
-    for inside, table in tables:
+    for inside, table in layout.tables.items():
         clean_in_place(table, _kind(table), columns, changes, inside=inside, guess=True)
 
 
@@ -118,7 +118,7 @@ def labeled_images(path: str, columns: Columns, changes: Changes) -> list[Labele
     return images
 
 
-def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
+def new_places(layout: Layout, images: Sequence[Labeled]) -> dict[str, str]:
     """Where each image goes, by name; those that go altogether, or lie outside the folder, are not in it.
 
     No two get one place: `cat/1.jpg` that is a dog becomes `dog/1-cat.jpg` where there is a `dog/1.jpg`.
@@ -126,10 +126,9 @@ def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
     Raises:
         InputError: a label cannot be the name of a folder.
     """
-    tables, folder = tables_in(path), None if metadata_file(path) else split_folders(path).get("train")
-    inner = f"{folder}/" if folder else ""
+    inner = layout.parts.get("train", "")
     here = [image for image in images if image.now is not None and _is_inside(image.name)]
-    places = {image.name: image.name for image in here if image.now == image.current or _in_table(image.name, tables)}
+    places = {image.name: image.name for image in here if image.now == image.current or _in_table(image.name, layout)}
     taken = set(places)
     for image in here:
         if image.name in places or image.now is None:
@@ -141,15 +140,6 @@ def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
         taken.add(place)
         places[image.name] = place
     return places
-
-
-def tables_in(path: str) -> list[tuple[str, str]]:
-    """The tables that say labels, each with what stands before its file names, as `train/`."""
-    whole = metadata_file(path)
-    if whole is not None:
-        return [("", whole)]
-    found = ((f"{folder}/", metadata_file(os.path.join(path, folder))) for folder in split_folders(path).values())
-    return [(inside, table) for inside, table in found if table is not None]
 
 
 def write_record(out: Path, images: Iterable[Labeled], places: dict[str, str], decisions: Corrections) -> None:
@@ -187,8 +177,8 @@ def _is_inside(name: str) -> bool:
     return not os.path.isabs(name) and os.path.normpath(name).split(os.sep)[0] != os.pardir
 
 
-def _in_table(name: str, tables: Iterable[tuple[str, str]]) -> bool:
-    return any(name.startswith(inside) for inside, _ in tables)
+def _in_table(name: str, layout: Layout) -> bool:
+    return any(name.startswith(inside) for inside in layout.tables)
 
 
 def _kind(table: str) -> str:
