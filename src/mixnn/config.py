@@ -23,7 +23,7 @@ class DataOptions:
             out some of the training part all the same, to choose settings without a look at the test part.
         image_column: of a table: file names or images.
         label_column: of a table: labels.
-        split_column: of a table: train, val or test; all is train where there is none.
+        split_column: of a table: train, val or test, or True and False of what it is called; none for all to be train.
         root: folder that the file names of a table are relative to; the table's own where not given.
         layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
             passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
