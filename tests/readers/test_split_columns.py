@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
 from mixnn.config import DataOptions
 from mixnn.data.read import read
+from mixnn.data.readers import Columns
+from mixnn.data.readers.arrays import read_arrays
+from mixnn.data.readers.hub import read_hub
 from mixnn.data.readers.split_columns import split_columns, split_meanings
 from mixnn.errors import InputError
 
@@ -113,6 +117,19 @@ def test_what_is_not_used_is_said(header, words, told, tmp_path, capsys):
     assert capsys.readouterr().err == f"mixnn: table {source}: {told}all rows are for training\n"
     with pytest.raises(InputError, match=r"line 2: split '.' is unknown: .* or give --data\.split-column none"):
         read(source, DataOptions(split_column=header))
+
+
+def test_arrays_and_hugging_face(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 4)), y=[0, 1, 0], is_valid=[True, False, True])
+    assert read_arrays(str(tmp_path / "a.npz"), Columns()).notes == [
+        f"{tmp_path / 'a.npz'}: 'is_valid' looks like a split and is not used: save parts as x_train, y_train, x_test, "
+        "y_test"
+    ]
+    datasets = pytest.importorskip("datasets")
+    columns = {"image": [np.zeros((8, 8, 3), np.uint8)] * 2, "label": ["cat", "dog"], "fold": [0, 1]}
+    datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image()).save_to_disk(tmp_path / "hf")
+    told = f"hf:{tmp_path / 'hf'}: 'fold' looks like a split and is not used: save parts as splits"
+    assert list(read_hub(str(tmp_path / "hf"), Columns()).notes) == [told]
 
 
 def test_a_second_column_is_said(tmp_path, capsys):

@@ -13,6 +13,7 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
 from mixnn.data.readers.parquet import word
+from mixnn.data.readers.split_columns import unused_note
 from mixnn.errors import InputError
 
 IMAGES = ("images", "x", "X", "data")
@@ -54,7 +55,8 @@ def read_arrays(path: str, columns: Columns) -> Source:
                 raise InputError(f"--data.{option}-column: {what}: name one that it has")
             fix = f"add them as {name}_{option}s, or give --data.{option}-column"
             raise InputError(f"{path} has no {option}s for {name!r} (it has {found}): {fix}")
-    return Source(parts, classes)
+    fix = "save parts as x_train, y_train, x_test, y_test"
+    return Source(parts, classes, unused_note(path, members, fix))
 
 
 def members_of(members: Sequence[str], part: str, columns: Columns) -> tuple[str | None, str | None]:

@@ -18,6 +18,7 @@ from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.data.readers.parquet import word
+from mixnn.data.readers.split_columns import unused_note
 from mixnn.data.readers.splits import split_of
 from mixnn.errors import InputError
 
@@ -53,10 +54,11 @@ def read_hub(path: str, columns: Columns) -> Source:
                 raise InputError(f"hf:{path} has other columns in split {split!r} than in train: make them the same")
             labels = _labels(rows, label)
             parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
+    notes = unused_note(f"hf:{path}", [name for name in features if name not in (image, label)], "save parts as splits")
     if not hasattr(features[label], "names"):
-        return Source(parts)
+        return Source(parts, notes=notes)
     words = {word for part in parts.values() for word in part.labels}
-    return Source(parts, [name for name in features[label].names if name in words])
+    return Source(parts, [name for name in features[label].names if name in words], notes)
 
 
 @contextmanager

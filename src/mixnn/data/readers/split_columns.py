@@ -43,6 +43,12 @@ def _part(word: str) -> str:
     return "test" if HOLDOUT.search(word) else split_of(word) or ""
 
 
+def unused_note(where: str, names: Sequence[str], fix: str) -> list[str]:
+    """A line about those of `names` that look like a split, where no column is taken for one."""
+    like = ", ".join(repr(names[place]) for place in split_columns(names))
+    return [f"{where}: {like} looks like a split and is not used: {fix}"] if like else []
+
+
 def values_text(words: Iterable[str]) -> str:
     """Some of the values of a column."""
     some = [repr(word) for word in dict.fromkeys(words)]
