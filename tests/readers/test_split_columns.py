@@ -127,7 +127,8 @@ def test_arrays_and_hugging_face(tmp_path):
     ]
     datasets = pytest.importorskip("datasets")
     columns = {"image": [np.zeros((8, 8, 3), np.uint8)] * 2, "label": ["cat", "dog"], "fold": [0, 1]}
-    datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image()).save_to_disk(tmp_path / "hf")
+    kinds = {"image": datasets.Image(), "label": datasets.Value("string"), "fold": datasets.Value("int64")}
+    datasets.Dataset.from_dict(columns, datasets.Features(kinds)).save_to_disk(tmp_path / "hf")
     told = f"hf:{tmp_path / 'hf'}: 'fold' looks like a split and is not used: save parts as splits"
     assert list(read_hub(str(tmp_path / "hf"), Columns()).notes) == [told]
 

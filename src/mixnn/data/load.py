@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mixnn.config import DataOptions, ReadOptions
 from mixnn.data.batches import TrainData
@@ -24,9 +26,10 @@ from mixnn.data.images.decode_pool import Stream
 from mixnn.data.images.pixels import Pixels, StreamPixels, TensorPixels
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, noise_record
+from mixnn.data.scale import embedding_scale
 from mixnn.data.split import check_counts, fingerprint, keep_train, prepare
 from mixnn.errors import InputError, printable
-from mixnn.utils.console import counter
+from mixnn.utils.console import counter, note
 from mixnn.utils.files import Row
 from mixnn.utils.processes import default_workers, first_process
 
@@ -44,6 +47,7 @@ class Loaded(NamedTuple):
         unreadable: a row for each image set aside: file_name, part, reason.
         noise_record: see `mixnn.data.noise.injection.noise_record`; None without noise.
         fingerprint: of the training samples.
+        scale: what embeddings were shifted and divided by, to have a usual size: (D,) each.
     """
 
     dataset: Dataset
@@ -53,6 +57,7 @@ class Loaded(NamedTuple):
     unreadable: list[Row]
     noise_record: dict[str, Any] | None
     fingerprint: str
+    scale: tuple[Tensor | float, Tensor | float] = (0.0, 1.0)
 
 
 def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded:
@@ -80,6 +85,10 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
     if dataset.heldout is not None:
         parts[dataset.heldout_name] = dataset.heldout
     check_shapes(parts)
+    scale = embedding_scale(dataset.train.images) if size is None else None
+    if scale is not None:
+        note(f"embeddings: {scale.note}")
+        parts = {name: replace(part, images=scale.apply(part.images)) for name, part in parts.items()}
     store = pick_store(parts.values(), size or 0, data)
     opened = {name: open_part(name, samples, size or 0, store, data) for name, samples in parts.items()}
     unreadable = [row for name, samples in parts.items() for row in unreadable_rows(name, samples, opened[name])]
@@ -91,6 +100,7 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
             print(f"mixnn: no accuracy: no image of part {dataset.heldout_name!r} is of use", file=sys.stderr)
         dataset = replace(dataset, heldout=None, heldout_name="none")
     train, heldout = opened["train"], opened.get(dataset.heldout_name)
+    tell_copies(train.checksums)
     return Loaded(
         dataset,
         train_data(dataset.train, train, crop, options, device),
@@ -99,7 +109,17 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
         unreadable,
         record,
         fingerprint(dataset.train, train.checksums, dataset.classes),
+        (0.0, 1.0) if scale is None else (torch.from_numpy(scale.shift), torch.from_numpy(scale.divisor)),
     )
+
+
+def tell_copies(checksums: NDArray[np.uint32]) -> None:
+    """Say so where most training inputs are copies of others, from which nothing can be learned."""
+    different, count = len(np.unique(checksums)), len(checksums)
+    if different == 1:
+        note(f"all {count:,} training inputs are the same: nothing tells the classes apart; look at DATA")
+    elif 2 * different < count:
+        note(f"only {different:,} of {count:,} training inputs are different ones: `mixnn check` lists the copies")
 
 
 def image_size(samples: Samples, data: DataOptions) -> int | None:

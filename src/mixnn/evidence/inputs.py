@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mixnn.data.labels.missing import is_missing, missing_words, tell_missing
+from mixnn.data.scale import embedding_scale
 from mixnn.errors import InputError
 
 SHOWN = 5  # names in a message
@@ -75,6 +76,8 @@ def checked_features(features: Any, samples: int) -> Tensor:
             f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): make them anew, "
             "or leave these samples out"
         )
+    scale = embedding_scale(tensor.numpy())
+    tensor = tensor if scale is None else torch.from_numpy(scale.apply(tensor.numpy()))
     return tensor / tensor.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # only directions count
 
 

@@ -16,13 +16,23 @@ from mixnn.models.classifier import Classifier, build_network
 from mixnn.utils.files import atomic_write
 
 
-def save_model(path: Path, networks: Sequence[Classifier], name: str, image_size: int | None, size: int) -> None:
+def save_model(
+    path: Path,
+    networks: Sequence[Classifier],
+    name: str,
+    image_size: int | None,
+    size: int,
+    shift: Tensor | float = 0.0,
+    divisor: Tensor | float = 1.0,
+) -> None:
     """The networks' weights as safetensors; what is needed to build them stands in its metadata.
 
     Args:
         name: of the networks, see `build_network`.
         image_size: pixels that images are read at; None for embeddings.
         size: pixels of what the network sees, cut out of the image; the width of embeddings.
+        shift, divisor: (D,), what embeddings were shifted and divided by before training; the file's mean and std are
+            those of embeddings as they are given.
     """
     about = {
         "network": name,
@@ -33,6 +43,9 @@ def save_model(path: Path, networks: Sequence[Classifier], name: str, image_size
         "bf16": networks[0].bf16,  # predict in the arithmetic of training
     }
     tensors = {name: tensor.contiguous().cpu() for name, tensor in nn.ModuleList(networks).state_dict().items()}
+    for place in range(len(networks)):
+        mean, std = (tensors[f"{place}.{name}"] * divisor for name in ("mean", "std"))
+        tensors |= {f"{place}.mean": (mean + shift).float(), f"{place}.std": std.float()}
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"mixnn": json.dumps(about)}))
 

@@ -75,7 +75,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
             train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
             if first:
                 with steps.writing(run.model):
-                    save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
+                    size = input_size(data)
+                    save_model(run.model, method.classifiers, options.network, loaded.image_size, size, *loaded.scale)
             # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
             with steps.writing(run.evidence, fatal=world_size() > 1):
                 names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled

@@ -44,6 +44,12 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+def note(line: str) -> None:
+    """What a person should know, once however many processes there are."""
+    if first_process():
+        say(f"mixnn: {line}")
+
+
 def say_loading() -> None:
     """The first word of a command that needs torch, which takes seconds to load."""
     if first_process() and "torch" not in sys.modules:
