@@ -129,7 +129,9 @@ def test_arrays_in_memory(tmp_path: Path) -> None:
     assert run.model("cpu").predict(x).argmax(1).tolist() == [0] * 60 + [1] * 60
     again = mixnn.train((torch.from_numpy(x), labels.astype(object)), out=run.path, resume=True, **settings)
     assert again.label_issues().label_quality.tolist() == issues.label_quality.tolist()
-    with pytest.raises(mixnn.InputError, match="epochs 2, now it is 3: give the same settings, or a new out"):
+    with pytest.raises(
+        mixnn.InputError, match="epochs is 3 here, the checkpoint was made with 2: give the same settings, or a new out"
+    ):
         mixnn.train((x, labels), out=run.path, resume=True, **(settings | {"epochs": 3}))
 
 

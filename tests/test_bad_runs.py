@@ -51,6 +51,63 @@ def test_a_checkpoint_of_other_data(run: Path, photos: Path, tmp_path: Path) -> 
     assert_refused(result, run / "checkpoints/last.pt", "other data")
 
 
+def edit(config: Path, old: str, new: str) -> None:
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+
+
+def test_a_checkpoint_of_other_settings(run: Path, photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    succeed("train", photos, *FAST, "--out", other, "--lr", "0.1", "--mixnn.alpha", "0.5", "--data.holdout", "0.11")
+    shutil.copy(other / "checkpoints/last.pt", run / "checkpoints/last.pt")
+    differ = (
+        "--lr is 0.05 here, the checkpoint was made with 0.1; --data.holdout is 0.1 here, the checkpoint was made with "
+        "0.11; --mixnn.alpha is 0.95 here, the checkpoint was made with 0.5: give the same settings, or a new --out"
+    )
+    for words in ([photos, *FAST], []):
+        held = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        assert_refused(call("train", *words, "--out", run, "--resume"), f"--resume {run}: {differ}")
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == held
+    shutil.copy(other / "config.yaml", run / "config.yaml")  # whose checkpoint it is
+    succeed("train", "--out", run, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("lr: 0.05", "lr: 0.07", "--lr is 0.07 here, the checkpoint was made with 0.05"),
+        (
+            "weight_decay: 0.0005",
+            "weight_decay: 0.1",
+            "--weight-decay is 0.1 here, the checkpoint was made with 0.0005",
+        ),
+        ("seed: 0", "seed: 5", "--seed is 5 here, the checkpoint was made with 0"),
+        ("augment: crop-flip", "augment: none", "--augment is none here, the checkpoint was made with crop-flip"),
+        ("limit: null", "limit: 20", "--limit is 20 here, the checkpoint was made with null"),
+        ("milestones: []", "milestones: [1]", "--milestones is [1] here, the checkpoint was made with []"),
+        ("balanced: false", "balanced: true", "--balanced is true here, the checkpoint was made with false"),
+        ("method: mixnn", "method: ce", "--method is ce here, the checkpoint was made with mixnn: give"),
+        ("precision: float32", "precision: bfloat16", "--precision is bfloat16 here"),
+    ],
+)
+def test_settings_that_were_edited(old: str, new: str, named: str, run: Path) -> None:
+    edit(run / "config.yaml", old, new)
+    assert_refused(call("train", "--out", run, "--resume"), f"--resume {run}: {named}")
+    assert new in (run / "config.yaml").read_text()
+    (run / "checkpoints/last.pt").unlink()  # nothing says what the results were made with, but the file itself
+    if new.startswith(("lr", "seed")):
+        succeed("train", "--out", run, "--resume")
+
+
+def test_what_may_change_when_a_run_goes_on(finished: Path, photos: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "moved/run")
+    away = shutil.copytree(photos, tmp_path / "moved/photos")
+    words = ["--data.workers", 1, "--data.store", "cache", "--data.cache-dir", tmp_path / "cache", "--device", "auto"]
+    succeed("train", away, "--out", run, "--resume", *words)
+    assert "device: auto" in (run / "config.yaml").read_text()
+
+
 @pytest.mark.parametrize("content", ["", "epochs: [3\n", "hello\n"])
 def test_a_damaged_config(content: str, run: Path, photos: Path) -> None:
     (run / "config.yaml").write_text(content)

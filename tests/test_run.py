@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 
@@ -190,10 +192,12 @@ def test_what_a_killed_start_leaves_is_no_run(run):
     run.check_free()
 
 
-def test_discard_removes_the_beginning_and_nothing_else(run):
-    run.write_config({})
-    run.write_json(run.classes, [])
-    run.discard()
+def test_discard_removes_the_beginning_and_nothing_else(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    with run.locked():
+        run.write_config({})
+        run.write_json(run.classes, [])
+        run.discard()
     assert not run.path.exists()
 
 
@@ -201,7 +205,7 @@ def test_discard_keeps_an_epoch_that_is_done(run):
     run.write_config({})
     run.write_table(run.metrics, [{"epoch": 1}])
     run.discard()
-    assert [file.name for file in run.path.iterdir()] == ["metrics.csv"]
+    assert {file.name for file in run.path.iterdir()} - {".lock", ".lock.json"} == {"metrics.csv"}
 
 
 def test_a_file_without_room_is_one_line_and_leaves_the_one_before(run):
@@ -222,7 +226,11 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 def test_one_process_at_a_time_works_in_a_directory(run):
     run.write_config({})
     second = RunDirectory(run.path)
-    with pytest.raises(InputError, match="another mixnn command is at work there"), second.locked():
+    host = re.escape(socket.gethostname())
+    message = (
+        rf"another mixnn command is at work there \(process {os.getpid()} on {host}, since 20\S+ \S+\): wait for it"
+    )
+    with pytest.raises(InputError, match=message), second.locked():
         pass
     assert run.config.exists()  # whoever came second has touched nothing
 
@@ -240,7 +248,13 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
 
     monkeypatch.setattr(FileLock, "acquire", acquire)
     with RunDirectory(tmp_path / "run").locked():
-        assert (tmp_path / "run" / "checkpoints").is_dir()
+        assert (tmp_path / "run").is_dir()
+
+
+def test_a_folder_of_the_user_stays(tmp_path):
+    with RunDirectory(tmp_path).locked():
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_alone_does_not_fill_a_directory(run):

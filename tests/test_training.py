@@ -38,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_diverged_epoch_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_data()
     method, optimizer, scheduler = build(method_case("ce"), data)
-    checkpoint = Checkpoint(tmp_path / "last.pt", method, optimizer, scheduler, "these data")
+    checkpoint = Checkpoint(tmp_path / "last.pt", method, optimizer, scheduler, "these data", {})
     plain = CrossEntropy.forward
 
     def forward(self: CrossEntropy, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -59,16 +59,13 @@ def train(
         raise InputError(f"source is {settings['source']!r}: give it as the first argument, as train('photos/', …)")
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else IN_MEMORY
     words = [f"--source={name}", f"--out={os.fspath(out)}", *(["--resume"] if resume else []), *as_words(settings)]
-    try:
+    with told_in_keywords():
         config, _, _ = parse(words)
         dataset = read(arrays_in_memory(*pair(source)), config.options.data) if name == IN_MEMORY else None
 
         from mixnn.training.run import train as train_run
 
         return Run(train_run(config, out, resume=resume, dataset=dataset).path)
-    except InputError as error:
-        error.args = (as_keywords(str(error)),)
-        raise
 
 
 def pair(data: Any) -> tuple[Any, Any]:
@@ -91,6 +88,16 @@ def as_words(settings: Mapping[str, Any], section: str = "") -> Iterator[str]:
 def as_json(value: object) -> str:
     """NumPy's numbers are numbers too."""
     return json.dumps(value, default=lambda number: number.item() if hasattr(number, "item") else str(number))
+
+
+@contextmanager
+def told_in_keywords() -> Iterator[None]:
+    """Errors name options as Python writes them."""
+    try:
+        yield
+    except InputError as error:
+        error.args = (as_keywords(str(error)),)
+        raise
 
 
 def as_keywords(message: str) -> str:
@@ -144,20 +151,22 @@ class Run:
         rows = self._files.read_table(self._files.metrics)
         return [{name: as_cell(name, text) for name, text in row.items()} for row in rows]
 
-    def model(self, device: str = "auto") -> Model:
+    def model(self, device: str = "auto", *, network: str | None = None) -> Model:
         """The trained model, ready to predict, see `mixnn.Model`.
 
         Args:
             device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
+            network: that of the run, where it is code of yours, `package.module:factory`: a file names none.
 
         Raises:
-            InputError: the run is of `mixnn find`, which has no model, or is not finished.
+            InputError: the run is of `mixnn find`, which has no model, or is not finished, or its model names code.
         """
         self._files.check_trained()
         from mixnn.training.prediction import Model
         from mixnn.utils.devices import pick_device
 
-        return Model(self._files.model, self.classes, pick_device(device))
+        with told_in_keywords():
+            return Model(self._files.model, self.classes, pick_device(device), network)
 
     def report(self) -> Path:
         """The path of the HTML page, which is written where it is missing.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from mixnn.errors import InputError
+from mixnn.errors import InputError, require_between
+
+MAX_WORKERS = 256  # processes that decode images
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
@@ -55,6 +57,11 @@ class DataOptions:
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None
     workers: int | None = None
+
+    def check(self) -> None:
+        """Raises InputError where a number is out of range."""
+        if self.workers is not None:
+            require_between("--data.workers", self.workers, 0, MAX_WORKERS)
 
 
 @dataclass(frozen=True)
@@ -185,8 +192,7 @@ class TrainOptions:
             raise InputError(f"--milestones is {self.milestones}: give the epochs of --schedule steps, as [10, 20]")
         if not 0 < self.gamma <= 1:
             raise InputError(f"--gamma is {self.gamma}: use a share above 0, at most 1")
-        if self.data.workers is not None and not 0 <= self.data.workers <= 256:
-            raise InputError(f"--data.workers is {self.data.workers}: use 0 to 256")
+        self.data.check()
         if self.nesterov and self.momentum == 0:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 

@@ -44,7 +44,7 @@ def resumed(case: Case, data: TrainData, path: Path) -> State:
     """Stopped after some epochs, and gone on with by fresh objects that began with other weights."""
     for stage, epochs in enumerate((STOP, EPOCHS)):
         method, optimizer, scheduler = build(case, data, seed=stage)
-        checkpoint = Checkpoint(path, method, optimizer, scheduler, "these data")
+        checkpoint = Checkpoint(path, method, optimizer, scheduler, "these data", {})
         fit(method, data, optimizer, scheduler, epochs=epochs, start=checkpoint.load(), observers=[checkpoint])
         dist.barrier()  # one rank writes, all read
     return method.state_dict()

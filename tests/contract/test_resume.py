@@ -21,13 +21,13 @@ def test_fresh_objects_go_on_to_the_last_bit(case: Case, tmp_path: Path) -> None
     data = case.data()
     method, optimizer, scheduler = build(case, data)
     before = tables(method)
-    stop = Checkpoint(tmp_path / "last.pt", method, optimizer, scheduler, "these data")
+    stop = Checkpoint(tmp_path / "last.pt", method, optimizer, scheduler, "these data", {})
     fit(method, data, optimizer, scheduler, epochs=STOP, observers=[stop])
     for name, rows in tables(method).items():  # saved before it was ever written, a table would show nothing
         assert not torch.equal(rows, before[name]), f"{name} is unchanged: give {case.name} a line in cases.SHORT"
 
     other, optimizer, scheduler = build(case, data, seed=1)
-    again = Checkpoint(tmp_path / "last.pt", other, optimizer, scheduler, "these data")
+    again = Checkpoint(tmp_path / "last.pt", other, optimizer, scheduler, "these data", {})
     assert again.load() == STOP
     assert_same(other.state_dict(), method.state_dict())
     fit(other, data, optimizer, scheduler, epochs=EPOCHS, start=STOP)

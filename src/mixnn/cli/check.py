@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
-from mixnn.config import LAYOUT
+from mixnn.config import LAYOUT, MAX_WORKERS
 from mixnn.data.read import read
-from mixnn.errors import InputError
+from mixnn.errors import require_between
 from mixnn.utils.console import counter
 
 OPTIONS = {*LAYOUT, "unlabeled", "missing_labels", "heldout"}  # of DataOptions
@@ -21,11 +21,12 @@ def run(words: Sequence[str]) -> int:
     parser = Parser(prog="mixnn check", description=about, example="mixnn check photos/")
     parser.add_argument("source", metavar="DATA", help="as for train; all of its parts are looked at")
     parser.add_argument("--out", type=str | None, default=None, help="findings as FILE.csv, with FILE.png beside it")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that read images")
+    parser.add_argument(
+        "--workers", type=int, default=min(os.cpu_count() or 1, MAX_WORKERS), help="processes that read images"
+    )
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
-    if given.workers < 0:
-        raise InputError(f"--workers is {given.workers}: use 0 or more")
+    require_between("--workers", given.workers, 0, MAX_WORKERS)
 
     from mixnn.data.check import check
     from mixnn.data.check.picture import draw_findings
@@ -38,9 +39,7 @@ def run(words: Sequence[str]) -> int:
     dataset = read(given.source, data)
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
-        encoding = sys.stdout.encoding or "utf-8"
-        for line in report_lines(dataset, contents, findings):
-            print(line.encode(encoding, "backslashreplace").decode(encoding))
+        print("\n".join(report_lines(dataset, contents, findings)))
     if out is not None:
         write_findings(findings, out)
         draw_findings(dataset, findings, out.with_suffix(".png"))

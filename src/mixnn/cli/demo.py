@@ -11,6 +11,7 @@ import numpy as np
 from mixnn.cli.parsing import Parser
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.data.dataset import Samples
+from mixnn.errors import InputError
 from mixnn.results.issues import stored_label_issues
 from mixnn.results.label_lists import issue_lines, summary_figures
 from mixnn.runs.directory import RunDirectory
@@ -29,6 +30,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int | None, default=None, help="take the first so many training photos")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order, hold-out and noise")
     given = parser.parse_words(words)
+    check_out(Path(given.out))
     say_loading()
 
     from mixnn.data.readers import read_source
@@ -51,6 +53,19 @@ def run(words: Sequence[str]) -> int:
     if first_process():
         show(runs, RunDirectory(given.out), dataset.train)
     return 0
+
+
+def check_out(out: Path) -> None:
+    """Raise InputError where `out` holds anything but an earlier demo."""
+    own = {*METHODS, "comparison.csv", "comparison.png"}
+    others = (
+        sorted(path.name for path in out.iterdir() if path.name not in own and path.name[0] != ".")
+        if out.is_dir()
+        else []
+    )
+    if others:
+        held = "another run" if RunDirectory(out).config.exists() else f"other files ({others[0]})"
+        raise InputError(f"--out {out} already holds {held}: choose a new directory, or the one of an earlier demo")
 
 
 def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> None:

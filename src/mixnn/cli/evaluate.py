@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.cli.parsing import Parser, data_options, readable_output
+from mixnn.cli.parsing import NETWORK, Parser, data_options, readable_output
 from mixnn.config import LAYOUT
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
@@ -25,6 +25,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
     parser.add_argument("source", metavar="DATA", help="as for train; its test part where it has one, else all of it")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
+    parser.add_argument("--network", type=str | None, default=None, help=NETWORK)
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
@@ -37,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.utils.devices import pick_device
 
     classes = directory.read_classes()
-    model = load_model(directory.model, pick_device(given.device))
+    model = load_model(directory.model, pick_device(given.device), given.network)
     dataset = without_dropped(read(given.source, data_options(given)))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
     samples = samples[np.flatnonzero(samples.labels >= 0)]

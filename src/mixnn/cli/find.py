@@ -6,7 +6,7 @@ from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import fields
 
-from mixnn.cli.parsing import DATA, Parser, data_options
+from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, value_of, values_of, without_files
 from mixnn.cli.summaries import label_lines
 from mixnn.config import UNUSED, DataOptions, FindConfig, FindOptions
 from mixnn.errors import InputError, printable
@@ -15,6 +15,8 @@ from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say
+from mixnn.utils.files import read_yaml
+from mixnn.utils.registry import refuse_code
 
 READING = {field.name for field in fields(DataOptions)}.difference(UNUSED)
 FIRST = {
@@ -35,7 +37,13 @@ FIRST = {
 
 
 def run(words: Sequence[str]) -> int:
-    given = build_parser().parse_words(words)
+    words = [underscored(word) for word in words]
+    settings = []
+    for file in values_of(words, "--config"):
+        content = read_yaml(file)
+        refuse_code(content, file, {"network": value_of(words, "--network")})
+        settings += config_words(content, ["data"])
+    given = build_parser().parse_words([*settings, *without_files(words)])
     if given.out is None:
         raise InputError("--out is missing: say where to write the run, as --out runs/first")
     source = given.data_argument or given.source

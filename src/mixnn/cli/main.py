@@ -6,9 +6,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NoReturn
 
-from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError
+from mixnn.distributed.shutdown import saying_when_stopped
+from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, printable
+from mixnn.utils.console import say, write_on_any_terminal
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
@@ -24,14 +27,15 @@ COMMANDS = {
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
+LONG = 200  # characters of a path in a message
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 0; 2 for bad input; 1 for a run whose last step failed, or which lost one of its processes; 130
-        when interrupted.
+        The exit code, see docs/run-directory.md: 0; 2 for bad input; 1 for a run whose last step failed, or which lost
+        one of its processes, and where `check` found something wrong; 130 when interrupted, 143 when told to stop.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
@@ -43,8 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mixnn {version('mixnn')}")
         return 0
     command = words[0]
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for --method package.module:Class, as with `python -m mixnn`
     try:
         if command not in COMMANDS:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
@@ -60,17 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
             print(f"mixnn: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # of a path that nothing can be done with: too long, a loop, on a disk that is gone
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
+        what = name if len(name) <= LONG else f"{name[:LONG]}…"
+        print(f"mixnn: {printable(what)} cannot be used ({error.strerror or error}): give another", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together
-            print("\nmixnn: interrupted; repeat the command to go on, `mixnn train` with --resume", file=sys.stderr)
+            print(f"\nmixnn: interrupted; {kept_words(words)}", file=sys.stderr)
         return 130
 
 
 def entry() -> NoReturn:
     """Run a command and end the process."""
+    write_on_any_terminal()
+    os.environ["PYTHONSAFEPATH"] = "1"  # for processes that start from here: no code out of the current folder
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
-        code = main()
+        with nullcontext() if several else saying_when_stopped(say_stopped):  # several of them speak for each other
+            code = main()
     except SystemExit as end:  # --help
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception:
@@ -84,6 +94,20 @@ def entry() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def say_stopped() -> None:
+    """The last line of a process that is told to end, as by a scheduler."""
+    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which a bar has hidden
+    say(f"{cursor}\nmixnn: told to stop (SIGTERM); {kept_words(sys.argv[1:])}")
+
+
+def kept_words(words: Sequence[str]) -> str:
+    """What a command that was stopped leaves, and how to go on."""
+    if words[:1] != ["train"]:
+        return "repeat the command"
+    kept: str = importlib.import_module("mixnn.cli.train").kept(words)
+    return f"{kept}repeat the command with --resume to go on"
 
 
 def overview() -> str:

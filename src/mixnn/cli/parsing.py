@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,8 @@ import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from itertools import pairwise
-from typing import NoReturn
+from itertools import pairwise, zip_longest
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -30,8 +31,11 @@ def readable_output() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+EMPTY = ("data.unlabeled", "prefix")  # options that may be empty
 HELP = ("-h", "--help")
 DATA = "a folder with one folder for each class; or csv:FILE, npz:FILE, hf:NAME, demo: … (docs/data.md has all)"
+
+NETWORK = "the run's, where it is code, package.module:factory: a model runs none that you do not name"
 
 
 class Parser(ArgumentParser):
@@ -54,7 +58,21 @@ class Parser(ArgumentParser):
             with readable_output():
                 print(self.format_help() if wants_all(words) else self.short_help())
             raise SystemExit(0)
-        return self.parse_args([underscored(word) for word in words])
+        given = self.parse_args([underscored(word) for word in words])
+        for name, value in given.items():
+            self._check_given(name, value if isinstance(value, list) else [value])
+        return given
+
+    def _check_given(self, name: str, values: Sequence[object]) -> None:
+        """Raise InputError for what no option takes: nothing, and what is no path or name."""
+        option = self._as_typed([name]).replace("_", "-")
+        if values == [None] and self.get_default(name) is not None:
+            raise InputError(f"{option} is null: give a value, or leave it away")
+        if "" in values and name not in EMPTY:
+            raise InputError(f"{option} is empty: give a value (options: `{self.prog} --help`)")
+        for value in values:
+            if isinstance(value, str) and "\0" in value:
+                raise InputError(f"{option} is {value!r}: give a value without a zero byte")
 
     def short_help(self) -> str:
         """What matters first: an example, and each option in a line or two; the whole help where that is all."""
@@ -83,7 +101,8 @@ class Parser(ArgumentParser):
     def add_data_options(self, names: Collection[str] | None = None) -> None:
         """The `--data.…` options of `mixnn train`, or those of `names`, for commands that read the same DATA."""
         all_names = {field.name for field in fields(DataOptions)}
-        self.add_class_arguments(DataOptions, "data", skip=all_names - set(all_names if names is None else names))
+        skip = all_names - set(all_names if names is None else names)
+        self.add_class_arguments(DataOptions, "data", skip=skip, as_group=False)  # a group would import what files name
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise `message` as one line: the option, the value, the fix."""
@@ -118,8 +137,14 @@ class Parser(ArgumentParser):
 
 
 def data_options(given: Namespace) -> DataOptions:
-    """What `add_data_options` took."""
-    return DataOptions(**given.data.as_dict())
+    """What `add_data_options` took.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    options = DataOptions(**given.data.as_dict())
+    options.check()
+    return options
 
 
 def underscored(word: str) -> str:
@@ -131,3 +156,45 @@ def underscored(word: str) -> str:
 def wants_all(words: Sequence[str]) -> bool:
     """Whether the words are `--help all`, and not `--help` alone."""
     return any(word in HELP and following == "all" for word, following in pairwise(words))
+
+
+def config_words(content: Mapping[str, Any], sections: Collection[str]) -> list[str]:
+    """The settings of a file as words, for the parser to check; what only YAML has, such as dates, as text.
+
+    Args:
+        sections: names with settings below them; one with nothing below it is as if it were not there.
+
+    Raises:
+        InputError: there is something else below such a name.
+    """
+    for name in sections:
+        if not isinstance(content.get(name) or {}, Mapping):
+            raise InputError(f"--config: {name} is {content[name]!r}: write its settings below it, as `name: value`")
+    kept = {key: value for key, value in content.items() if key not in sections or value}
+    return ["--config", json.dumps(kept, default=str)]
+
+
+def values_of(words: Sequence[str], option: str) -> list[str]:
+    """What stands behind `option`, each time it occurs."""
+    values = []
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        name, equals, attached = word.partition("=")
+        if name == option:
+            values.append(attached if equals else following)
+    return values
+
+
+def value_of(words: Sequence[str], option: str) -> str | None:
+    """What stands behind `option` the last time it occurs."""
+    values = values_of(words, option)
+    return values[-1] if values else None
+
+
+def without_files(words: Sequence[str]) -> list[str]:
+    """The words without --config, which `config_words` have replaced."""
+    kept, skip = [], False
+    for word in words:
+        if not skip and not word.startswith("--config"):
+            kept.append(word)
+        skip = word == "--config"
+    return kept

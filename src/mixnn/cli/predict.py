@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixnn.cli.parsing import Parser, readable_output
-from mixnn.data.images.decoder import read_image
+from mixnn.cli.parsing import NETWORK, Parser, readable_output
+from mixnn.data.images.decoder import SUFFIXES, read_image
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
@@ -24,8 +25,9 @@ BATCH = 256
 def run(words: Sequence[str]) -> int:
     parser = Parser(prog="mixnn predict", description="Write file_name,label,probability for images, as CSV.")
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
+    parser.add_argument("--network", type=str | None, default=None, help=NETWORK)
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
     directory.check_trained()
@@ -33,12 +35,31 @@ def run(words: Sequence[str]) -> int:
     from mixnn.models.saved import load_model
     from mixnn.utils.devices import pick_device
 
-    model = load_model(directory.model, pick_device(given.device))
+    model = load_model(directory.model, pick_device(given.device), given.network)
     if model.image_size is None:
         raise InputError(f"{given.run} was trained on embeddings: `mixnn evaluate` takes these, predict takes images")
+    classes, images = directory.read_classes(), image_files(given.images)
     with readable_output():
-        return 2 if write_predictions(model, directory.read_classes(), given.images) else 0
+        return 2 if write_predictions(model, classes, images) else 0
     return 0
+
+
+def image_files(names: Sequence[str]) -> list[str]:
+    """`names`, with the images in it, and below it, in place of a folder.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    files: list[str] = []
+    for name in names:
+        if not os.path.isdir(name):
+            files.append(name)
+            continue
+        found = sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise InputError(f"folder {name} has no images ({', '.join(sorted(SUFFIXES))}): give others")
+        files += found
+    return files
 
 
 def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]) -> int:
@@ -49,8 +70,7 @@ def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]
 
     assert model.image_size is not None
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file_name", "label", "probability"])
-    bad = 0
+    header, bad = ["file_name", "label", "probability"], 0
     for start in range(0, len(paths), BATCH):
         names, images = [], []
         for name in paths[start : start + BATCH]:
@@ -61,6 +81,9 @@ def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]
                 bad += 1
                 print(f"mixnn: {error}", file=sys.stderr)
         if images:
+            if header:
+                writer.writerow(header)
+                header = []
             for name, probs in zip(names, probabilities(model, torch.from_numpy(np.stack(images))), strict=True):
                 writer.writerow([name, classes[probs.argmax()], f"{probs.max():.4f}"])
     return bad

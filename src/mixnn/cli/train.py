@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from argparse import SUPPRESS
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from itertools import zip_longest
 from typing import Any
 
-from mixnn.cli.parsing import DATA, HELP, Parser, underscored, wants_all
+from mixnn.cli.parsing import (
+    DATA,
+    HELP,
+    Parser,
+    config_words,
+    underscored,
+    value_of,
+    values_of,
+    wants_all,
+    without_files,
+)
 from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
@@ -20,6 +28,7 @@ from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say_loading
 from mixnn.utils.files import read_yaml
 from mixnn.utils.processes import first_process
+from mixnn.utils.registry import refuse_code
 
 FIRST = {
     "DATA": DATA,
@@ -76,7 +85,9 @@ def parse(words: Sequence[str]) -> tuple[RunConfig, str, bool]:
     content = given.as_dict()
     source = content.pop("data_argument", None) or content["source"]
     if source is None:
-        raise InputError("DATA is missing: give an image folder, csv:FILE, cifar10:DIR or demo:; docs/data.md has all")
+        nothing = f", and {given.out} holds no run to go on with" if given.resume else ""
+        fix = "give an image folder, csv:FILE, cifar10:DIR or demo:; docs/data.md has all"
+        raise InputError(f"DATA is missing{nothing}: {fix}")
     return RunConfig.from_dict(content | {"source": source}), given.out, given.resume
 
 
@@ -105,7 +116,8 @@ def build_parser(method: str | None) -> Parser:
     preset = "a published recipe, as paper or elr-cifar10; `mixnn methods` lists them"
     parser.add_argument("--preset", type=str | None, default=None, help=preset)
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
-    parser.add_class_arguments(TrainOptions, None)
+    parser.add_class_arguments(TrainOptions, None, skip={"data"})  # as one option it would import what a file names
+    parser.add_data_options()
     if method is None:
         return parser
     from mixnn.methods import method_class
@@ -124,10 +136,13 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         InputError: no such preset, or a file cannot be read.
     """
-    settings = [read_yaml(file) for file in values_of(words, "--config")]
+    files = values_of(words, "--config")
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
         RunDirectory(out).check_trained()
-        settings.insert(0, read_yaml(RunDirectory(out).config))
+        files.insert(0, str(RunDirectory(out).config))
+    settings = [read_yaml(file) for file in files]
+    for file, content in zip(files, settings, strict=True):
+        refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("method", "network")})
     presets = [content.pop("preset", None) for content in settings]
     preset = next((name for name in [value_of(words, "--preset"), *reversed(presets)] if name is not None), None)
     if preset is not None:
@@ -140,35 +155,20 @@ def as_config_words(settings: Sequence[dict[str, Any]], method: str) -> Iterator
     from mixnn.methods import METHODS
 
     for content in settings:
-        others = {*METHODS, option_section(content.get("method", method))} - {option_section(method)}
-        yield "--config"
-        yield json.dumps({key: value for key, value in content.items() if key not in others})
+        others = {*METHODS, option_section(str(content.get("method", method)))} - {option_section(method)}
+        kept = {key: value for key, value in content.items() if key not in others}
+        yield from config_words(kept, ("data", option_section(method)))
 
 
-def values_of(words: Sequence[str], option: str) -> list[str]:
-    """What stands behind `option`, each time it occurs."""
-    values = []
-    for word, following in zip_longest(words, words[1:], fillvalue=""):
-        name, equals, attached = word.partition("=")
-        if name == option:
-            values.append(attached if equals else following)
-    return values
-
-
-def value_of(words: Sequence[str], option: str) -> str | None:
-    """What stands behind `option` the last time it occurs."""
-    values = values_of(words, option)
-    return values[-1] if values else None
-
-
-def without_files(words: Sequence[str]) -> list[str]:
-    """The words without --config, which `as_config_words` has replaced."""
-    kept, skip = [], False
-    for word in words:
-        if not skip and not word.startswith("--config"):
-            kept.append(word)
-        skip = word == "--config"
-    return kept
+def kept(words: Sequence[str]) -> str:
+    """What the run of these words, which was stopped, goes on from; nothing where they do not say where it is."""
+    run = RunDirectory(value_of([underscored(word) for word in words], "--out") or "")
+    if not run.checkpoint.exists():
+        return ""
+    done = len(run.read_table(run.metrics))
+    if run.metrics.stat().st_mtime_ns > run.checkpoint.stat().st_mtime_ns:  # a checkpoint comes after its row
+        done -= 1
+    return f"{done} epoch{'' if done == 1 else 's'} kept in {run.checkpoint}: "
 
 
 def summary(run: RunDirectory) -> str:

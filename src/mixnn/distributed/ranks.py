@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from mixnn.distributed.shutdown import LOST, said_once, saying_when_stopped
+from mixnn.distributed.shutdown import LOST, STOPPED, said_once, saying_when_stopped
 from mixnn.errors import InputError, LostError, ToldError
 
 MEETING = timedelta(minutes=10)  # until all processes have started
@@ -61,7 +61,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     attempt = f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     store = dist.PrefixStore(attempt, store)  # type: ignore[attr-defined]  # public, says torch's documentation
     say = said_once(store)
-    with saying_when_stopped(say):
+    with saying_when_stopped(lambda: say(STOPPED)):
         try:
             backend = "nccl" if device.type == "cuda" else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=PATIENCE)

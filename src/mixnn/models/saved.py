@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mixnn.errors import InputError
 from mixnn.models.classifier import Classifier, build_network
 from mixnn.utils.files import atomic_write
+from mixnn.utils.registry import refuse_code
 
 
 def save_model(
@@ -67,11 +68,14 @@ class Predictor(nn.Module):
         return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
 
 
-def load_model(path: Path, device: torch.device) -> Predictor:
+def load_model(path: Path, device: torch.device, network: str | None = None) -> Predictor:
     """The model that `save_model` wrote, ready to predict.
 
+    Args:
+        network: its name; the file's where not given, which may name one of ours or of timm's, and no code.
+
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or names code.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -79,13 +83,18 @@ def load_model(path: Path, device: torch.device) -> Predictor:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise InputError(f"model {path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
+    refuse_code(about, f"model {path}", {"network": network})
+    name = str(about["network"]) if network is None else network
     mean, std = tensors["0.mean"], tensors["0.std"]
     networks = nn.ModuleList(
-        build_network(about["network"], about["size"], about["classes"], mean, std, bf16=about["bf16"])
+        build_network(name, about["size"], about["classes"], mean, std, bf16=about["bf16"])
         for _ in range(about["networks"])
     )
     try:
         networks.load_state_dict(tensors)
     except RuntimeError as error:
-        raise InputError(f"model {path} does not fit network {about['network']!r}, which has changed since") from error
+        raise InputError(
+            f"model {path} does not fit network {name!r}: it was trained with {about['network']}, which is another, "
+            "or has changed since"
+        ) from error
     return Predictor(networks, about.get("image_size", about["size"]), about["size"]).to(device).eval()

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import yaml
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mixnn.errors import InputError
+from mixnn.runs.lock import HOLDER, LOCK, locked
 from mixnn.tables.topk_rows import Table, TopkTable, stored
 from mixnn.utils.csv_files import csv_rows, write_csv
 from mixnn.utils.files import Row, as_text, atomic_write, read_yaml
@@ -104,7 +104,6 @@ class RunDirectory:
         self.noise = self.path / "noise.npz"
         self.noise_record = self.path / "noise.json"
         self.unreadable = self.path / "unreadable.csv"
-        self.lock = self.path / ".lock"
 
     @classmethod
     def existing(cls, path: str | Path) -> RunDirectory:
@@ -128,10 +127,16 @@ class RunDirectory:
                 f"{self.path} is a run of `mixnn find`, which trains no network: give the --out of a `mixnn train`"
             )
 
+    def check_outside(self, source: str) -> None:
+        """Raises InputError where `path` lies inside the folder `source`."""
+        if Path(source).is_dir() and self.path.resolve().is_relative_to(Path(source).resolve()):
+            raise InputError(f"--out {self.path} lies inside the images {source}: choose a place outside")
+
     def check_free(self, *, resumable: bool = True) -> None:
         """Raises InputError if `path` holds something already; `resumable`: the command has a --resume."""
         # A run killed before its configuration was there leaves folders and unfinished files, which nobody misses.
-        files = (p for p in self.path.rglob("*") if p.is_file() and ".tmp" not in p.suffixes and p != self.lock)
+        ours = {self.path / name for name in (LOCK, HOLDER)}
+        files = (p for p in self.path.rglob("*") if p.is_file() and ".tmp" not in p.suffixes and p not in ours)
         if self.path.is_file() or any(files):
             held = "another run" if self.config.exists() else "other files"
             resumable = resumable and self.config.exists() and self.trained
@@ -139,26 +144,16 @@ class RunDirectory:
             raise InputError(f"--out {self.path} already holds {held}: {fix}")
 
     @contextmanager
-    def locked(self, *, training: bool = True) -> Iterator[None]:
-        """Make the directories, keep other processes out, and clear away what a killed run left unfinished.
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out, and clear away what a killed run left unfinished; see `runs.lock`.
 
         Raises InputError if another one is at work here, or if writing is not allowed.
         """
-        lock = FileLock(self.lock, timeout=0)
-        try:
-            (self.checkpoint.parent if training else self.path).mkdir(parents=True, exist_ok=True)
-            with suppress(NotImplementedError):  # the file system knows no locks: then without
-                lock.acquire()
+        with locked(self.path):
             for unfinished in (*self.path.glob(".*.tmp*"), *self.checkpoint.parent.glob(".*.tmp*")):
-                unfinished.unlink()
-        except Timeout:
-            raise InputError(f"--out {self.path}: another mixnn command is at work there: wait or stop it") from None
-        except OSError as error:
-            raise InputError(f"--out {self.path} cannot be written ({error.strerror}): choose another") from error
-        try:
+                with suppress(OSError):
+                    unfinished.unlink()
             yield
-        finally:
-            lock.release()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         with atomic_write(self.config) as path:
@@ -166,12 +161,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what a run writes before its first epoch."""
-        begun = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
-        for path in (*begun, self.lock):
+        for path in (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable):
             path.unlink(missing_ok=True)
-        for folder in (self.checkpoint.parent, self.path):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
 
     def write_json(self, path: Path, content: object) -> None:
         with atomic_write(path) as temporary:

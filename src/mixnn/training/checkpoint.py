@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,10 +26,20 @@ class Checkpoint:
     Args:
         path: the file.
         data: fingerprint of the training data.
+        settings: of the run, which `made_with` reads again.
     """
 
-    def __init__(self, path: Path, method: Method, optimizer: Optimizer, scheduler: LRScheduler, data: str) -> None:
-        self.path, self.method, self.optimizer, self.scheduler, self.data = path, method, optimizer, scheduler, data
+    def __init__(
+        self,
+        path: Path,
+        method: Method,
+        optimizer: Optimizer,
+        scheduler: LRScheduler,
+        data: str,
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.path, self.method, self.optimizer, self.scheduler = path, method, optimizer, scheduler
+        self.data, self.settings = data, dict(settings)
 
     def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
         pass
@@ -39,6 +52,7 @@ class Checkpoint:
         state = {
             "epochs_done": epochs_done,
             "data": self.data,
+            "settings": self.settings,
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -60,15 +74,13 @@ class Checkpoint:
         """
         if not self.path.exists():
             return 0
-        try:
+        with told_when_damaged(self.path):
             with zipfile.ZipFile(self.path) as content:  # torch itself looks at no checksum
                 if content.testzip() is not None:
                     raise zipfile.BadZipFile("checksum")
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            made_with = state["data"]
-        except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-            raise InputError(f"checkpoint {self.path} is damaged: remove it to start again") from error
-        if made_with != self.data:
+            data = state["data"]
+        if data != self.data:
             raise InputError(
                 f"checkpoint {self.path} was made with other data (images, labels, names or classes differ): "
                 "give the same DATA, or a new --out"
@@ -82,3 +94,29 @@ class Checkpoint:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         return int(state["epochs_done"])
+
+
+def made_with(path: Path) -> dict[str, Any]:
+    """The settings in a checkpoint, read without its tensors.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    with told_when_damaged(path):
+        return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["settings"])
+
+
+@contextmanager
+def told_when_damaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise InputError(f"checkpoint {path} is damaged: remove it to start again") from error

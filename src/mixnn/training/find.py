@@ -45,11 +45,12 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     if options.noise is not None:
         check_noise(options.noise)
     run, device = RunDirectory(out), pick_device(options.device)
-    check_place(run, config.source)
-    dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
-    config, dataset = with_features(config, dataset)
-    with run.locked(training=False):
+    run.check_outside(config.source)
+    with run.locked():
+        run.check_free(resumable=False)
         try:
+            dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
+            config, dataset = with_features(config, dataset)
             loaded = load(dataset, config.options.for_reading(), device)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
@@ -66,13 +67,6 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     if steps.failed:
         raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
     return run
-
-
-def check_place(run: RunDirectory, source: str) -> None:
-    """Raise InputError where `run` holds something already, or lies inside the data."""
-    if Path(source).is_dir() and run.path.resolve().is_relative_to(Path(source).resolve()):
-        raise InputError(f"--out {run.path} lies inside the images {source}: choose a place outside")
-    run.check_free(resumable=False)
 
 
 def training_part(dataset: Dataset) -> Dataset:

@@ -35,8 +35,8 @@ class Model:
         network: an `nn.Module`, ready to predict.
     """
 
-    def __init__(self, path: Path, classes: list[str], device: torch.device) -> None:
-        self.network, self.classes = load_model(path, device), classes
+    def __init__(self, path: Path, classes: list[str], device: torch.device, network: str | None = None) -> None:
+        self.network, self.classes = load_model(path, device, network), classes
         self.size = self.network.size
 
     def __call__(self, x: Tensor) -> Tensor:

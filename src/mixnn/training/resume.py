@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from mixnn.config import RunConfig
+from mixnn.config import RunConfig, TrainOptions
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.build import with_defaults
+from mixnn.training.checkpoint import made_with
 from mixnn.utils.files import read_yaml
 
-ANYWHERE = {"data.store", "data.cache_dir", "data.workers"}  # settings that change no result
+# Settings that may be others when a run goes on. Files may have moved: what they hold is compared by its hash.
+MOVED = {"source", "data.root", "data.labels", "data.corrections"}
+MACHINE = {"device", "data.store", "data.cache_dir", "data.workers"}
 
 
 def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
     """Whether `run` is a new directory, or the same run's.
 
     Raises:
-        InputError: `out` holds another run, or this one with other settings, or lies inside the data.
+        InputError: `out` holds another run, or this one with other settings; all that differ are named.
     """
-    if Path(config.source).is_dir() and run.path.resolve().is_relative_to(Path(config.source).resolve()):
-        raise InputError(f"--out {run.path} lies inside the images {config.source}: choose a place outside")
     if resume:
         run.check_trained()
     if not (resume and run.config.exists()):
         run.check_free()
         return
-    stored, now = read_yaml(run.config), flat(config.to_dict())
-    if "method" in stored and "source" in stored:
-        stored = with_defaults(RunConfig.from_dict(stored)).to_dict()  # options that came in since have their defaults
-    # However it is written, and wherever files and decoded images stay: the data is compared by its hash.
-    same = {"source": config.source} | {key: value for key, value in now.items() if key in ANYWHERE}
-    if all(str(settings.get("noise")).startswith("file:") for settings in (stored, now)):
-        same["noise"] = now["noise"]
-    stored = flat(stored) | same
-    for key in sorted(stored.keys() | now.keys()):
-        if stored.get(key) != now.get(key):
-            raise InputError(
-                f"--resume: {run.path} was trained with {key} {stored.get(key)!r}, now it is {now.get(key)!r}: "
-                "give the same settings, or a new --out"
-            )
+    kept = run.checkpoint.exists()
+    stored = made_with(run.checkpoint) if kept else read_yaml(run.config)
+    if others := list(differences(stored, config, "the checkpoint" if kept else "the run")):
+        raise InputError(f"--resume {run.path}: {'; '.join(others)}: give the same settings, or a new --out")
 
 
-def flat(settings: dict[str, Any]) -> dict[str, Any]:
+def differences(stored: Mapping[str, Any], config: RunConfig, what: str) -> Iterator[str]:
+    """A few words for each setting that matters and is another one in `stored`; an option without a value is default.
+
+    Args:
+        stored: settings as `RunConfig.to_dict` has them, with everything spelled out, of this release or another.
+        config: the settings now, likewise.
+        what: holds `stored`.
+    """
+    options = TrainOptions(method=config.options.method, epochs=config.options.epochs)
+    default = flat(with_defaults(replace(config, options=options, method_options={})).to_dict())
+    before, now = default | flat(stored), flat(config.to_dict())
+    same = MOVED | MACHINE
+    if all(str(settings["noise"]).startswith("file:") for settings in (before, now)):
+        same = same | {"noise"}
+    if before["method"] != now["method"]:  # whose own options cannot be the same
+        same = same | {key for key in before | now if "." in key and not key.startswith("data.")}
+    for key in [*now, *sorted(before.keys() - now.keys())]:
+        if key not in same and before.get(key) != now.get(key):
+            here, there = (as_typed(settings.get(key)) for settings in (now, before))
+            yield f"--{key.replace('_', '-')} is {here} here, {what} was made with {there}"
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Sections as dotted names: {"mixnn": {"alpha": 0.9}} as {"mixnn.alpha": 0.9}."""
     result: dict[str, Any] = {}
     for key, value in settings.items():
         result |= {f"{key}.{name}": x for name, x in value.items()} if isinstance(value, dict) else {key: value}
     return result
+
+
+def as_typed(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from mixnn.config import MethodOptions, OptimizerOptions, ReadOptions, RunConfig, TrainOptions
+from mixnn.config import ReadOptions, RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Dataset
 from mixnn.data.load import Loaded, load
@@ -59,33 +59,33 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
     device = pick_device(options.device)
     if device.type == "cpu":
         keep_freed_memory()
-    with process_group(device):
+    run.check_outside(config.source)
+    with process_group(device), run.locked() if rank() == 0 else nullcontext():
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
         first = rank() == 0
         loaded = prepare(config.source, dataset, options.for_reading(), device)
-        checkpoint = build(run.checkpoint, config.for_method(), options.for_optimizer(), loaded, device)
+        checkpoint = build(run.checkpoint, config, loaded, device)
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
         steps = Steps(shown=first)
-        with run.locked() if first else nullcontext():
-            if first:
-                begin(run, config.to_dict(), loaded, method)
-                say_opening(loaded, method, options.network, range(start, options.epochs))
-            train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
-            if first:
-                with steps.writing(run.model):
-                    size = input_size(data)
-                    save_model(run.model, method.classifiers, options.network, loaded.image_size, size, *loaded.scale)
-            # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
-            with steps.writing(run.evidence, fatal=world_size() > 1):
-                names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
-                judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
-                write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
-            if first:
-                write_results(run, loaded, steps)
-                with steps.writing(run.environment):
-                    write_ending(run, method.auto_selected, device)
+        if first:
+            begin(run, config.to_dict(), loaded, method)
+            say_opening(loaded, method, options.network, range(start, options.epochs))
+        train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
+        if first:
+            with steps.writing(run.model):
+                size = input_size(data)
+                save_model(run.model, method.classifiers, options.network, loaded.image_size, size, *loaded.scale)
+        # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
+        with steps.writing(run.evidence, fatal=world_size() > 1):
+            names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
+            judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
+            write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
+        if first:
+            write_results(run, loaded, steps)
+            with steps.writing(run.environment):
+                write_ending(run, method.auto_selected, device)
     if steps.failed:
         raise ResultsError(
             f"training is done and kept in {run.checkpoint}, but these could not be written: "
@@ -109,12 +109,11 @@ def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: 
     return load(read(source, options.data) if dataset is None else dataset, options, device)
 
 
-def build(
-    path: Path, options: MethodOptions, steps: OptimizerOptions, loaded: Loaded, device: torch.device
-) -> Checkpoint:
+def build(path: Path, config: RunConfig, loaded: Loaded, device: torch.device) -> Checkpoint:
     """The method and its optimizer, with the file that keeps both."""
-    method = build_method(options, loaded.train, len(loaded.dataset.classes), device)
-    return Checkpoint(path, method, *build_optimizer(method, steps), loaded.fingerprint)
+    method = build_method(config.for_method(), loaded.train, len(loaded.dataset.classes), device)
+    optimizer, scheduler = build_optimizer(method, config.options.for_optimizer())
+    return Checkpoint(path, method, optimizer, scheduler, loaded.fingerprint, config.to_dict())
 
 
 def check_batch(data: TrainData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from rich.console import Console
 
 from mixnn.utils.processes import first_process
+
+
+def write_on_any_terminal() -> None:
+    """From now on, what a terminal or a pipe has no sign for is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def counter(what: str) -> Callable[[int, int], None]:
@@ -34,7 +42,8 @@ def counter(what: str) -> Callable[[int, int], None]:
 def showing(what: str) -> Iterator[None]:
     """Show what is under way for as long as it is, where somebody watches."""
     console = Console(stderr=True)
-    with console.status(what) if console.is_terminal else nullcontext():
+    spinner = "line" if console.options.ascii_only else "dots"
+    with console.status(what, spinner=spinner) if console.is_terminal else nullcontext():
         yield
 
 

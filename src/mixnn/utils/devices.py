@@ -21,7 +21,7 @@ def pick_device(name: str) -> torch.device:
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # a meta device has no numbers
         if device.type == "cuda":
             torch.cuda.set_device(device)  # what nccl and new tensors use
     except (RuntimeError, AssertionError) as error:

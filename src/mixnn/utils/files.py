@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ import yaml
 
 from mixnn.errors import InputError
 
+MAX_SETTINGS = 10_000  # values in a file of settings; ours have fifty
 Row = Mapping[str, object]
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
 
@@ -30,10 +32,13 @@ def atomic_write(path: Path, fix: str = "make room, or choose another place") ->
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        if temporary.is_dir():
-            if place.is_dir():
-                place.rmdir()  # an empty one; else it stays
-        else:
+        if temporary.is_dir() and place.is_dir():  # it stays the same folder: somebody may stand in it
+            if any(place.iterdir()):
+                raise FileExistsError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+            for path in temporary.iterdir():
+                path.rename(place / path.name)
+            return
+        if not temporary.is_dir():
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, place)
@@ -52,16 +57,34 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         InputError: there is no such file, or it holds no settings.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        values = count_values(content, {})
     except OSError as error:
         raise InputError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(
             f"configuration {path} is no YAML ({' '.join(str(error).split())}): correct the file"
         ) from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"configuration {path} is no YAML of the form `key: value`: correct the file")
+    if values > MAX_SETTINGS:
+        raise InputError(f"configuration {path} has {values:,} values, by aliases too: write at most {MAX_SETTINGS:,}")
     return content
+
+
+def count_values(content: object, known: dict[int, int]) -> int:
+    """How many values `content` would be without aliases, which may stand for aliases in their turn.
+
+    Args:
+        known: counts of the parts that were met before, by `id`; a part within itself never ends.
+    """
+    if not isinstance(content, (dict, list)):
+        return 1
+    if id(content) not in known:
+        known[id(content)] = MAX_SETTINGS + 1  # for whoever meets it inside
+        parts = content.values() if isinstance(content, dict) else content
+        known[id(content)] = 1 + sum(count_values(part, known) for part in parts)
+    return known[id(content)]
 
 
 def as_text(value: object) -> object:

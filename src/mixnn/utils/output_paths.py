@@ -21,5 +21,10 @@ def check_place(out: Path, source: str) -> None:
         held = "files" if out.is_dir() else "a file" if os.path.lexists(out) else None
     if held is not None:
         raise InputError(f"--out {out} already holds {held}: choose a new place")
-    if source and os.path.isdir(source) and out.resolve().is_relative_to(Path(source).resolve()):
+    check_outside(out, source)
+
+
+def check_outside(out: Path, source: str) -> None:
+    """Raise InputError where `out` lies inside the folder `source`."""
+    if os.path.isdir(source) and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(source)):
         raise InputError(f"--out {out} lies inside the data {source}: choose a place outside")

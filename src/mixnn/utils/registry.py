@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from mixnn.errors import InputError
+
+
+def is_code(name: str) -> bool:
+    """Whether `name` is a user's own `package.module:name`, and no `timm:NAME`."""
+    return ":" in name and not name.startswith("timm:")
+
+
+def refuse_code(content: Mapping[str, Any], where: object, typed: Mapping[str, str | None]) -> None:
+    """Code runs only where a person typed its name: raise InputError where a file alone names it.
+
+    Args:
+        content: what the file holds; `where`: the file, for the message.
+        typed: what the person typed, by the option's name.
+    """
+    for option, given in typed.items():
+        name = content.get(option)
+        if given is None and isinstance(name, str) and is_code(name):
+            raise InputError(
+                f"{where} names code, {option} {name}: a file never runs code; where you trust it, "
+                f"add --{option} {name}"
+            )
 
 
 def resolve(name: str, known: Mapping[str, Any], what: str, custom: str) -> Any:
@@ -27,6 +51,17 @@ def resolve(name: str, known: Mapping[str, Any], what: str, custom: str) -> Any:
         raise InputError(f"{what} {name!r} is unknown: {meant} {', '.join(known)}, or package.module:{custom}")
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        with searched(os.getcwd()):
+            return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{what} {name!r} cannot be imported ({error}): write package.module:{custom}") from error
+
+
+@contextmanager
+def searched(folder: str) -> Iterator[None]:
+    """Modules are looked for in `folder` too, after all other places."""
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
