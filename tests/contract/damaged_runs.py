@@ -1,6 +1,5 @@
 """Damage to each file of a run, for each command that reads it."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple

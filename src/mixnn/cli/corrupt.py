@@ -18,7 +18,7 @@ from mixnn.data.noise.injection import add_noise, check_noise, noise_record, pri
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
 from mixnn.errors import InputError
-from mixnn.utils.console import counter
+from mixnn.utils.console import counter, show
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
@@ -40,6 +40,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--out", required=True, help="CSV to write; noise.json and noise.png go beside it")
     parser.add_argument("--overwrite", action="store_true", help="replace these files")
     parser.add_data_options(OPTIONS)
+    parser.add_csv_option()
     given = parser.parse_words(words)
     if not 0 <= given.seed < 2**32:
         raise InputError(f"--seed is {given.seed}: use a number from 0 to {2**32 - 1}")
@@ -51,7 +52,7 @@ def run(words: Sequence[str]) -> int:
     noisy = add_noise(dataset, given.noise, given.seed, small)
     record = noise_record(noisy, given.noise, given.seed)
     write(noisy, record, out)
-    print(f"{summary(record)}; to train on them, --noise file:{printable(str(out))}")
+    show(f"{summary(record)}; to train on them, --noise file:{out}")
     return 0
 
 

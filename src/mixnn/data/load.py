@@ -5,7 +5,6 @@ Must not know: methods, networks, the run directory.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,8 @@ from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, noise_record
 from mixnn.data.scale import embedding_scale
 from mixnn.data.split import check_counts, fingerprint, keep_train, prepare
-from mixnn.errors import InputError, printable
-from mixnn.utils.console import counter, note
+from mixnn.errors import InputError
+from mixnn.utils.console import counter, note, say
 from mixnn.utils.files import Row
 from mixnn.utils.processes import default_workers, first_process
 
@@ -69,10 +68,10 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
     data, record = options.data, None
     if first_process():
         for line in summary_lines(label_findings(dataset)):
-            print(f"mixnn: {line}", file=sys.stderr)
+            say(f"mixnn: {line}")
         if len(dataset.dropped):
             count = len(dataset.dropped)
-            print(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed", file=sys.stderr)
+            say(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed")
     if options.noise is not None:
         dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
         record = noise_record(dataset, options.noise, options.seed)
@@ -96,8 +95,7 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
         report(unreadable, sum(map(len, parts.values())), data)
         dataset = readable(dataset, opened)
     if dataset.heldout is not None and len(dataset.heldout) == 0:
-        if first_process():
-            print(f"mixnn: no accuracy: no image of part {dataset.heldout_name!r} is of use", file=sys.stderr)
+        note(f"no accuracy: no image of part {dataset.heldout_name!r} is of use")
         dataset = replace(dataset, heldout=None, heldout_name="none")
     train, heldout = opened["train"], opened.get(dataset.heldout_name)
     tell_copies(train.checksums)
@@ -179,10 +177,7 @@ def pick_store(parts: Collection[Samples], size: int, data: DataOptions) -> Stor
     if store != "memory" and first_process():
         where = "in a cache file" if store == "cache" else "nowhere: they are decoded at each use"
         gigabytes = encoded * size * size * 3 / 1e9
-        print(
-            f"mixnn: {encoded:,} images of {size} px, {gigabytes:,.1f} GB, are kept {where} (--data.store)",
-            file=sys.stderr,
-        )
+        say(f"mixnn: {encoded:,} images of {size} px, {gigabytes:,.1f} GB, are kept {where} (--data.store)")
     return store
 
 
@@ -225,12 +220,10 @@ def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
     if data.on_bad_image == "fail":
         more = f", and {len(unreadable) - 1:,} more" if len(unreadable) > 1 else ""
         raise InputError(f"image {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
-    if first_process():
-        print(
-            f"mixnn: {len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: "
-            f"{printable(first)}. All are in unreadable.csv",
-            file=sys.stderr,
-        )
+    note(
+        f"{len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: {first}. "
+        "All are in unreadable.csv"
+    )
 
 
 def train_data(

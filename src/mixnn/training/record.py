@@ -5,7 +5,6 @@ Must not know: methods by name, how results are made.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from mixnn.models.classifier import Classifier
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.memory_estimate import Footprint
+from mixnn.utils.console import say
 from mixnn.utils.devices import device_name
 from mixnn.utils.memory import peak_memory
 
@@ -25,19 +25,18 @@ from mixnn.utils.memory import peak_memory
 def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method: Method) -> None:
     """Write what a training is, and say what a person should know before it takes its time."""
     if method.network.pretrained is not None:
-        print(f"mixnn: {settings['weights']}: {method.network.pretrained}", file=sys.stderr)
+        say(f"mixnn: {settings['weights']}: {method.network.pretrained}")
     footprint = footprint_of(method, len(loaded.train))
     run.write_config(settings)
     write_environment(run, settings["seed"], method.network, footprint)
     write_data(run, loaded)
     if method.main_phase_start >= settings["epochs"]:
-        print(
+        say(
             f"mixnn: --epochs {settings['epochs']} is too short for {settings['method']}, whose own way begins after "
-            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)",
-            file=sys.stderr,
+            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)"
         )
     if footprint.worth_telling:
-        print(f"mixnn: {footprint}", file=sys.stderr)
+        say(f"mixnn: {footprint}")
 
 
 def footprint_of(method: Method, samples: int) -> Footprint:

@@ -19,7 +19,7 @@ from mixnn.data.load import Loaded, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
-from mixnn.errors import InputError, ResultsError, printable
+from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.held_out_labels import MEMORIZATION_GAP
 from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
@@ -105,7 +105,7 @@ def check(options: TrainOptions) -> None:
 def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: torch.device) -> Loaded:
     """The samples to train on, and those held out."""
     if rank() == 0 and dataset is None:
-        say(f"mixnn: reading {printable(source)} …")
+        say(f"mixnn: reading {source} …")
     return load(read(source, options.data) if dataset is None else dataset, options, device)
 
 

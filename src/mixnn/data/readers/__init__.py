@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
-from mixnn.errors import InputError, printable
+from mixnn.errors import InputError
 from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
 
@@ -103,7 +103,7 @@ def read_source(
     content: Source = read(path, columns)
     if first_process():
         for note in content.notes:
-            say(f"mixnn: {printable(note)}")
+            say(f"mixnn: {note}")
     return build_dataset(content, **labels)
 
 
