@@ -79,6 +79,9 @@ def test_the_model_takes_files_and_arrays(run: mixnn.Run, photos: Path) -> None:
     assert model.predict([]).shape == (0, 3)
     with pytest.raises(mixnn.InputError, match=r"\(3, 8, 8, 3\).* images of 16"):
         model.predict(pixels[:, :8, :8])
+    said = r"the array has shape \(2, 7\), but the run was trained on images of 16 px: give such an array"
+    with pytest.raises(mixnn.InputError, match=said):
+        model.predict(np.zeros((2, 7), np.float32))
 
 
 def test_the_report_is_written_where_it_is_missing(run: mixnn.Run) -> None:

@@ -148,7 +148,7 @@ class Run:
             InputError: nothing was trained.
         """
         self._files.check_trained()
-        rows = self._files.read_table(self._files.metrics)
+        rows = self._files.read_metrics()
         return [{name: as_cell(name, text) for name, text in row.items()} for row in rows]
 
     def model(self, device: str = "auto", *, network: str | None = None) -> Model:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mixnn.errors import InputError, require_between
 
@@ -30,6 +31,11 @@ class DataOptions:
         layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
             passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
+        labels_order: check refuses an array of labels that agrees with the data's own no more than by chance; given
+            takes it as it is. Both for labels and for noise file:.
+        class_order: of classes that are numbers, and so what a number in labels stands for: text (0, 1, 10, 2, as
+            torchvision has folders) or value; by value where not given, and no array of numbers is taken then.
+        merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
         missing_labels: NaN, None, NA, null and the like, and -1 beside classes, count as unlabeled, or keep takes
@@ -50,6 +56,9 @@ class DataOptions:
     root: str | None = None
     layout: Literal["classes", "parts", "metadata"] | None = None
     labels: str | None = None
+    labels_order: Literal["check", "given"] = "check"
+    class_order: Literal["text", "value"] | None = None
+    merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
     missing_labels: Literal["unlabeled", "keep"] = "unlabeled"
@@ -118,7 +127,7 @@ class TrainOptions:
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
-        limit: take the first so many training samples.
+        limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
         lr: learning rate at the start.
@@ -210,7 +219,7 @@ class FindOptions:
         network: that makes features of images, as `mixnn train` has it; EfficientNet-Lite0 where not given.
         weights: of that network: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add, for experiments: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
-        limit: take the first so many samples.
+        limit: take the first so many samples; where these come class by class, a share of each class.
         seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         data: how images are read.
@@ -274,16 +283,46 @@ class RunConfig:
         return {"source": self.source} | asdict(self.options) | {section: dict(self.method_options)}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> RunConfig:
+    def from_dict(cls, content: Mapping[str, Any], where: object = "configuration") -> RunConfig:
         """The reverse of `to_dict`; keys that are no settings of a run are passed over.
 
         Of a run of `mixnn find` it is what a training on the same data would be.
+
+        Raises:
+            InputError: a setting is of another type than it has to be, or there is no source; `where` is the file.
         """
         known = {f.name for f in fields(TrainOptions)}
         options = {key: value for key, value in content.items() if key in known}
-        options["data"] = DataOptions(**options.get("data", {}))
-        section = option_section(options.get("method", TrainOptions.method))
-        return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
+        section = option_section(str(options.get("method", TrainOptions.method)))
+        own = content.get(section) or {}
+        data = options.pop("data", {})
+        for name, part in {"data": data, section: own}.items():
+            if not isinstance(part, Mapping):
+                raise InputError(f"{where}: {name} is {part!r}: correct it")
+        check_types(cls, {"source": content.get("source")}, where)
+        check_types(DataOptions, data, f"{where}, data")
+        check_types(TrainOptions, options, where)
+        return cls(content["source"], TrainOptions(**options, data=DataOptions(**data)), dict(own))
+
+
+def check_types(kind: type[Any], settings: Mapping[str, Any], where: object) -> None:
+    """Raise InputError for a setting that the dataclass `kind` has not, or of another type."""
+    types = get_type_hints(kind)
+    for name, value in settings.items():
+        if name not in types or not is_of(value, types[name]):
+            raise InputError(f"{where}: {name} is {value!r}: correct it")
+
+
+def is_of(value: object, kind: Any) -> bool:
+    """Whether `value` is what the annotation `kind` of an option says."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in parts
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(is_of(part, parts[0]) for part in value)
+    if parts:  # a union
+        return any(is_of(value, part) for part in parts)
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """The one exception that reaches a user as a single line. Must not know: anything of ours."""
 
 import math
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
 def printable(text: str) -> str:
@@ -31,8 +34,9 @@ class LostError(RuntimeError):
     """Another of several processes that train together is gone; said already as well."""
 
 
-def require_between(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """Raise InputError about the option `name` unless low ≤ value ≤ high and value is finite."""
+def require_between(name: str, value: Number, low: float, high: float = math.inf) -> Number:
+    """`value`; raises InputError about the option `name` unless low ≤ value ≤ high and it is finite."""
     if not (low <= value <= high and math.isfinite(value)):
         allowed = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
         raise InputError(f"{name} is {value}: use {allowed}")
+    return value

@@ -28,12 +28,12 @@ def change_npz(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], N
     """Each array of an .npz, or the one of an .npy, changed."""
 
     def spoil(path: Path) -> None:
-        content = np.load(path)
-        with open(path, "wb") as file:
-            if isinstance(content, np.ndarray):
-                np.save(file, change(content))
-            else:
-                np.savez(file, **{name: change(content[name]) for name in content})
+        if path.suffix == ".npy":
+            np.save(path, change(np.load(path)))
+            return
+        with np.load(path) as content:
+            arrays = {name: change(array) for name, array in content.items()}
+        write_npz(**arrays)(path)
 
     return spoil
 

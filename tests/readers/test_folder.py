@@ -41,16 +41,31 @@ def content(source: Source, split: str = "train") -> dict[str, str]:
 
 
 def test_class_folders(tmp_path):
-    """One of each class in turn, as long as there are some; nothing hidden, nothing else."""
+    """Class by class, and by path within; nothing hidden, nothing else."""
     make(tmp_path, "cat/c.png", "cat/a.png", "cat/b.png", "owl/z.png", "owl/deep/er/a.JPG", "owl/deep.er/b.webp")
     make(tmp_path, "cat/.hidden.png", "cat/.cache/x.png", ".git/x.png", "cat/notes.txt", "readme.md", "cat/empty/")
     source = read_folder(str(tmp_path), Columns())
-    expected = ["cat/a.png", "owl/deep.er/b.webp", "cat/b.png", "owl/deep/er/a.JPG", "cat/c.png", "owl/z.png"]
+    expected = ["cat/a.png", "cat/b.png", "cat/c.png", "owl/z.png", "owl/deep.er/b.webp", "owl/deep/er/a.JPG"]
     assert list(content(source)) == expected
-    assert list(content(source).values()) == ["cat", "owl"] * 3
+    assert list(content(source).values()) == ["cat"] * 3 + ["owl"] * 3
     images = source.parts["train"].images
     assert [images.source(row) for row in range(6)] == [str(tmp_path / name) for name in expected]
     assert all(os.path.exists(images.source(row)) for row in range(6))
+
+
+def test_the_order_is_that_of_torchvision(tmp_path):
+    """Whoever makes an array of labels or features goes by `ImageFolder`: its order of folders, files and places."""
+    make(tmp_path, "10/b.png", "10/a b.png", "10/B.png", "10/x/a.png", "10/x y/a.png", "10/x.png", "10/x/y/c.png")
+    make(tmp_path, "9/z.png", "9/a/b.png", "Zoo/2.png", "Zoo/10.png", "ape/é.png", "ape/e.png", "ape/e/1.png")
+    theirs = [  # as `make_dataset` of torchvision has it
+        os.path.relpath(os.path.join(root, file), tmp_path)
+        for word in sorted(os.listdir(tmp_path))
+        for root, _, files in sorted(os.walk(tmp_path / word))
+        for file in sorted(files)
+    ]
+    found = content(read_folder(str(tmp_path), Columns()))
+    assert list(found) == theirs
+    assert list(found.values()) == [name.split("/")[0] for name in theirs]
 
 
 def test_odd_names(tmp_path):

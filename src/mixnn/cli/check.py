@@ -12,7 +12,7 @@ from mixnn.data.read import read
 from mixnn.errors import require_between
 from mixnn.utils.console import counter, say, show
 
-OPTIONS = {*LAYOUT, "unlabeled", "missing_labels", "heldout"}  # of DataOptions
+OPTIONS = {*LAYOUT, "unlabeled", "missing_labels", "heldout", "class_order", "merge_similar_labels"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
@@ -35,8 +35,7 @@ def run(words: Sequence[str]) -> int:
     out = None if given.out is None else Path(given.out)
     if out is not None:
         check_free(out)
-    data = data_options(given)
-    dataset = read(given.source, data)
+    dataset = read(given.source, data_options(given))
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
         show(*report_lines(dataset, contents, findings))

@@ -18,11 +18,11 @@ from mixnn.data.noise.injection import add_noise, check_noise, noise_record, pri
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
 from mixnn.errors import InputError
-from mixnn.utils.console import counter, show
+from mixnn.utils.console import counter, say, show
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
-OPTIONS = {*LAYOUT, "labels", "unlabeled", "missing_labels"}  # of DataOptions
+OPTIONS = {*LAYOUT, "labels", "unlabeled", "missing_labels", "labels_order", "class_order", "merge_similar_labels"}
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 
@@ -47,9 +47,12 @@ def run(words: Sequence[str]) -> int:
     check_noise(given.noise)
     out = free_path(given.out, overwrite=given.overwrite)
 
-    dataset = read(given.source, data_options(given))
+    data = data_options(given)
+    dataset = read(given.source, data)
     small = partial(thumbnails, progress=counter("decoding images"))
-    noisy = add_noise(dataset, given.noise, given.seed, small)
+    noisy = add_noise(dataset, given.noise, given.seed, small, in_order=data.labels_order == "given")
+    for array in noisy.label_arrays:
+        say(f"mixnn: {array}")
     record = noise_record(noisy, given.noise, given.seed)
     write(noisy, record, out)
     show(f"{summary(record)}; to train on them, --noise file:{out}")

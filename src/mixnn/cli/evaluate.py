@@ -17,7 +17,10 @@ from mixnn.utils.console import say
 from mixnn.utils.csv_files import CsvWriter
 
 # How images are read is the run's to say, and none is held out.
-OPTIONS = (*LAYOUT, "heldout", "labels", "unlabeled", "missing_labels", "workers")
+OPTIONS = (
+    *(*LAYOUT, "heldout", "labels", "unlabeled", "missing_labels", "workers"),
+    *("labels_order", "class_order", "merge_similar_labels"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -40,7 +43,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.utils.devices import pick_device
 
     classes = directory.read_classes()
-    model = load_model(directory.model, pick_device(given.device), given.network)
+    model = load_model(directory.model, pick_device(given.device), given.network, classes)
     dataset = without_dropped(read(given.source, data_options(given)))
     name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
     samples = samples[np.flatnonzero(samples.labels >= 0)]

@@ -37,10 +37,11 @@ def run(words: Sequence[str]) -> int:
     from mixnn.models.saved import load_model
     from mixnn.utils.devices import pick_device
 
-    model = load_model(directory.model, pick_device(given.device), given.network)
+    classes = directory.read_classes()
+    model = load_model(directory.model, pick_device(given.device), given.network, classes)
     if model.image_size is None:
         raise InputError(f"{given.run} was trained on embeddings: `mixnn evaluate` takes these, predict takes images")
-    classes, images = directory.read_classes(), image_files(given.images)
+    images = image_files(given.images)
     with readable_output():
         return 2 if write_predictions(model, classes, images) else 0
     return 0

@@ -141,6 +141,7 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
         RunDirectory(out).check_trained()
         files.insert(0, str(RunDirectory(out).config))
+        RunConfig.from_dict(read_yaml(files[0]), files[0])  # whose errors name the file
     settings = [read_yaml(file) for file in files]
     for file, content in zip(files, settings, strict=True):
         refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("method", "network")})

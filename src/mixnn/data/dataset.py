@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 
 from mixnn.data.images.encoded import EncodedImages, Rows, pick
 from mixnn.data.labels.missing import missing_words, tell_missing
+from mixnn.data.words import similar_words, sort_words
 from mixnn.errors import InputError
 from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
 
+ClassOrder = Literal["text", "value"]
 HELDOUT = ("test", "val")  # parts that accuracy can be measured on, the better first
+SHOWN = 20  # classes in a line
 
 
 class Part(NamedTuple):
@@ -40,11 +44,34 @@ class Source(NamedTuple):
         parts: by name; "train" has to be among them, "test" and "val" are what they say, others are kept apart.
         classes: C names, for labels that are numbers, or to fix an order; None makes them of the words, sorted.
         notes: lines for the user: which of two ways was taken, and what is passed over.
+        numbers: what 0, 1 … are called; None is `classes`, or where these are None either, for a person to say.
     """
 
     parts: Mapping[str, Part]
     classes: Sequence[str] | None = None
     notes: Sequence[str] = ()
+    numbers: Sequence[str] | None = None
+
+
+class LabelArray(NamedTuple):
+    """An array of labels without names, and how it went with the labels that the data had.
+
+    Attributes:
+        option: with the file, as given.
+        numbers: what 0, 1 … in it were taken for; empty where it holds words.
+        agree, compared: how many labels are those of the data, and of how many.
+    """
+
+    option: str
+    numbers: list[str]
+    agree: int
+    compared: int
+
+    def __str__(self) -> str:
+        text = f"{self.option} agrees with {self.agree:,} of {self.compared:,} labels of the data"
+        some = ", ".join(f"{number} is {word!r}" for number, word in enumerate(self.numbers[:SHOWN]))
+        more = " …" if len(self.numbers) > SHOWN else ""
+        return f"{text}; {some}{more}" if some else text
 
 
 @dataclass(frozen=True)
@@ -88,6 +115,10 @@ class Dataset:
         others: parts of the source that the run does not use.
         dropped: int64 (D,), rows of `train` that a person has thrown out; noise is drawn before they go, so that
             what the others are given stays the same.
+        by_class: whether the training samples come class by class, so that the first of them are no fair part.
+        number_orders: what 0, 1 … in a file of labels may stand for: one list, or two where nobody says which; none
+            is the classes, and then `unlabeled`.
+        label_arrays: those that were read.
     """
 
     classes: list[str]
@@ -98,6 +129,9 @@ class Dataset:
     unlabeled: list[str] = field(default_factory=list)
     others: dict[str, Samples] = field(default_factory=dict)
     dropped: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    by_class: bool = False
+    number_orders: list[list[str]] = field(default_factory=list)
+    label_arrays: tuple[LabelArray, ...] = ()
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""
@@ -112,6 +146,8 @@ def build_dataset(
     missing: Literal["unlabeled", "keep"] = "unlabeled",
     heldout: str | None = None,
     relabeled: bool = False,
+    class_order: ClassOrder | None = None,
+    merge_similar: bool = False,
 ) -> Dataset:
     """A source with its labels as numbers. Labels that are missing, and parts without any, are told.
 
@@ -121,22 +157,32 @@ def build_dataset(
         relabeled: other labels will take the place of these, so that a word of `unlabeled` need not occur yet.
         heldout: the part that accuracy is measured on; "test", or else "val", where not said. "train": none of the
             parts, so that some of the training part is held out.
+        class_order: that of classes which are numbers, where the source does not say it.
+        merge_similar: labels that `mixnn.data.words.bare` makes one are one class, in their most frequent spelling.
 
     Raises:
         InputError: there is no part of that name, or it has no label, a word of `unlabeled` does not occur, or a
             number is no place in the list of classes.
     """
-    unknown = split_words(unlabeled)
+    asked = split_words(unlabeled)
     words = set(source.classes or ()).union(*map(_words, source.parts.values()))
-    for word in unknown:
+    for word in asked:
         if word not in words and not relabeled:
             some = ", ".join(map(repr, sort_words(words)[:20]))
             raise InputError(f"--data.unlabeled: no label is {word!r}: correct it; the labels are {some}")
-    lost = [word for word in sort_words(missing_words(words)) if word not in unknown]
+    lost = [word for word in sort_words(missing_words(words)) if word not in asked]
     lost = [word for word in lost if missing == "unlabeled" or word == ""]
-    unknown += lost
+    unknown = [*asked, *lost]
     kept = [word for word in source.classes or sort_words(words - set(unknown)) if word not in unknown]
+    if class_order is not None and (source.classes or source.numbers) is not None:
+        raise InputError(f"--data.class-order {class_order}: this data says the order of its classes: leave it away")
+    kept = sorted(kept) if class_order == "text" else kept
+    orders = _number_orders(source, [*kept, *asked], class_order)
+    merged = similar_words(_counts(source, kept)) if merge_similar else {}
+    kept = [word for word in kept if word not in merged]
+    orders = [[merged.get(word, word) for word in order] for order in orders]
     code = {word: i for i, word in enumerate(kept)} | {word: -1 - i for i, word in enumerate(unknown)}
+    code |= {word: code[usual] for word, usual in merged.items()}
     parts = {name: _coded(name, part, code, source.classes or []) for name, part in source.parts.items()}
     given = [part.labels for name, part in parts.items() if name != "train" or not relabeled]
     tell_missing(
@@ -144,6 +190,7 @@ def build_dataset(
         kept if missing == "unlabeled" else (),
     )
     train = parts.pop("train")
+    by_class = comes_by_class(train.labels)
     if heldout not in (None, "train", *parts):
         others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
@@ -153,10 +200,10 @@ def build_dataset(
     labeled = [name for name in HELDOUT if name in parts and (parts[name].labels >= 0).any()]
     measured = heldout or next(iter(labeled), "train")
     if measured == "train":
-        return Dataset(kept, train, unlabeled=unknown, others=parts)
+        return Dataset(kept, train, unlabeled=unknown, others=parts, by_class=by_class, number_orders=orders)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
-    return Dataset(kept, train, known, measured, unlabeled=unknown, others=parts)
+    return Dataset(kept, train, known, measured, None, unknown, parts, by_class=by_class, number_orders=orders)
 
 
 def _tell_unlabeled(parts: Mapping[str, Samples]) -> None:
@@ -176,10 +223,35 @@ def _words(part: Part) -> set[str]:
     return set(part.labels)
 
 
-def sort_words(words: set[str]) -> list[str]:
-    """Words in order; numbers by their value."""
-    numbers = all(word.isascii() and word.isdigit() for word in words)
-    return sorted(words, key=lambda word: (int(word), word)) if numbers else sorted(words)
+def _number_orders(source: Source, words: list[str], class_order: ClassOrder | None) -> list[list[str]]:
+    """The list, or both lists, that numbers in a file of labels may be places in, of classes and unlabeled words."""
+    told = source.numbers or source.classes
+    if told is not None:
+        return [[*told, *(word for word in words if word not in told)]]
+    ours = [word for word in words if word]
+    orders = {"value": ours, "text": sorted(ours)}
+    return [orders[class_order]] if class_order else [ours, *([orders["text"]] if orders["text"] != ours else [])]
+
+
+def _counts(source: Source, words: Sequence[str]) -> Counter[str]:
+    """How often each of `words` is a label."""
+    counts = Counter(dict.fromkeys(words, 0))
+    for part in source.parts.values():
+        labels = (
+            part.labels
+            if source.classes is None or not isinstance(part.labels, np.ndarray)
+            else [source.classes[place] for place in part.labels.tolist() if 0 <= place < len(source.classes)]
+        )
+        counts.update(word for word in labels if word in counts)
+    return counts
+
+
+def comes_by_class(labels: NDArray[np.int64]) -> bool:
+    """Whether the order is nearer to one class after the other than to chance, by how often the label changes."""
+    counts = np.unique(labels, return_counts=True)[1]
+    changes, fewest = int((labels[1:] != labels[:-1]).sum()), len(counts) - 1
+    by_chance = len(labels) - float(np.square(counts).sum()) / max(1, len(labels))
+    return changes - fewest < (by_chance - fewest) / 2
 
 
 def split_words(line: str | None) -> list[str]:

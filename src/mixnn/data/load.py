@@ -73,11 +73,16 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
             count = len(dataset.dropped)
             say(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed")
     if options.noise is not None:
-        dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
+        in_order = data.labels_order == "given"
+        dataset = add_noise(dataset, options.noise, options.seed, thumbnails, in_order=in_order)
         record = noise_record(dataset, options.noise, options.seed)
+    for array in dataset.label_arrays:
+        note(str(array))
     dataset = prepare(
         dataset, holdout=data.holdout, imbalance=options.imbalance, limit=options.limit, seed=options.seed
     )
+    if dataset.by_class and len(dataset.train) == options.limit:
+        note(f"--limit {options.limit} takes a share of each class, as the samples come class by class")
     size = image_size(dataset.train, data)
     crop = crop_size(size, data)
     parts = {"train": dataset.train}

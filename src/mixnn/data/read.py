@@ -24,15 +24,28 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
     Raises:
         InputError: the source or an option is wrong.
     """
-    columns, relabeled = columns_of(data), data.labels is not None
-    labels: dict[str, Any] = {"unlabeled": data.unlabeled, "missing": data.missing_labels, "heldout": data.heldout}
+    columns = columns_of(data)
+    how: dict[str, Any] = {
+        "unlabeled": data.unlabeled,
+        "missing": data.missing_labels,
+        "heldout": data.heldout,
+        "relabeled": data.labels is not None,
+        "class_order": data.class_order,
+        "merge_similar": data.merge_similar_labels,
+    }
     if isinstance(source, Source):
         columns.refuse("is about files, and the data is in memory", ("image", "label", "split", "root", "layout"))
-        dataset = build_dataset(source, **labels, relabeled=relabeled)
+        dataset = build_dataset(source, **how)
     else:
-        dataset = read_source(source, columns=columns, **labels, relabeled=relabeled)
+        dataset = read_source(source, columns=columns, **how)
     if data.labels is not None:
-        dataset = with_label_file(dataset, data.labels, data.unlabeled, data.missing_labels)
+        dataset = with_label_file(
+            dataset,
+            data.labels,
+            unlabeled=data.unlabeled,
+            missing=data.missing_labels,
+            in_order=data.labels_order == "given",
+        )
     if data.corrections is not None:
         dataset = with_corrections(dataset, data.corrections)
     return dataset

@@ -68,27 +68,31 @@ class Predictor(nn.Module):
         return torch.stack([network(x).softmax(1) for network in self.networks]).mean(0)
 
 
-def load_model(path: Path, device: torch.device, network: str | None = None) -> Predictor:
+def load_model(
+    path: Path, device: torch.device, network: str | None = None, classes: Sequence[str] | None = None
+) -> Predictor:
     """The model that `save_model` wrote, ready to predict.
 
     Args:
         network: its name; the file's where not given, which may name one of ours or of timm's, and no code.
+        classes: names that the outputs stand for.
 
     Raises:
-        InputError: the file is missing or damaged, or names code.
+        InputError: the file is missing or damaged, names code, or has another number of outputs.
     """
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["mixnn"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
+            mean, std, outputs = tensors["0.mean"], tensors["0.std"], int(about["classes"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"model {path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
     refuse_code(about, f"model {path}", {"network": network})
     name = str(about["network"]) if network is None else network
-    mean, std = tensors["0.mean"], tensors["0.std"]
+    if classes is not None and len(classes) != outputs:
+        raise InputError(f"model {path} has {outputs} classes, and the run {len(classes)}: they are files of two runs")
     networks = nn.ModuleList(
-        build_network(name, about["size"], about["classes"], mean, std, bf16=about["bf16"])
-        for _ in range(about["networks"])
+        build_network(name, about["size"], outputs, mean, std, bf16=about["bf16"]) for _ in range(about["networks"])
     )
     try:
         networks.load_state_dict(tensors)

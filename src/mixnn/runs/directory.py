@@ -7,6 +7,9 @@ renamed, so that none is ever half there.
 from __future__ import annotations
 
 import json
+import math
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -75,7 +78,32 @@ class Evidence:
     mixture: NDArray[np.float64] | None = None
     heldout: NDArray[np.int64] | None = None
 
+    def check(self, classes: int) -> None:
+        """Raises ValueError where tables are not of the same N samples and `classes`, as those of two runs are not."""
+        samples, whole = len(self.names), (len(self.names), classes)
+        shapes = {"given": (samples,), "probs": whole, "label_posterior": whole, "targets": whole}
+        shapes |= {"noise_matrix": (classes, classes), "noise_rate": (), "noise_rate_interval": (2,)}
+        for name, shape in shapes.items():
+            table = getattr(self, name)
+            if table is not None and (table.shape != shape or not is_number(table)):
+                raise ValueError(f"{name} is not of {samples} samples and {classes} classes")
+        places = [part.ravel() for part in (self.neighbors, self.near_duplicates, self.verified) if part.size]
+        if not all(part.min() >= 0 and part.max() < samples for part in places) or len(self.neighbors) != samples:
+            raise ValueError(f"neighbors are not of {samples} samples")
+        if not (samples and -len(self.unlabeled) <= self.given.min() <= self.given.max() < classes):
+            raise ValueError(f"labels are not of {classes} classes")
 
+
+def is_number(table: Table) -> bool:
+    """Whether it holds numbers, and the first of them is one."""
+    if isinstance(table, TopkTable):
+        return True
+    return table.dtype.kind in "iuf" and bool(np.isfinite(table.flat[0]) if table.size else True)
+
+
+# What reading damaged files may raise.
+DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError)
+DAMAGE += (RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 # What label_quality.npz holds.
 QUALITY = ("label_posterior", "noise_matrix", "noise_rate", "noise_rate_interval", "contradicted")
 
@@ -93,6 +121,7 @@ class RunDirectory:
         self.label_noise = self.path / "label_noise.json"
         self.targets = self.path / "soft_targets.npy"
         self.classes = self.path / "classes.json"
+        self.label_arrays = self.path / "label_arrays.json"
         self.model = self.path / "model.safetensors"
         self.checkpoint = self.path / "checkpoints" / "last.pt"
         self.overview = self.path / "overview.png"
@@ -168,18 +197,40 @@ class RunDirectory:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
+    @property
+    def again(self) -> str:
+        """How the files of this run are written again."""
+        return "repeat `mixnn train … --resume`" if self.trained else "`mixnn find` again, with a new --out"
+
+    @contextmanager
+    def reading(self, path: Path | None = None) -> Iterator[None]:
+        """Raise InputError where what stands inside meets damage in `path`, or in any file of the run."""
+        try:
+            yield
+        except InputError as error:
+            if path is None:
+                raise
+            reason = str(error).rpartition(": ")[0]
+            raise InputError(f"{path} is damaged ({reason}): {self.again} to write it anew") from error
+        except FileNotFoundError as error:
+            raise InputError(f"{path or self.path} is missing, the run is not finished: {self.again}") from error
+        except DAMAGE as error:
+            known = isinstance(error, OSError) and error.strerror
+            reason = known or f"{type(error).__name__}: {' '.join(str(error).split()).partition('. ')[0]}"
+            raise InputError(f"{path or self.path} is damaged ({reason}): {self.again} to write it anew") from error
+
     def read_json(self, path: Path) -> Any:
         """Raises InputError if the file is missing or damaged."""
-        try:
+        with self.reading(path):
             return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} cannot be read ({error}): repeat `mixnn train` with --resume, or `mixnn find`"
-            ) from error
 
     def read_classes(self) -> list[str]:
-        """Class names, in the order of the network's outputs."""
-        return list(self.read_json(self.classes))
+        """Class names, in the order of the network's outputs; InputError if the file is missing or damaged."""
+        names = self.read_json(self.classes)
+        with self.reading(self.classes):
+            if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+                raise TypeError("no list of names")
+        return names
 
     def write_table(self, path: Path, rows: Iterable[Row], columns: Sequence[str] | None = None) -> None:
         """Rows as CSV; the columns are the keys of all rows in order of appearance, where none are given."""
@@ -189,12 +240,19 @@ class RunDirectory:
         write_csv(path, columns, ([as_text(row.get(name, "")) for name in columns] for row in rows))
 
     def read_table(self, path: Path) -> list[dict[str, str]]:
-        try:
+        """Raises InputError if the file is missing or no table."""
+        with self.reading(path):
             rows = (row for _, row in csv_rows(path))
             header = next(rows, [])
             return [dict(zip(header, row, strict=True)) for row in rows]
-        except FileNotFoundError:
-            raise InputError(f"{path} is missing: the run is not complete; train again with another --out") from None
+
+    def read_metrics(self) -> list[dict[str, str]]:
+        """The rows of metrics.csv; InputError if it is missing, or has no epochs."""
+        rows = self.read_table(self.metrics)
+        with self.reading(self.metrics):
+            if not rows or any(int(row["epoch"]) < 1 or math.isnan(float(row["train_loss"])) for row in rows):
+                raise ValueError("no epochs")
+        return rows
 
     def write_evidence(self, evidence: Evidence) -> None:
         fields = {name: stored(value) for name, value in vars(evidence).items() if value is not None}
@@ -205,23 +263,23 @@ class RunDirectory:
         self.write_arrays(self.evidence, fields)
 
     def read_evidence(self) -> Evidence:
-        """Raises InputError where a file of it is missing."""
-        for path in (self.evidence, self.label_quality):
-            if not path.is_file():
-                raise InputError(
-                    f"{path} is missing: repeat `mixnn train … --resume`, or `mixnn find` with a new --out"
-                )
+        """Raises InputError where a file of it is missing or damaged, or is another run's."""
         arrays: dict[str, Any] = self.read_arrays(self.evidence) | self.read_arrays(self.label_quality)
-        if self.targets.is_file():
-            arrays["targets"] = np.load(self.targets)
-        sparse = {name: array for name, array in arrays.items() if array.dtype.names is not None}
-        classes = len(arrays["noise_matrix"])
-        return Evidence(**arrays | {name: TopkTable(rows, classes) for name, rows in sparse.items()})
+        if self.targets.exists():
+            with self.reading(self.targets):
+                arrays["targets"] = np.load(self.targets)
+        with self.reading():
+            sparse = {name: array for name, array in arrays.items() if array.dtype.names is not None}
+            classes = len(arrays["noise_matrix"])
+            evidence = Evidence(**arrays | {name: TopkTable(rows, classes) for name, rows in sparse.items()})
+            evidence.check(len(self.read_classes()))
+        return evidence
 
     def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         with atomic_write(path) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
 
     def read_arrays(self, path: Path) -> dict[str, NDArray[Any]]:
-        with np.load(path) as content:
+        """Raises InputError if the file is missing or damaged."""
+        with self.reading(path), open(path, "rb") as file, np.load(file) as content:
             return dict(content)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -17,7 +18,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from mixnn.distributed.ranks import rank
 from mixnn.errors import InputError
 from mixnn.methods.base import Method
-from mixnn.utils.files import atomic_write
+from mixnn.training.metrics import History
+from mixnn.utils.files import Row, as_text, atomic_write
 
 
 class Checkpoint:
@@ -27,6 +29,10 @@ class Checkpoint:
         path: the file.
         data: fingerprint of the training data.
         settings: of the run, which `made_with` reads again.
+
+    Attributes:
+        rows: of metrics.csv, and
+        history: of losses.npz, which the recorder fills: a run goes on whatever became of these files.
     """
 
     def __init__(
@@ -40,6 +46,8 @@ class Checkpoint:
     ) -> None:
         self.path, self.method, self.optimizer, self.scheduler = path, method, optimizer, scheduler
         self.data, self.settings = data, dict(settings)
+        self.rows: list[Row] = []
+        self.history: History = {}
 
     def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
         pass
@@ -56,15 +64,13 @@ class Checkpoint:
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "rows": [{name: str(as_text(value)) for name, value in row.items()} for row in self.rows],
+            "history": {epoch: [part.tolist() for part in parts] for epoch, parts in self.history.items()},
         }
-        try:
-            with atomic_write(self.path, "make room, then --resume") as temporary:
-                torch.save(state, temporary)
-        except RuntimeError as error:  # as torch says where a disk is full
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"checkpoint {self.path} cannot be written ({reason}): make room, then --resume"
-            ) from error
+        fix = "the checkpoint before it is still there: make room, then repeat the command with --resume"
+        # To a file of Python's, since torch's own say nothing of use about a full disk (torch 2.13).
+        with atomic_write(self.path, fix) as temporary, open(temporary, "wb") as file:
+            torch.save(state, file)
 
     def load(self) -> int:
         """Take up what was saved; the number of epochs done, 0 where nothing was saved yet.
@@ -79,7 +85,7 @@ class Checkpoint:
                 if content.testzip() is not None:
                     raise zipfile.BadZipFile("checksum")
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            data = state["data"]
+            data, rows, history = state["data"], state["rows"], state["history"]
         if data != self.data:
             raise InputError(
                 f"checkpoint {self.path} was made with other data (images, labels, names or classes differ): "
@@ -93,6 +99,8 @@ class Checkpoint:
             ) from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        self.rows[:] = rows
+        self.history.update({epoch: (np.array(counts), np.array(fit)) for epoch, (counts, fit) in history.items()})
         return int(state["epochs_done"])
 
 
@@ -119,4 +127,4 @@ def told_when_damaged(path: Path) -> Iterator[None]:
         pickle.UnpicklingError,
         zipfile.BadZipFile,
     ) as error:
-        raise InputError(f"checkpoint {path} is damaged: remove it to start again") from error
+        raise InputError(f"checkpoint {path} is damaged: put a copy back, or train with a new --out") from error

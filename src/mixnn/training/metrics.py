@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ from mixnn.distributed.ranks import all_reduce_sum, rank, shard, world_size
 from mixnn.methods.base import Method
 from mixnn.runs.directory import RunDirectory
 from mixnn.tables.topk_tensors import dense_chunks
-from mixnn.training.calibration import calibration_error, confidence_bins
 from mixnn.utils.files import Row
 
 BINS = 50  # of the losses, which lie in 0–1
 MIXTURE = ("mixture_low", "mixture_high", "mixture_separation")
+History = dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # epoch, from 1 -> counts (BINS,), mixture (3, 2)
 METRICS = ("clean_fraction", *MIXTURE, "neighbor_agreement", "neighbor_recall")  # empty in epochs that have none
 
 
@@ -57,6 +57,27 @@ def accuracy(method: Method, data: TrainData) -> tuple[float, float]:
     return bins[1].sum().item() / len(data), calibration_error(bins)
 
 
+def confidence_bins(probs: Tensor, labels: Tensor, bins: int = 15) -> Tensor:
+    """Predictions by confidence, in `bins` of equal width: (3, bins), to be added up over batches.
+
+    Rows: how many, how many of them right, the sum of their confidences (Guo et al., arXiv 1706.04599).
+
+    Args:
+        probs: (B, C), rows sum to one.
+        labels: int64 (B,).
+    """
+    confidence, predicted = probs.double().max(1)
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1  # (B,)
+    counted = torch.stack([torch.ones_like(confidence), (predicted == labels).double(), confidence])
+    return counted.new_zeros(3, bins).index_add_(1, place, counted)
+
+
+def calibration_error(bins: Tensor) -> float:
+    """ECE, the mean distance of confidence from accuracy, in 0–1, of what `confidence_bins` added up (3, bins)."""
+    count, right, confidence = bins
+    return float((right - confidence).abs().sum() / count.sum())
+
+
 class Recorder:
     """Writes `metrics.csv`, and the losses as a histogram into `losses.npz`; an observer of `fit`.
 
@@ -66,10 +87,8 @@ class Recorder:
         heldout: samples for the accuracy, or None.
         heldout_name: what they are called.
         true_labels: int64 (N,), where noise was added and so the truth is known.
-        rows: those of the epochs already done, on resuming.
+        rows, history: where they are kept; those of the epochs already done are there, on resuming.
     """
-
-    history: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]  # epoch, from 1 -> counts (BINS,), mixture (3, 2)
 
     def __init__(
         self,
@@ -78,13 +97,16 @@ class Recorder:
         heldout: TrainData | None,
         heldout_name: str,
         true_labels: Tensor | None = None,
-        rows: Sequence[Row] = (),
+        rows: list[Row] | None = None,
+        history: History | None = None,
     ) -> None:
         self.run, self.method, self.heldout, self.heldout_name = run, method, heldout, heldout_name
         self.true_labels = true_labels
-        self.rows: list[Row] = list(rows)
+        self.rows: list[Row] = [] if rows is None else rows
+        self.history: History = {} if history is None else history
         self.samples = 0
-        self.history = read_history(run, len(self.rows))
+        if rank() == 0 and self.rows:
+            self.write()  # whatever became of the files
 
     def step_done(self, epoch: int, loss: Tensor, samples: int) -> None:
         self.samples += samples
@@ -109,30 +131,20 @@ class Recorder:
         row["images_per_second"] = self.samples * world_size() / seconds["train"]
         self.samples = 0
         self.rows.append(row)
-        if rank() == 0:
-            self.run.write_table(self.run.metrics, self.rows)
-            self._keep_losses(epoch)
-
-    def _keep_losses(self, epoch: int) -> None:
-        """Add this epoch's losses to the file, where there was a full pass."""
         losses, mixture = self.method.losses, self.method.mixture
-        if losses is None:
-            return
-        counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
-        fitted = np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
-        self.history[epoch + 1] = counts, fitted
-        arrays = {
-            "epochs": np.array(list(self.history)),
-            "counts": np.stack([counts for counts, _ in self.history.values()]),
-            "mixtures": np.stack([mixture for _, mixture in self.history.values()]),
-        }
-        self.run.write_arrays(self.run.losses, arrays)
+        if losses is not None:  # there was a full pass
+            counts = torch.histc(losses[~losses.isnan()].float(), BINS, 0, 1).cpu().numpy().astype(np.int64)
+            self.history[epoch + 1] = counts, np.full((3, 2), np.nan) if mixture is None else mixture.cpu().numpy()
+        if rank() == 0:
+            self.write()
 
-
-def read_history(run: RunDirectory, done: int) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """What `losses.npz` holds of the first `done` epochs; those after them are run again."""
-    if done == 0 or not run.losses.exists():
-        return {}
-    kept = run.read_arrays(run.losses)
-    rows = zip(kept["epochs"].tolist(), kept["counts"], kept["mixtures"], strict=True)
-    return {epoch: (counts, mixture) for epoch, counts, mixture in rows if epoch <= done}
+    def write(self) -> None:
+        """Both files."""
+        self.run.write_table(self.run.metrics, self.rows)
+        if self.history:
+            arrays = {
+                "epochs": np.array(list(self.history)),
+                "counts": np.stack([counts for counts, _ in self.history.values()]),
+                "mixtures": np.stack([mixture for _, mixture in self.history.values()]),
+            }
+            self.run.write_arrays(self.run.losses, arrays)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from mixnn.data.load import Loaded
+from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
@@ -26,7 +27,8 @@ def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method
     """Write what a training is, and say what a person should know before it takes its time."""
     if method.network.pretrained is not None:
         say(f"mixnn: {settings['weights']}: {method.network.pretrained}")
-    footprint = footprint_of(method, len(loaded.train))
+    samples, classes, width = len(loaded.train), method.num_classes, method.network.head.in_features
+    footprint = Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
     run.write_config(settings)
     write_environment(run, settings["seed"], method.network, footprint)
     write_data(run, loaded)
@@ -39,11 +41,6 @@ def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method
         say(f"mixnn: {footprint}")
 
 
-def footprint_of(method: Method, samples: int) -> Footprint:
-    classes, width = method.num_classes, method.network.head.in_features
-    return Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
-
-
 def write_environment(run: RunDirectory, seed: int, network: Classifier, footprint: Footprint) -> None:
     """Versions and machine; a run that was stopped lists where it went on, since these may differ."""
     precision = "bfloat16" if network.bf16 else "float32"
@@ -54,14 +51,31 @@ def write_environment(run: RunDirectory, seed: int, network: Classifier, footpri
         "features_rounded": footprint.rounded,
         "feature_directions": footprint.directions,
     }
-    before = run.read_json(run.environment) if run.environment.exists() else None
+    before = read_environment(run)
     run.write_json(run.environment, before | {"resumed": [*before.get("resumed", []), now]} if before else now)
 
 
+def read_environment(run: RunDirectory) -> dict[str, Any]:
+    """What stands there already; nothing where there is no such file, or it is damaged, which is said."""
+    if not run.environment.exists():
+        return {}
+    try:
+        content = run.read_json(run.environment)
+        if isinstance(content, dict) and isinstance(content.get("resumed", []), list):
+            return content
+        reason = f"{run.environment} is damaged"
+    except InputError as error:
+        reason = str(error).partition(": ")[0]
+    say(f"mixnn: {reason}: it is written anew, with the machine of now")
+    return {}
+
+
 def write_data(run: RunDirectory, loaded: Loaded) -> None:
-    """Classes, noise, and images that cannot be read."""
+    """Classes, arrays of labels, noise, and images that cannot be read."""
     dataset = loaded.dataset
     run.write_json(run.classes, dataset.classes)
+    if dataset.label_arrays:
+        run.write_json(run.label_arrays, [array._asdict() for array in dataset.label_arrays])
     if loaded.noise_record is not None:
         run.write_json(run.noise_record, loaded.noise_record)
     run.unreadable.unlink(missing_ok=True)  # a start that was stopped may have written one
@@ -75,7 +89,7 @@ def write_data(run: RunDirectory, loaded: Loaded) -> None:
 def write_ending(run: RunDirectory, auto_selected: Mapping[str, str], device: torch.device) -> None:
     """What the method chose by itself, and the peak of memory of the device that trained, beside what was predicted."""
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
-    now = run.read_json(run.environment)
+    now = read_environment(run)
     # A run that only wrote its lists anew has not trained.
     now["auto_selected"] = now.get("auto_selected", {}) | auto_selected
     run.write_json(run.environment, now if peak is None else now | {"peak_memory_gb": round(peak / 1e9, 3)})

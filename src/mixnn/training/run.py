@@ -20,8 +20,8 @@ from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
 from mixnn.errors import InputError, ResultsError
+from mixnn.evidence.forward_pass import is_embeddings
 from mixnn.evidence.held_out_labels import MEMORIZATION_GAP
-from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
 from mixnn.models.classifier import network_factory
 from mixnn.models.saved import save_model
@@ -31,9 +31,8 @@ from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.evidence import Judged, collect_evidence, judge_labels
 from mixnn.training.loop import Observer, fit
 from mixnn.training.metrics import Recorder, count_predictions
-from mixnn.training.opening import say_opening
 from mixnn.training.outputs import Steps, write_results
-from mixnn.training.progress import TrainingScreen
+from mixnn.training.progress import TrainingScreen, say_opening
 from mixnn.training.record import begin, write_ending
 from mixnn.training.resume import check_directory
 from mixnn.utils.console import say
@@ -131,17 +130,9 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     """Train, with metrics, a checkpoint and a line on the screen after each of `epochs`."""
     dataset, data, method, start = loaded.dataset, loaded.train, checkpoint.method, epochs.start
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
-    rows = run.read_table(run.metrics)[:start] if start else []
-    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows)
-    screen = TrainingScreen(
-        epochs=epochs.stop,
-        start=start,
-        samples=data.samples_per_epoch,
-        ranks=world_size(),
-        rows=recorder.rows,
-        auto_selected=method.auto_selected,
-        active_phases=method.active_phases,
-    )
+    rows, history = checkpoint.rows, checkpoint.history
+    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows, history)
+    screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
     optimizer, scheduler = checkpoint.optimizer, checkpoint.scheduler
@@ -158,7 +149,7 @@ def write_evidence(
     run: RunDirectory, judged: Judged, method: Method, heldout: TrainData | None, *, embeddings: bool
 ) -> None:
     """Keep what was judged, with a count of the predictions for what was held out, for which all ranks are needed."""
-    method.auto_selected[FOR_LISTS] = judged.search
+    method.auto_selected[FOR_LISTS] = judged.chosen["neighbors"]
     counts = None if heldout is None else count_predictions(method, heldout)
     if rank() == 0:
         run.write_evidence(replace(judged.evidence, heldout=counts))

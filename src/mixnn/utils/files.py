@@ -15,6 +15,7 @@ import yaml
 
 from mixnn.errors import InputError
 
+FULL = 2**20  # bytes: a disk with fewer of them free is called full
 MAX_SETTINGS = 10_000  # values in a file of settings; ours have fifty
 Row = Mapping[str, object]
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}  # file names may be any bytes
@@ -43,11 +44,19 @@ def atomic_write(path: Path, fix: str = "make room, or choose another place") ->
                 os.fsync(file.fileno())
         os.replace(temporary, place)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): {fix}") from error
+        raise InputError(f"{path} cannot be written ({write_error_words(error, place)}): {fix}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with suppress(OSError):
             temporary.unlink()
+
+
+def write_error_words(error: OSError, place: Path) -> str:
+    """Why `place` could not be written; of a full disk, which one it is."""
+    mount = next(path for path in place.parents if path.is_mount() or path == path.parent)
+    if shutil.disk_usage(mount).free < FULL:
+        return f"no space left on the disk at {mount}"
+    return error.strerror or str(error)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -15,20 +15,27 @@ from mixnn.errors import InputError
 
 
 def with_label_file(
-    dataset: Dataset, spec: str, unlabeled: str | None = None, missing: Literal["unlabeled", "keep"] = "unlabeled"
+    dataset: Dataset,
+    spec: str,
+    *,
+    unlabeled: str | None = None,
+    missing: Literal["unlabeled", "keep"] = "unlabeled",
+    in_order: bool = False,
 ) -> Dataset:
     """`dataset` with the labels of a file; a sample whose label is empty is left out (what `mixnn apply` drops).
 
     Args:
         unlabeled, missing: see `build_dataset`.
+        in_order: see `read_label_file`.
 
     Raises:
         InputError: the file is not about these samples and classes, or a word of `unlabeled` does not occur in it.
     """
     known, classes = [*dataset.classes, *dataset.unlabeled], len(dataset.classes)
     lost = sorted(missing_words([*WORDS, *dataset.classes, "-1"])) if missing == "unlabeled" else [""]
-    others = [*dataset.unlabeled, *(word for word in lost if word not in known)]
-    labels = read_label_file(spec, dataset.train.names, dataset.classes, "--data.labels", others=others)
+    others = [word for word in lost if word not in known]
+    labels, array = read_label_file(spec, dataset, "--data.labels", others=others, in_order=in_order)
+    others = [*dataset.unlabeled, *others]
     counts = dict(zip(others, np.bincount(labels, minlength=classes + len(others))[classes:].tolist(), strict=True))
     for word in split_words(unlabeled):
         if not counts[word]:
@@ -40,7 +47,9 @@ def with_label_file(
     code = np.array([*range(classes), *(-1 - unknown.index(word) if word in unknown else 0 for word in others)])
     labels = code[labels]
     labels[dropped] = dataset.train.labels[dropped]
-    return replace(dataset, train=replace(dataset.train, labels=labels), dropped=dropped, unlabeled=unknown)
+    arrays = dataset.label_arrays if array is None else (*dataset.label_arrays, array)
+    train = replace(dataset.train, labels=labels)
+    return replace(dataset, train=train, dropped=dropped, unlabeled=unknown, label_arrays=arrays)
 
 
 def with_corrections(dataset: Dataset, path: str) -> Dataset:
@@ -51,8 +60,8 @@ def with_corrections(dataset: Dataset, path: str) -> Dataset:
     Raises:
         InputError: the file is none of corrections, or not about these samples and classes.
     """
-    corrections = read_corrections(path)
     words, train = [*dataset.classes, *dataset.unlabeled], dataset.train
+    corrections = read_corrections(path, words)
     check_corrections(corrections, path, train.names, words)
     place = {word: i if i < len(dataset.classes) else len(dataset.classes) - 1 - i for i, word in enumerate(words)}
     labels, verified = train.labels.copy(), np.zeros(len(train), dtype=bool)

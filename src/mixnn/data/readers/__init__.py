@@ -76,18 +76,13 @@ READERS = {
 }
 
 
-def read_source(
-    source: str,
-    *,
-    columns: Columns | None = None,
-    **labels: Any,
-) -> Dataset:
+def read_source(source: str, *, columns: Columns | None = None, **how: Any) -> Dataset:
     """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
     Args:
         source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
         columns: of tables.
-        labels: how they are taken, see `build_dataset`.
+        how: keywords of `build_dataset`.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
@@ -104,7 +99,7 @@ def read_source(
     if first_process():
         for note in content.notes:
             say(f"mixnn: {note}")
-    return build_dataset(content, **labels)
+    return build_dataset(content, **how)
 
 
 def split_source(source: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
 from mixnn.data.readers.parquet import word
 from mixnn.data.readers.split_columns import unused_note
+from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
 IMAGES = ("images", "x", "X", "data")
@@ -40,23 +41,24 @@ def read_arrays(path: str, columns: Columns) -> Source:
     file = Path(path)
     members = list_arrays(file)
     classes = class_names(file, members)
-    parts = {}
+    parts, given = {}, []
     for name in ("train", "val", "test"):
         image_member, label_member = members_of(members, name, columns)
         if image_member is not None and label_member is not None:
             images, labels = load_array(file, image_member), load_array(file, label_member)
             where = (f"{image_member!r} of {file}", f"{label_member!r} of {file}")
             parts[name] = _part(name, images, labels, where, classes)
+            given.append(labels)
         elif image_member is not None or label_member is not None or name == "train":
-            option, given = ("label", columns.label) if image_member else ("image", columns.image)
+            option, named = ("label", columns.label) if image_member else ("image", columns.image)
             found = ", ".join(members) or "nothing"
-            if given is not None:
-                what = f"{path} has no {given!r} (it has {found})"
+            if named is not None:
+                what = f"{path} has no {named!r} (it has {found})"
                 raise InputError(f"--data.{option}-column: {what}: name one that it has")
             fix = f"add them as {name}_{option}s, or give --data.{option}-column"
             raise InputError(f"{path} has no {option}s for {name!r} (it has {found}): {fix}")
     fix = "save parts as x_train, y_train, x_test, y_test"
-    return Source(parts, classes, unused_note(path, members, fix))
+    return _source(parts, given, classes)._replace(notes=unused_note(path, members, fix))
 
 
 def members_of(members: Sequence[str], part: str, columns: Columns) -> tuple[str | None, str | None]:
@@ -85,7 +87,7 @@ def class_names(file: Path, members: Sequence[str]) -> list[str] | None:
     if member is None:
         return None
     names = load_array(file, member)
-    words = _words(names) if names.ndim == 1 else None
+    words = label_words(names) if names.ndim == 1 and names.dtype.kind in "iuUS" else None
     if words is None or len(set(words)) < len(words):
         raise InputError(f"{member!r} of {file} is no list of different names: save one name for each class")
     return words
@@ -98,7 +100,7 @@ def arrays_in_memory(images: Any, labels: Any) -> Source:
         InputError: as for `read_arrays`.
     """
     given = np.asarray(labels)
-    return Source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)})
+    return _source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)}, [given], None)
 
 
 def _part(
@@ -113,11 +115,13 @@ def _part(
         raise InputError(f"{where} has shape {given.shape}: {fix}")
     if len(given) != len(images):
         raise InputError(f"{where} has {len(given)} labels for {len(images)} images: save one for each")
-    labels: Sequence[str] | NDArray[np.int64] | None = _words(given)
-    if labels is None:
-        raise InputError(f"{where} has dtype {given.dtype}: save labels as integers or text")
-    if classes is not None and given.dtype.kind in "iuf":
-        labels = np.nan_to_num(given, nan=-1).astype(np.int64)
+    labels: Sequence[str] | NDArray[np.int64]
+    try:
+        labels = label_words(given, classes)
+    except TypeError as error:
+        raise InputError(f"{where} has {error}: save labels as integers or text") from error
+    if classes is not None and given.dtype.kind in "iub":
+        labels = given.astype(np.int64)
     return Part(images, labels, [f"{name}/{i:05d}" for i in range(len(images))])
 
 
@@ -152,11 +156,30 @@ def _embeddings(array: NDArray[Any], where: str) -> NDArray[np.float32]:
     return embeddings
 
 
-def _words(array: NDArray[Any]) -> list[str] | None:
-    """Whole numbers, booleans or text (n,) as text, "" where there is no value; None for anything else."""
-    values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.tolist()]
-    try:
-        words = [word(value.item() if isinstance(value, np.generic) else value) for value in values]
-    except TypeError:
-        return None
-    return None if array.dtype.kind == "f" and any("." in text or "e" in text for text in words) else words
+def label_words(array: NDArray[Any], classes: Sequence[str] | None = None) -> list[str]:
+    """Labels (n,) as text: whole floats as whole numbers, NaN as "".
+
+    Args:
+        classes: what floats are places in.
+
+    Raises:
+        TypeError: they are neither numbers nor text, or a number is not whole.
+    """
+    if array.dtype.kind not in "iufbUSO":
+        raise TypeError(f"dtype {array.dtype}")
+    values = [value.item() if isinstance(value, np.generic) else value for value in array.tolist()]
+    if array.dtype.kind == "O":  # in memory, as of a column of pandas
+        return [word(value) for value in values]
+    if array.dtype.kind == "f":
+        broken = [value for value in values if value % 1 and value == value]
+        if broken:
+            raise TypeError(f"{broken[0]}, which is no whole number")
+        return [word(value, classes) for value in values]
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _source(parts: dict[str, Part], labels: Sequence[NDArray[Any]], classes: list[str] | None) -> Source:
+    """Of labels that are numbers and no places in `classes`, each number is called by itself."""
+    if classes is not None or any(array.dtype.kind in "US" for array in labels):
+        return Source(parts, classes)
+    return Source(parts, numbers=number_words(str(label) for part in parts.values() for label in part.labels))

@@ -13,6 +13,7 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.data.readers.split_columns import split_columns, split_meanings, values_text
+from mixnn.data.words import whole_floats
 from mixnn.errors import InputError
 
 IMAGE = ("file_name", "filename", "image", "image_path", "path", "file")
@@ -80,7 +81,8 @@ def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = 
             what = f"table {path} has several columns that may be the labels ({_list([header[i] for i in like])})"
             raise InputError(f"{what}: name one with --data.label-column")
         if not like and not (guess and len(left) == 1):
-            raise _missing(header, LABEL, path, "label")
+            one_hot = " (has each class a column, of 0 and 1? pandas makes labels of them by `.idxmax(axis=1)`)"
+            raise InputError(f"{_missing(header, LABEL, path, 'label')}{one_hot if len(left) > 1 else ''}")
         label = (like or left)[0]
     if label == image:
         raise InputError(f"table {path}: column {header[image]!r} has both images and labels: name two")
@@ -108,16 +110,16 @@ def to_source(content: Content, path: str, root: str, columns: Columns) -> Sourc
         if not is_utf8(word):
             at = _where(content, content.labels.index(word))
             raise InputError(f"table {path}, {at}: label {word!r} is not UTF-8: save the table as UTF-8")
-    whole = Part(content.images or ImageFiles(root, content.names), content.labels, content.names)
+    whole = Part(content.images or ImageFiles(root, content.names), whole_numbers(content.labels), content.names)
     meaning, notes = _splits(content, path, columns.split)
     notes += _label_note(content, path, columns)
     if not meaning or content.splits is None:
-        return Source({"train": whole}, content.classes, notes)
+        return Source({"train": whole}, content.classes, notes=notes)
     splits = np.array([meaning[word] for word in content.splits])
     parts = {split: take(whole, np.flatnonzero(splits == split)) for split in dict.fromkeys(meaning.values())}
     if "train" not in parts:
         raise InputError(f"table {path} has no row for training (split: {', '.join(parts)}): write train into some")
-    return Source(parts, content.classes, notes)
+    return Source(parts, content.classes, notes=notes)
 
 
 def _label_note(content: Content, path: str, columns: Columns) -> list[str]:
@@ -157,6 +159,12 @@ def _splits(content: Content, path: str, named: str | None) -> tuple[dict[str, s
             looks, option = "looks" if len(others) == 1 else "look", f"--data.split-column {others[0]}"
             notes.append(f"table {path}: column {names} {looks} like a split and is not used; {option} takes it")
     return meaning, notes
+
+
+def whole_numbers(labels: Sequence[str]) -> list[str]:
+    """The labels of a column, without the `.0` that a table program gave to all of them."""
+    whole = whole_floats(labels)
+    return [whole.get(label, label) for label in labels]
 
 
 def take(part: Part, rows: NDArray[np.int64]) -> Part:

@@ -25,8 +25,8 @@ def read_folder(path: str, columns: Columns) -> Source:
     """`path`/[train|val|test/]class/…/image.jpg, or metadata.csv, .jsonl or .parquet in place of class folders.
 
     See `mixnn.data.readers.layout` for what counts as what. Images are not opened. Hidden files and files that are no
-    images by name are passed over; links to folders are followed. The order takes one image of each class in turn, so
-    that the first N are a fair part.
+    images by name are passed over; links to folders are followed. The order is torchvision's `ImageFolder`: class by
+    class, as arrays of labels come.
 
     Raises:
         InputError: the folder is missing, has no class folders or a class without images, a folder cannot be listed
@@ -86,7 +86,8 @@ def _read_classes(path: str, prefix: str, layout: Layout, below: str | None = No
     if not classes:
         raise InputError(f"{folder} has no sub-folders: {_fix_no_classes(folder)}")
     seen |= {identity(os.path.join(folder, name)) for name in classes}
-    names, counts = [], []
+    names: list[str] = []
+    labels: list[str] = []
     for name in classes:
         if not is_utf8(name):
             raise InputError(f"class folder {os.path.join(folder, name)!r} has a name that is not UTF-8: rename it")
@@ -98,12 +99,8 @@ def _read_classes(path: str, prefix: str, layout: Layout, below: str | None = No
             fix = "add some, or move the folder elsewhere"
             raise InputError(f"class folder {os.path.join(folder, name)} has no images ({suffixes}): {fix}")
         names += [prefix + file for file in files]
-        counts.append(len(files))
-    labels = np.repeat(np.arange(len(classes)), counts)
-    place_in_class = np.concatenate([np.arange(count) for count in counts])
-    order = np.lexsort((labels, place_in_class))
-    names = [names[row] for row in order.tolist()]
-    return Part(ImageFiles(path, names), [classes[label] for label in labels[order].tolist()], names)
+        labels += [name] * len(files)
+    return Part(ImageFiles(path, names), labels, names)
 
 
 def _fix_no_classes(folder: str) -> str:

@@ -17,12 +17,14 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
-from mixnn.data.readers.parquet import word
+from mixnn.data.readers.columns import whole_numbers
+from mixnn.data.readers.parquet import word as word_of
 from mixnn.data.readers.split_columns import unused_note
 from mixnn.data.readers.splits import split_of
+from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
-WORDS = ("int", "uint", "string", "large_string", "bool", "float", "double")  # of labels without names
+WORDS = ("int", "uint", "float", "string", "large_string", "bool")  # types of labels without a list of names
 WAIT = 10  # seconds for the hub's first answer
 
 
@@ -55,10 +57,11 @@ def read_hub(path: str, columns: Columns) -> Source:
             labels = _labels(rows, label)
             parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
     notes = unused_note(f"hf:{path}", [name for name in features if name not in (image, label)], "save parts as splits")
-    if not hasattr(features[label], "names"):
-        return Source(parts, notes=notes)
     words = {word for part in parts.values() for word in part.labels}
-    return Source(parts, [name for name in features[label].names if name in words], notes)
+    if hasattr(features[label], "names"):
+        names = features[label].names
+        return Source(parts, [name for name in names if name in words], notes=notes, numbers=names)
+    return Source(parts, notes=notes, numbers=None if "string" in features[label].dtype else number_words(words))
 
 
 @contextmanager
@@ -173,12 +176,12 @@ def _labels(rows: Any, column: str) -> list[str]:
     content = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
     names = getattr(rows.features[column], "names", None)
     if names is not None:
-        words = {None: "", -1: ""} | dict(enumerate(names))
-        return [words.get(label, str(label)) for label in content]
-    fractions = [label for label in content if isinstance(label, float) and label % 1 > 0]
-    if fractions:
-        raise InputError(f"hf: column {column!r} holds {fractions[0]}: whole numbers or text are labels; name another")
-    return [word(label) for label in content]
+        word = {None: "", -1: ""} | dict(enumerate(names))
+        return [word.get(label, str(label)) for label in content]
+    broken = [value for value in content if isinstance(value, float) and value % 1 and value == value]
+    if broken:
+        raise InputError(f"column {column!r} holds {broken[0]}, which is no whole number: name another")
+    return whole_numbers([word_of(label) for label in content])
 
 
 def _images(rows: Any, column: str) -> EncodedImages:

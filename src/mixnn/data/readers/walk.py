@@ -54,7 +54,7 @@ def images_below(folder: str, seen: Seen | None = None) -> list[str]:
             if (known := identity(os.path.join(folder, name))) not in seen:
                 seen.add(known)
                 waiting.append(name)
-    return sorted(found)
+    return sorted(found, key=os.path.split)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:

@@ -107,14 +107,11 @@ def labeled_images(path: str, columns: Columns, changes: Changes) -> list[Labele
     Raises:
         InputError: the folder cannot be read.
     """
-    images = []
+    images: list[Labeled] = []
     for part, content in read_folder(path, columns).parts.items():
-        for name, current in zip(content.names, map(str, content.labels), strict=True):
-            train = part == "train"
-            original, now = (
-                (changes.original(name, current), changes.now(name, current)) if train else (current, current)
-            )
-            images.append(Labeled(name, current, original, now))
+        current = list(map(str, content.labels))
+        original, now = changes.of(content.names, current) if part == "train" else (current, current)
+        images += map(Labeled, content.names, current, original, now)
     return images
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import Places, choose
+from mixnn.data.readers.columns import Places, choose, whole_numbers
 from mixnn.data.readers.parquet import import_arrow
 from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
@@ -62,9 +62,7 @@ def clean_table(
         return chosen
 
     content = read_content(path, kind, places)
-    named = [(inside + name, label) for name, label in zip(content.names, content.labels, strict=True)]
-    now = [changes.now(name, label) for name, label in named]
-    original = [changes.original(name, label) for name, label in named]
+    original, now = changes.of([inside + name for name in content.names], whole_numbers(content.labels))
     rows = Rows(found[0], content.labels, now, original, content.classes)
     with atomic_write(out) as temporary:
         if kind in ("csv", "tsv"):

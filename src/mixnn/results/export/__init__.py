@@ -35,9 +35,9 @@ def export(run: RunDirectory, tool: str, out: Path, prefix: str | None = None) -
     if prefix is not None and tool not in PREFIXED:
         raise InputError(f"--prefix goes with --to {' and '.join(PREFIXED)}, not with {tool}: leave it away")
     check_place(out, "")
-    findings = read_findings(run)
     write = importlib.import_module(f"{__name__}.{TOOLS[tool]}").write
-    with atomic_write(out) as folder:
+    findings = read_findings(run)
+    with run.reading(), atomic_write(out) as folder:
         folder.mkdir()
         write(findings, folder, prefix or "")
         names = sorted(file.name for file in folder.iterdir())

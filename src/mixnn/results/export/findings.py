@@ -32,7 +32,5 @@ def read_findings(run: RunDirectory) -> Findings:
     """Raises InputError where the run is not complete."""
     rows, evidence = read_list(run, run.labels), run.read_evidence()
     if [row.get("file_name") for row in rows] != evidence.names.tolist():
-        raise InputError(
-            f"{run.labels} and {run.evidence} are not of one run: repeat `mixnn train` with --resume, or `mixnn find`"
-        )
+        raise InputError(f"{run.labels} and {run.evidence} are not of one run: {run.again}")
     return Findings(rows, run.read_classes(), evidence, stored_label_issues(evidence))
