@@ -12,11 +12,23 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Part, Source
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
+from mixnn.data.readers.file_names import file_names
 from mixnn.data.readers.split_columns import split_columns, split_meanings, values_text
 from mixnn.data.words import whole_floats
 from mixnn.errors import InputError
 
-IMAGE = ("file_name", "filename", "image", "image_path", "path", "file")
+IMAGE = (
+    "file_name",
+    "filename",
+    "image",
+    "image_path",
+    "path",
+    "file",
+    "filepath",
+    "file_path",
+    "image_name",
+    "image_id",
+)
 LABEL = ("label", "class", "category", "target")
 LIKE_LABEL = re.compile(r"(.*_)?(labels?|class(es)?|categor(y|ies)|targets?)(_\d+|_names?|_ids?)?", re.IGNORECASE)
 NONE = "none"  # in place of a column: that there is none
@@ -110,9 +122,10 @@ def to_source(content: Content, path: str, root: str, columns: Columns) -> Sourc
         if not is_utf8(word):
             at = _where(content, content.labels.index(word))
             raise InputError(f"table {path}, {at}: label {word!r} is not UTF-8: save the table as UTF-8")
-    whole = Part(content.images or ImageFiles(root, content.names), whole_numbers(content.labels), content.names)
-    meaning, notes = _splits(content, path, columns.split)
-    notes += _label_note(content, path, columns)
+    files, notes = ([], []) if content.images else file_names(content.names, root, f"table {path}")
+    whole = Part(content.images or ImageFiles(root, files), whole_numbers(content.labels), content.names)
+    meaning, more = _splits(content, path, columns.split)
+    notes += [*more, *_label_note(content, path, columns)]
     if not meaning or content.splits is None:
         return Source({"train": whole}, content.classes, notes=notes)
     splits = np.array([meaning[word] for word in content.splits])
