@@ -150,7 +150,7 @@ def test_arrays_in_memory(tmp_path: Path) -> None:
         ((np.zeros((3, 4)),), {}, "data has 1 parts: give"),
         (np.zeros((3, 4)), {}, "type ndarray: give"),
         ((np.zeros((3, 4)), [0, 1]), {}, "labels has 2 labels for 3 images"),
-        ((np.zeros((3, 8, 8, 3)), [0, 1, 1]), {}, "images has floating-point pixels"),
+        ((np.zeros((3, 8, 8, 3)), [0, 1, 1]), {"data.intensity_range": "9"}, "data.intensity_range is '9': give two"),
         ((np.zeros((3, 4)), [0, 1, 1]), {"data.root": "x"}, "data.root 'x' is about files"),
         ((np.zeros((3, 4)), [0, 1, 1]), {"data.labels": "none.csv"}, "none.csv"),
     ],

@@ -40,6 +40,8 @@ class DataOptions:
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
         missing_labels: NaN, None, NA, null and the like, and -1 beside classes, count as unlabeled, or keep takes
             them as classes; an empty label is never one.
+        intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; those of the data where not
+            given.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
@@ -62,6 +64,7 @@ class DataOptions:
     corrections: str | None = None
     unlabeled: str | None = None
     missing_labels: Literal["unlabeled", "keep"] = "unlabeled"
+    intensity_range: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None
@@ -206,6 +209,7 @@ class TrainOptions:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 
 
+IN_MEMORY = "<arrays>"  # the source of a run whose data no file holds
 LAYOUT = ("image_column", "label_column", "split_column", "root", "layout")  # of the options of data: where what is
 UNUSED = ("holdout", "heldout", "crop_size")  # of the options of data, by `mixnn find`
 

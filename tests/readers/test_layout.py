@@ -8,6 +8,7 @@ from test_folder import content, make, write
 from mixnn.data.dataset import Source
 from mixnn.data.readers import Columns
 from mixnn.data.readers.folder import read_folder
+from mixnn.data.readers.table import read_csv, read_tsv
 from mixnn.errors import InputError
 
 KAGGLE = [f"seg_{part}/seg_{part}/{name}/{i}.jpg" for part in ("train", "test") for name in "ab" for i in range(2)]
@@ -155,7 +156,7 @@ def test_wrappers(tmp_path, wrapper):
     root = make(tmp_path / "photos", f"{wrapper}/cat/1.jpg", f"{wrapper}/dog/1.jpg", "__MACOSX/x/._1.jpg", "readme.md")
     source = read(root)
     assert content(source) == {f"{wrapper}/cat/1.jpg": "cat", f"{wrapper}/dog/1.jpg": "dog"}
-    assert told(source, root) == [f"the data is taken from DATA/{wrapper}, the only folder in DATA"]
+    assert told(source, root) == [f"the data is taken from {wrapper}/, the only folder in DATA"]
 
 
 def test_a_wrapper_around_parts_or_a_table(tmp_path):
@@ -260,3 +261,17 @@ def test_folders_of_a_table_that_look_like_parts(tmp_path):
     write(tmp_path / "metadata.csv", "file_name,label\ntest/1.jpg,a\nval/1.jpg,b\n")
     with pytest.raises(InputError, match="has images in 'test', 'val', called like parts of the data, but none to tr"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_lists_called_like_parts(tmp_path, ending):
+    """Only the one that is given is read, which is said."""
+    sign = "," if ending == "csv" else "\t"
+    for name in ("train", "my_test", "sample_submission"):
+        write(tmp_path / f"{name}.{ending}", f"file_name{sign}label\na.png{sign}x\nb.png{sign}y\n")
+    read_list = {"csv": read_csv, "tsv": read_tsv}[ending]
+    assert told(read_list(str(tmp_path / f"train.{ending}"), Columns()), tmp_path) == [
+        f"not read: my_test.{ending} beside DATA/train.{ending}; to measure on one, put both into one table with a "
+        "column split"
+    ]
+    assert read_list(str(tmp_path / f"sample_submission.{ending}"), Columns()).notes == []

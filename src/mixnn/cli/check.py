@@ -31,6 +31,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.data.check import check
     from mixnn.data.check.picture import draw_findings
     from mixnn.data.check.table import check_free, report_lines, write_findings
+    from mixnn.data.images.intensity import union
 
     out = None if given.out is None else Path(given.out)
     if out is not None:
@@ -41,6 +42,7 @@ def run(words: Sequence[str]) -> int:
         show(*report_lines(dataset, contents, findings))
     if out is not None:
         write_findings(findings, out)
-        draw_findings(dataset, findings, out.with_suffix(".png"))
+        spans = contents.spans
+        draw_findings(dataset, findings, out.with_suffix(".png"), union(spans).range if spans else None)
         say(f"all findings: {out}, picture: {out.with_suffix('.png')}")
     return int(any(finding.severity == "wrong" for finding in findings))

@@ -12,7 +12,9 @@ import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
 from mixnn.config import LAYOUT
+from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset
+from mixnn.data.images.measure import with_range
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, check_noise, noise_record, printable
 from mixnn.data.noise.transition import KINDS
@@ -22,7 +24,10 @@ from mixnn.utils.console import counter, say, show
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
-OPTIONS = {*LAYOUT, "labels", "unlabeled", "missing_labels", "labels_order", "class_order", "merge_similar_labels"}
+OPTIONS = {  # of DataOptions
+    *(*LAYOUT, "labels", "unlabeled", "missing_labels"),
+    *("labels_order", "class_order", "merge_similar_labels", "intensity_range"),
+}
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 
@@ -50,7 +55,13 @@ def run(words: Sequence[str]) -> int:
     data = data_options(given)
     dataset = read(given.source, data)
     small = partial(thumbnails, progress=counter("decoding images"))
-    noisy = add_noise(dataset, given.noise, given.seed, small, in_order=data.labels_order == "given")
+    images, in_order = [samples.images for samples in parts_of(dataset).values()], data.labels_order == "given"
+    noisy = with_range(
+        lambda found: add_noise(dataset, given.noise, given.seed, partial(small, intensity=found), in_order=in_order),
+        images,
+        data.intensity_range,
+        None,
+    )
     for array in noisy.label_arrays:
         say(f"mixnn: {array}")
     record = noise_record(noisy, given.noise, given.seed)

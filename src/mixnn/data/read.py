@@ -37,7 +37,7 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
         columns.refuse("is about files, and the data is in memory", ("image", "label", "split", "root", "layout"))
         dataset = build_dataset(source, **how)
     else:
-        dataset = read_source(source, columns=columns, **how)
+        dataset = read_source(source, columns=columns, cache_dir=data.cache_dir, **how)
     if data.labels is not None:
         dataset = with_label_file(
             dataset,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
+from mixnn.data.images.links import link_note
+from mixnn.data.readers.archives import is_archive, unpacked
 from mixnn.errors import InputError
 from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
@@ -76,20 +80,23 @@ READERS = {
 }
 
 
-def read_source(source: str, *, columns: Columns | None = None, **how: Any) -> Dataset:
+def read_source(source: str, *, columns: Columns | None = None, cache_dir: str | None = None, **how: Any) -> Dataset:
     """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
     Args:
         source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
         columns: of tables.
         how: keywords of `build_dataset`.
+        cache_dir: where archives are unpacked; the user's where None.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
     """
     kind, path = split_source(source)
     columns = columns or Columns()
-    if kind != "folder":
+    if kind == "folder":
+        path = unpacked(path, cache_dir) if is_archive(path) else path
+    else:
         columns.refuse(f"is about folders, and {source} is none", ("layout",))
     if not READERS[kind].has_columns:
         columns.refuse(f"does not go with {kind}, which has no table")
@@ -97,8 +104,10 @@ def read_source(source: str, *, columns: Columns | None = None, **how: Any) -> D
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
     if first_process():
-        for note in content.notes:
-            say(f"mixnn: {note}")
+        links = link_note([part.images for part in content.parts.values()], path if os.path.isdir(path) else None)
+        for note in [*content.notes, links]:
+            if note:
+                say(f"mixnn: {note}")
     return build_dataset(content, **how)
 
 
@@ -106,9 +115,11 @@ def split_source(source: str) -> tuple[str, str]:
     """`csv:a.txt` as ("csv", "a.txt"), and `a.csv` alone as ("csv", "a.csv").
 
     Raises:
-        InputError: the kind is unknown.
+        InputError: the kind is unknown, or it is an address.
     """
     kind, colon, path = source.partition(":")
+    if any(re.match(r"[a-z][\w+.-]*://", text) for text in (source, path)):
+        raise InputError(f"data {source!r} is an address: download it first, and give the file or the folder")
     if colon and not Path(source).exists():
         if kind in READERS:
             return kind, path

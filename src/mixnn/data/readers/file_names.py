@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
-from mixnn.data.images.decoder import SUFFIXES
+from mixnn.data.images.formats import SUFFIXES
 from mixnn.errors import InputError
 
 PROBED = 20  # names that are looked for on the disk

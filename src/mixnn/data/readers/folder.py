@@ -10,8 +10,8 @@ import os
 import numpy as np
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.images.decoder import SUFFIXES
 from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.formats import Listing
 from mixnn.data.readers import Columns
 from mixnn.data.readers.columns import Content, choose, is_utf8, take, to_source
 from mixnn.data.readers.layout import Layout, find_layout, images_are, some, tables_in
@@ -24,9 +24,9 @@ from mixnn.errors import InputError
 def read_folder(path: str, columns: Columns) -> Source:
     """`path`/[train|val|test/]class/…/image.jpg, or metadata.csv, .jsonl or .parquet in place of class folders.
 
-    See `mixnn.data.readers.layout` for what counts as what. Images are not opened. Hidden files and files that are no
-    images by name are passed over; links to folders are followed. The order is torchvision's `ImageFolder`: class by
-    class, as arrays of labels come.
+    See `mixnn.data.readers.layout` for what counts as what. A file is opened only where its name does not say whether
+    it is an image; what is none is passed over, and told. Links to folders are followed. The order is torchvision's
+    `ImageFolder`: class by class, as arrays of labels come.
 
     Raises:
         InputError: the folder is missing, has no class folders or a class without images, a folder cannot be listed
@@ -86,6 +86,7 @@ def _read_classes(path: str, prefix: str, layout: Layout, below: str | None = No
     if not classes:
         raise InputError(f"{folder} has no sub-folders: {_fix_no_classes(folder)}")
     seen |= {identity(os.path.join(folder, name)) for name in classes}
+    listing = Listing()
     names: list[str] = []
     labels: list[str] = []
     for name in classes:
@@ -93,14 +94,14 @@ def _read_classes(path: str, prefix: str, layout: Layout, below: str | None = No
             raise InputError(f"class folder {os.path.join(folder, name)!r} has a name that is not UTF-8: rename it")
         inner = [f"{name}/"] if below is None else [f"{name}/{sub}/" for sub, of in layout.below.items() if of == below]
         inner = [one for one in inner if os.path.isdir(os.path.join(folder, one))]
-        files = [one + file for one in inner for file in images_below(os.path.join(folder, one), seen)]
+        files = [one + file for one in inner for file in images_below(os.path.join(folder, one), seen, listing)]
         if not files and below in (None, "train"):
-            suffixes = ", ".join(sorted(SUFFIXES))
-            fix = "add some, or move the folder elsewhere"
-            raise InputError(f"class folder {os.path.join(folder, name)} has no images ({suffixes}): {fix}")
+            fix = "put some there, or move it out of the data"
+            raise InputError(f"class folder {os.path.join(folder, name)} has no images{listing.last_words()}: {fix}")
         names += [prefix + file for file in files]
         labels += [name] * len(files)
-    return Part(ImageFiles(path, names), labels, names)
+    listing.tell(folder)
+    return Part(ImageFiles(path, names), labels, names, listing.below(path))
 
 
 def _fix_no_classes(folder: str) -> str:
@@ -145,7 +146,7 @@ def _by_first_folder(source: Source, table: str) -> Source:
         InputError: some do and some do not, or none is to train on.
     """
     whole = source.parts["train"]
-    firsts = [name.partition("/")[0] if "/" in name else "" for name in whole.names]
+    firsts = [os.path.normpath(name).rpartition("/")[0].partition("/")[0] for name in whole.names]
     splits = {first: split_of(first) for first in dict.fromkeys(firsts)}
     likely = [first for first, split in splits.items() if split]
     if not likely:

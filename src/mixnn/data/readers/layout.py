@@ -53,7 +53,7 @@ def find_layout(path: str, columns: Columns) -> Layout:
     top = _unwrap(path, "")
     base = os.path.join(path, top).rstrip("/")
     if top:
-        notes.append(f"the data is taken from {base}, the only folder in {path}")
+        notes.append(f"the data is taken from {top}, the only folder in {path}")
     table = metadata_file(base)
     if table is not None and columns.layout in ("classes", "parts"):
         notes.append(f"{table} is not read: --data.layout {columns.layout}")
@@ -76,7 +76,7 @@ def find_layout(path: str, columns: Columns) -> Layout:
 
 def tables_in(folder: str) -> list[str]:
     """Names of tables that nothing reads: they have to be DATA themselves."""
-    files = [entry.name for entry in entries(folder) if entry.name.lower().endswith(TABLES)]
+    files = sorted(entry.name for entry in entries(folder) if entry.name.lower().endswith(TABLES))
     return [name for name in files if name not in METADATA and not name.startswith(RECORD)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mixnn.data.images.decoder import SUFFIXES
+from mixnn.data.images.formats import Listing
 from mixnn.errors import InputError
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -13,44 +13,51 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 Seen = set[tuple[int, int]]  # device and inode of folders
 
 
-def entries(folder: str) -> list[os.DirEntry[str]]:
-    """All but hidden ones, by name.
+def entries(folder: str, listing: Listing | None = None) -> list[os.DirEntry[str]]:
+    """All but hidden ones, which `listing` counts; in no order.
 
     Raises:
         InputError: the folder cannot be listed.
     """
     try:
-        with os.scandir(folder) as found:
-            shown = (entry for entry in found if not entry.name.startswith(".") and entry.name != "__MACOSX")
-            return sorted(shown, key=lambda entry: entry.name)
+        with os.scandir(folder) as inside:
+            found = list(inside)
     except OSError as error:
         raise InputError(f"folder {folder} cannot be listed ({error.strerror}): allow it, or move it away") from error
+    shown = [entry for entry in found if entry.name[0] != "." and entry.name != "__MACOSX"]
+    if listing is not None:
+        listing.others["hidden"] += len(found) - len(shown)
+    return shown
 
 
 def subfolders(folder: str) -> list[str]:
     """Names, sorted; without links to `folder` itself."""
-    itself = identity(folder)
-    return [e.name for e in entries(folder) if is_folder(e) and not (e.is_symlink() and identity(e.path) == itself)]
+    found, itself = [entry for entry in entries(folder) if is_folder(entry)], identity(folder)
+    return sorted(entry.name for entry in found if not entry.is_symlink() or identity(entry.path) != itself)
 
 
 def images_in(folder: str) -> list[str]:
-    """Names of images in `folder`, not of those further below."""
-    return [entry.name for entry in entries(folder) if is_image(entry.name) and not is_folder(entry)]
+    """Names of images in `folder`, sorted; not of those further below."""
+    listing = Listing()
+    return sorted(entry.name for entry in entries(folder) if not is_folder(entry) and listing.is_image(entry.path))
 
 
-def images_below(folder: str, seen: Seen | None = None) -> list[str]:
-    """Names relative to `folder`, sorted. No folder is entered twice, whatever links say, and none of `seen`."""
-    seen, found, waiting = set(seen or ()), [], [""]
+def images_below(folder: str, seen: Seen | None = None, listing: Listing | None = None) -> list[str]:
+    """Names relative to `folder`, by folder and then by file; `listing` keeps what is no image.
+
+    No folder is entered twice, whatever links say, and none of `seen`.
+    """
+    seen, found, waiting, listing = set(seen or ()), [], [""], listing or Listing()
     while waiting:
         inner = waiting.pop()
         links: list[str] = []
         folders: list[str] = []
-        for entry in entries(os.path.join(folder, inner)):
+        for entry in entries(os.path.join(folder, inner), listing):
             if is_folder(entry):
                 (links if entry.is_symlink() else folders).append(f"{inner}{entry.name}/")
-            elif is_image(entry.name):
+            elif listing.is_image(entry.path):
                 found.append(inner + entry.name)
-        for name in folders + links:
+        for name in sorted(folders) + sorted(links):
             if (known := identity(os.path.join(folder, name))) not in seen:
                 seen.add(known)
                 waiting.append(name)
@@ -60,10 +67,6 @@ def images_below(folder: str, seen: Seen | None = None) -> list[str]:
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Or a link to one; a link in a loop is none."""
     return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path))
-
-
-def is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def metadata_file(folder: str) -> str | None:

@@ -15,7 +15,7 @@ from mixnn.data.readers.folder import read_folder
 from mixnn.data.readers.layout import RECORD, Layout, find_layout
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
-from mixnn.results.apply.table import check_backup, clean_in_place, clean_table
+from mixnn.results.apply.table import check_replaceable, clean_in_place, clean_table
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
@@ -72,28 +72,36 @@ def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisio
     Where tables say the labels, these are written anew, and kept as they were with `.bak` at the end.
 
     Raises:
-        InputError: a label cannot be the name of a folder, or a file cannot be moved.
+        InputError: a label cannot be the name of a folder, a link leads out of `path` where something would be moved or
+            written, or a file cannot be moved. Links to files are moved, and what they lead to stays where it is.
     """
     images, layout, top = labeled_images(path, columns, changes), find_layout(path, columns), Path(path)
     places = new_places(layout, images)
+    dropped = Path(f"{top.resolve()}-dropped")
+    moves = {
+        top / image.name: top / places[image.name] if image.name in places else dropped / image.name
+        for image in images
+        if not _in_table(image.name, layout) and places.get(image.name) != image.name
+    }
     for table in layout.tables.values():
-        check_backup(table)
+        check_replaceable(table)
+    for folder in dict.fromkeys(path.parent for path in (*moves, *moves.values(), *map(Path, layout.tables.values()))):
+        _check_inside(folder, dropped if folder.is_relative_to(dropped) else top.resolve())
     records = itertools.chain([RECORD], (f"{RECORD}-{i}" for i in itertools.count(2)))
     record = next(file for name in records if not (file := top / f"{name}.csv").exists())
     write_record(record, images, places, decisions)  # first: it says what was to be moved, whatever happens
-    dropped = Path(f"{top.resolve()}-dropped")
     try:
-        for image in images:
-            if _in_table(image.name, layout) or places.get(image.name) == image.name:
-                continue
-            source = top / image.name
-            target = top / places[image.name] if image.name in places else dropped / image.name
+        for source, target in moves.items():
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():  # of an earlier round
+            if os.path.lexists(target):  # of an earlier round
                 raise InputError(f"--in-place: {target} is there already: move it away")
-            shutil.move(source, target)
+            if source.is_symlink():
+                target.symlink_to(os.path.realpath(source))  # a relative one would lead elsewhere from there
+                source.unlink()
+            else:
+                shutil.move(source, target)
             if not any(source.parent.iterdir()):
-                os.removedirs(source.parent)  # a class without images would be refused
+                os.removedirs(os.path.realpath(source.parent))  # a class without images would be refused
     except OSError as error:
         fix = f"allow it; what was to be moved stands in {record}"
         raise InputError(f"--in-place: {error.filename} cannot be moved ({error.strerror}): {fix}") from error
@@ -172,6 +180,13 @@ def _folder_name(label: str) -> str:
 
 def _is_inside(name: str) -> bool:
     return not os.path.isabs(name) and os.path.normpath(name).split(os.sep)[0] != os.pardir
+
+
+def _check_inside(folder: Path, top: Path) -> None:
+    """Raise InputError where links lead out of `top` on the way to `folder`."""
+    real = folder.resolve()
+    if not real.is_relative_to(top):
+        raise InputError(f"--in-place: {folder} is outside of {top}, by a link to {real}: give --out")
 
 
 def _in_table(name: str, layout: Layout) -> bool:
