@@ -147,8 +147,8 @@ def test_a_safe_run_goes_on(hostile, tmp_path):
     run = tmp_path / "run"
     assert call("find", hostile / "data.npz", "--out", run, "--spreadsheet-safe").code == 0
     assert "'=1+2" in (run / "labels.csv").read_text(encoding="utf-8")
-    assert call("export", run, "--to", "hf", "--out", tmp_path / "hf").code == 0
-    assert "'=1+2" not in (tmp_path / "hf" / "metadata.csv").read_text(encoding="utf-8")
+    assert call("export", run, "--to", "cleanlab", "--out", tmp_path / "lab").code == 0
+    assert "'=1+2" not in (tmp_path / "lab" / "label_issues.csv").read_text(encoding="utf-8")
     labels = tmp_path / "noisy" / "labels.csv"
     words = ["corrupt", hostile / "data.npz", "--noise", "symmetric:0.5", "--out", labels, "--spreadsheet-safe"]
     assert call(*words).code == 0

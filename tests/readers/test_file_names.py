@@ -53,24 +53,26 @@ def test_found_and_said(names, header, told, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("names", "root", "message"),
+    ("names", "root", "told"),
     [
-        (
-            ["https://a.org/1.jpg", "s3://b/2.jpg"],
-            None,
-            "'https://a.org/1.jpg' is an address: download the images, and",
-        ),
-        (["1.jpg", "2.png"], None, "no file '1.jpg' in {0}, but in {0}/in: add --data.root {0}/in"),
-        (["1", "2"], None, "no file '1' in {0}, but in {0}/in: add --data.root {0}/in"),
+        (["1.jpg", "2.png"], "", "no file '1.jpg' in {0}, but in {0}/in: add --data.root {0}/in"),
+        (["1", "2"], "", "no file '1' in {0}, but in {0}/in: add --data.root {0}/in"),
         (["in/1.jpg", "in/2.png"], "in", "no file 'in/1.jpg' in {0}/in, but in {0}: add --data.root {0}"),
     ],
 )
-def test_one_line_says_what_to_do(names, root, message, tmp_path):
+def test_another_folder_is_told(names, root, told, tmp_path, capsys):
     source = write(tmp_path, ["in/1.jpg", "in/2.png"], names)
-    options = {} if root is None else {"root": str(tmp_path / root)}
-    with pytest.raises(InputError) as caught:
-        read(source, DataOptions(**options))
-    assert message.format(tmp_path) in str(caught.value)
+    options = {"root": str(tmp_path / root)} if root else {}
+    assert found(source, **options) == [False, False]
+    assert f"mixnn: table {source}: {told.format(tmp_path)}" in capsys.readouterr().err.splitlines()
+
+
+def test_addresses_are_refused(tmp_path):
+    source = write(tmp_path, [], ["https://a.org/1.jpg", "s3://b/2.jpg"])
+    with pytest.raises(
+        InputError, match="'https://a.org/1.jpg' is an address: download the images, and write file names"
+    ):
+        read(source, DataOptions())
 
 
 def test_what_is_nowhere_stays(tmp_path, capsys):

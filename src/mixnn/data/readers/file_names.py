@@ -24,7 +24,7 @@ def file_names(names: Sequence[str], root: str, where: str) -> tuple[list[str], 
         where: the table, for messages.
 
     Raises:
-        InputError: they are addresses, or lie in another folder that is near.
+        InputError: they are addresses.
     """
     probe, notes = list(names[:PROBED]), []
     if _any(probe, root):
@@ -45,8 +45,7 @@ def file_names(names: Sequence[str], root: str, where: str) -> tuple[list[str], 
             found = [_with_ending(name, place, endings[0]) for name in files]
             notes.append(f"{where}: file names have no ending, {names[0]!r} is taken as {found[0]!r}")
         if place != root:
-            fix = f"add --data.root {place}"
-            raise InputError(f"{where}: no file {names[0]!r} in {root}, but in {place}: {fix}")
+            return list(names), [f"{where}: no file {names[0]!r} in {root}, but in {place}: add --data.root {place}"]
         return found, notes
     return list(names), []
 
