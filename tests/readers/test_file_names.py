@@ -70,7 +70,7 @@ def test_another_folder_is_told(names, root, told, tmp_path, capsys):
 def test_addresses_are_refused(tmp_path):
     source = write(tmp_path, [], ["https://a.org/1.jpg", "s3://b/2.jpg"])
     with pytest.raises(
-        InputError, match="'https://a.org/1.jpg' is an address: download the images, and write file names"
+        InputError, match=r"'https://a\.org/1.jpg' is an address: download the images, and write file names"
     ):
         read(source, DataOptions())
 
