@@ -48,7 +48,7 @@ class DataOptions:
             out some of the training part all the same, to choose settings without a look at the test part.
         image_column: of a table: file names or images.
         label_column: of a table: labels.
-        split_column: of a table: train, val or test; all is train where there is none.
+        split_column: of a table: train, val or test, or True and False of what it is called; none for all to be train.
         root: folder that the file names of a table are relative to; the table's own where not given.
         layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
             passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
@@ -60,6 +60,8 @@ class DataOptions:
         merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        missing_labels: NaN, None, NA, null and the like, and -1 beside classes, count as unlabeled, or keep takes
+            them as classes; an empty label is never one.
         intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; those of the data where not
             given.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
@@ -83,6 +85,7 @@ class DataOptions:
     merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
+    missing_labels: Literal["unlabeled", "keep"] = "unlabeled"
     intensity_range: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"

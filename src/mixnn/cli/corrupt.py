@@ -20,12 +20,12 @@ from mixnn.data.noise.injection import add_noise, check_noise, noise_record, pri
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
 from mixnn.errors import InputError, require_between
-from mixnn.utils.console import counter, say
+from mixnn.utils.console import counter, say, show
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
 OPTIONS = {  # of DataOptions
-    *(*LAYOUT, "labels", "unlabeled"),
+    *(*LAYOUT, "labels", "unlabeled", "missing_labels"),
     *("labels_order", "class_order", "merge_similar_labels", "intensity_range"),
 }
 LARGEST = 3  # confusions on the screen
@@ -45,6 +45,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--out", required=True, help="CSV to write; noise.json and noise.png go beside it")
     parser.add_argument("--overwrite", action="store_true", help="replace these files")
     parser.add_data_options(OPTIONS)
+    parser.add_csv_option()
     given = parser.parse_words(words)
     require_between("--seed", given.seed, 0, MAX_SEED)
     check_noise(given.noise)
@@ -64,7 +65,7 @@ def run(words: Sequence[str]) -> int:
         say(f"mixnn: {array}")
     record = noise_record(noisy, given.noise, given.seed)
     write(noisy, record, out)
-    print(f"{summary(record)}; to train on them, --noise file:{printable(str(out))}")
+    show(f"{summary(record)}; to train on them, --noise file:{out}")
     return 0
 
 
