@@ -4,33 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from mixnn.errors import InputError, require_between
-
-MAX_WORKERS = 256  # processes that decode images
-MAX_SEED = 2**32 - 1  # of NumPy's generators
-# What numbers may be; beyond, a training diverges, or they do not fit where they go.
-TRAIN_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, 1_000_000),
-    "batch_size": (2, 1_000_000),
-    "lr": (0, 1000),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, 1000),
-    "restart_every": (1, 1_000_000),
-    "min_lr": (0, 1000),
-    "gamma": (1e-6, 1),
-    "imbalance": (1, 1_000_000),
-    "limit": (2, 2**63 - 1),
-    "steps_per_epoch": (1, 1_000_000),
-    "seed": (0, MAX_SEED),
-}
-DATA_RANGES: dict[str, tuple[float, float]] = {
-    "data.image_size": (8, 1024),
-    "data.crop_size": (8, 1024),
-    "data.holdout": (0, 0.99),
-    "data.workers": (0, MAX_WORKERS),
-}
+from mixnn.errors import InputError
+from mixnn.utils.option_values import check_ranges, check_types
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
@@ -50,6 +27,8 @@ class DataOptions:
         label_column: of a table: labels.
         split_column: of a table: train, val or test; all is train where there is none.
         root: folder that the file names of a table are relative to; the table's own where not given.
+        layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
+            passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
         labels_order: check refuses an array of labels that agrees with the data's own no more than by chance; given
             takes it as it is. Both for labels and for noise file:.
@@ -58,6 +37,8 @@ class DataOptions:
         merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; those of the data where not
+            given.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
@@ -72,12 +53,14 @@ class DataOptions:
     label_column: str | None = None
     split_column: str | None = None
     root: str | None = None
+    layout: Literal["classes", "parts", "metadata"] | None = None
     labels: str | None = None
     labels_order: Literal["check", "given"] = "check"
     class_order: Literal["text", "value"] | None = None
     merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
+    intensity_range: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None
@@ -85,7 +68,7 @@ class DataOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        check_ranges({f"data.{name}": value for name, value in vars(self).items()}, DATA_RANGES)
+        check_ranges({f"data.{name}": value for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -200,7 +183,7 @@ class TrainOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        check_ranges(vars(self), TRAIN_RANGES)
+        check_ranges(vars(self))
         if self.schedule == "steps" and (not self.milestones or min(self.milestones) < 1):
             raise InputError(f"--milestones is {self.milestones}: give the epochs of --schedule steps, as [10, 20]")
         self.data.check()
@@ -208,6 +191,8 @@ class TrainOptions:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 
 
+IN_MEMORY = "<arrays>"  # the source of a run whose data no file holds
+LAYOUT = ("image_column", "label_column", "split_column", "root", "layout")  # of the options of data: where what is
 UNUSED = ("holdout", "heldout", "crop_size")  # of the options of data, by `mixnn find`
 
 
@@ -241,7 +226,7 @@ class FindOptions:
             raise InputError("--features and --network both say where features come from: give one of them")
         if self.weights is not None and self.network is None:
             raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
-        check_ranges(vars(self), {name: TRAIN_RANGES[name] for name in ("limit", "seed")})
+        check_ranges(vars(self))
         self.data.check()
 
     def for_reading(self) -> ReadOptions:
@@ -288,13 +273,11 @@ class RunConfig:
     def from_dict(cls, content: Mapping[str, Any], where: object = "configuration") -> RunConfig:
         """The reverse of `to_dict`; keys that are no settings of a run are passed over.
 
-        Of a run of `mixnn find` it is what a training on the same data would be.
-
-        Raises:
-            InputError: a setting is of another type than it has to be, or there is no source; `where` is the file.
+        Of a run of `mixnn find` it is what a training on the same data would be. Raises InputError, about the file
+        `where`, for a setting of another type than it has to be, or where there is no source.
         """
         known = {f.name for f in fields(TrainOptions)}
-        options = {key: value for key, value in content.items() if key in known}
+        options = {key: value for key, value in content.items() if key in known and value is not None}
         section = option_section(str(options.get("method", TrainOptions.method)))
         own = content.get(section) or {}
         data = options.pop("data", {})
@@ -305,33 +288,6 @@ class RunConfig:
         check_types(DataOptions, data, f"{where}, data")
         check_types(TrainOptions, options, where)
         return cls(content["source"], TrainOptions(**options, data=DataOptions(**data)), dict(own))
-
-
-def check_types(kind: type[Any], settings: Mapping[str, Any], where: object) -> None:
-    """Raise InputError for a setting that the dataclass `kind` has not, or of another type."""
-    types = get_type_hints(kind)
-    for name, value in settings.items():
-        if name not in types or not is_of(value, types[name]):
-            raise InputError(f"{where}: {name} is {value!r}: correct it")
-
-
-def is_of(value: object, kind: Any) -> bool:
-    """Whether `value` is what the annotation `kind` of an option says."""
-    parts = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in parts
-    if get_origin(kind) is list:
-        return isinstance(value, list) and all(is_of(part, parts[0]) for part in value)
-    if parts:  # a union
-        return any(is_of(value, part) for part in parts)
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def check_ranges(values: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Raise InputError for the first option whose number is out of range; None is no number."""
-    for name, (low, high) in ranges.items():
-        if values.get(name) is not None:
-            require_between(f"--{name.replace('_', '-')}", values[name], low, high)
 
 
 def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,13 @@ class LostError(RuntimeError):
     """Another of several processes that train together is gone; said already as well."""
 
 
+def short_of_memory(error: BaseException) -> bool:
+    """Whether an error, of Python, torch or the system, says that memory is short."""
+    signs = ["allocate memory", "out of memory", "not enough memory", "start new thread", "failed to map segment"]
+    signs.append("could not create a primitive")  # what oneDNN makes of it, through torch
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
+
+
 LARGEST = 1_000_000_000  # of options without an upper limit of their own: what computes with them overflows somewhere
 
 

@@ -129,8 +129,12 @@ def test_numbers_in_arrays_are_called_by_themselves(tmp_path):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (GRAY / 255, LABELS, r"floating-point pixels .float64.*: save pixels as uint8 from 0 to 255"),
-        (GRAY.astype(int), LABELS, "dtype int64: save pixels as uint8"),
+        (GRAY.astype(complex), LABELS, "dtype complex128: save pixels as numbers, best as uint8 from 0 to 255"),
+        (
+            np.where(GRAY > 5, np.nan, 0.5),
+            LABELS,
+            r"NaN or infinity in 6 rows, the first is 0: leave these samples out, or make them anew",
+        ),
         (np.zeros((6, 28, 28, 28), np.uint8), LABELS, r"shape \(6, 28, 28, 28\).*without depth"),
         (np.zeros((6, 1, 28, 28, 28), np.uint8), LABELS, "without depth"),
         (np.zeros((6, 8, 8, 4), np.uint8), LABELS, "transparency"),

@@ -106,7 +106,7 @@ def test_links_are_followed_but_never_in_a_loop(tmp_path):
         ("gone", "gone does not exist"),
         ("cat/a.png", "is a file: give a folder of images, or csv:"),
         ("cat", "cat/? has no sub-folders: put the images of each class into a folder of its own"),
-        (".", r"class folder .*dog has no images \(.bmp, .gif, .*remove it"),
+        (".", r"class folder .*dog has no images: put some there, or move it out of the data$"),
     ],
 )
 def test_folder_errors(tmp_path, place, message):
@@ -176,17 +176,26 @@ def test_parts(tmp_path, train, val, test):
 
 def test_train_may_be_the_name_of_a_class(tmp_path):
     make(tmp_path, "bus/1.jpg", "train/1.jpg", "test/1.jpg")
-    assert set(content(read_folder(str(tmp_path), Columns())).values()) == {"bus", "train", "test"}
+    with pytest.raises(
+        InputError, match=r"has 'test', 'train', called like parts of the data, beside 'bus': --data.lay"
+    ):
+        read_folder(str(tmp_path), Columns())
+    assert set(content(read_folder(str(tmp_path), Columns(layout="classes"))).values()) == {"bus", "train", "test"}
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
         (["train/cat/1.jpg", "test/cow/1.jpg"], r"test/? has class 'cow', which train has not"),
-        (["train/cat/1.jpg", "bus/cat/1.jpg"], "has 'train' with folders inside, so 'bus' beside it .*move it"),
-        (["train/cat/1.jpg", "val/cat/1.jpg", "dev/cat/1.jpg"], "has 'dev' and 'val', both for val: keep one"),
+        (
+            ["train/cat/1.jpg", "bus/cat/1.jpg"],
+            "has 'train', called like parts of the data, beside 'bus': --data.layout",
+        ),
+        (
+            ["train/cat/1.jpg", "val/cat/1.jpg", "dev/cat/1.jpg"],
+            "has 'dev' and 'val', both for val: put their images into one",
+        ),
         (["test/cat/1.jpg", "val/cat/1.jpg"], "has test, val, but no train beside them: add it"),
-        (["train/cat/1.jpg", "test/1.jpg"], r"test/? has no sub-folders"),
         (["train/1.jpg", "test/1.jpg"], r"train/? has no sub-folders"),  # no classes called train and test
         (["train/cat/1.jpg", "train/dog/"], "class folder .*train/dog has no images"),
     ],

@@ -305,13 +305,14 @@ def refused(*words: object) -> str:
 
 def test_what_is_no_finished_run(run: RunDirectory, tmp_path: Path) -> None:
     assert "is not a run directory" in refused(tmp_path / "none")
+    kept = run.evidence.read_bytes()
     run.evidence.write_bytes(b"hello")
-    assert f"{run.path} is damaged" in refused(run.path)
+    assert f"{run.evidence} is damaged" in refused(run.path)
     run.evidence.unlink()
-    assert "is not finished (no evidence.npz)" in refused(run.path)
-    (run.path / "label_quality.npz").unlink()
-    run.evidence.write_bytes(b"hello")
-    assert "is not finished (no label_quality.npz): repeat `mixnn train … --resume`" in refused(run.path)
+    assert "evidence.npz is missing, the run is not finished: repeat `mixnn train … --resume`" in refused(run.path)
+    run.evidence.write_bytes(kept)
+    run.label_quality.unlink()
+    assert "label_quality.npz is missing, the run is not finished: repeat" in refused(run.path)
     assert not run.report.exists()
 
 

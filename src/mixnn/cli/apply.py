@@ -16,6 +16,7 @@ from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, read_corrections
 from mixnn.data.read import columns_of, read
 from mixnn.data.readers import READERS, split_source
+from mixnn.data.readers.archives import is_archive, unpacked
 from mixnn.errors import InputError, printable
 from mixnn.results.apply.arrays import clean_arrays
 from mixnn.results.apply.changes import Changes, check_reviewed, find_changes
@@ -54,11 +55,16 @@ def run(words: Sequence[str]) -> int:
     evidence, classes = directory.read_evidence(), directory.read_classes()
     corrections = read_corrections(given.corrections, given_words(evidence, classes))
     check_reviewed(corrections, given.corrections, evidence, classes, new_classes=given.new_classes)
+    data, noise = config.options.data, config.options.noise is not None
     if given.in_place:
         check_in_place(config, source)
     else:
         check_place(Path(given.out), split_source(source)[1])
-    data, noise = config.options.data, config.options.noise is not None
+    kind, path = split_source(source)
+    if kind == "folder" and is_archive(path):
+        if given.mode != "copy":
+            raise InputError(f"--mode {given.mode}: {path} is an archive, so that links would lead nowhere: use copy")
+        source = unpacked(path, data.cache_dir)
     dataset = read(source, replace(data, corrections=None))
     earlier = {} if data.corrections is None else read_corrections(data.corrections, given_words(evidence, classes))
     changes = find_changes(evidence, classes, dataset, earlier, corrections, in_data=data.labels is None, noise=noise)
@@ -116,6 +122,8 @@ def check_in_place(config: RunConfig, source: str) -> None:
     kind, path = split_source(source)
     if READERS[kind].corrected not in ("table", "folder"):
         raise InputError(f"--in-place changes tables and folders, not {kind}: give --out")
+    if kind == "folder" and is_archive(path):
+        raise InputError(f"--in-place changes tables and folders, and {path} is an archive: give --out")
     other = {"--noise": config.options.noise, "--data.labels": config.options.data.labels}
     for option, value in other.items():
         if value is not None:

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
-from mixnn.config import MAX_WORKERS
+from mixnn.config import LAYOUT
 from mixnn.data.read import read
 from mixnn.errors import require_between
 from mixnn.utils.console import counter
+from mixnn.utils.option_values import MAX_WORKERS
 
-OPTIONS = {  # of DataOptions
-    *("image_column", "label_column", "split_column", "root", "unlabeled", "heldout"),
-    *("class_order", "merge_similar_labels"),
-}
+OPTIONS = {*LAYOUT, "unlabeled", "heldout", "class_order", "merge_similar_labels"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
@@ -34,6 +32,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.data.check import check
     from mixnn.data.check.picture import draw_findings
     from mixnn.data.check.table import check_free, report_lines, write_findings
+    from mixnn.data.images.intensity import union
 
     out = None if given.out is None else Path(given.out)
     if out is not None:
@@ -44,6 +43,7 @@ def run(words: Sequence[str]) -> int:
         print("\n".join(report_lines(dataset, contents, findings)))
     if out is not None:
         write_findings(findings, out)
-        draw_findings(dataset, findings, out.with_suffix(".png"))
+        spans = contents.spans
+        draw_findings(dataset, findings, out.with_suffix(".png"), union(spans).range if spans else None)
         print(f"all findings: {out}, picture: {out.with_suffix('.png')}", file=sys.stderr)
     return int(any(finding.severity == "wrong" for finding in findings))

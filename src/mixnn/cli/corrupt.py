@@ -11,20 +11,23 @@ from typing import Any
 import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
-from mixnn.config import MAX_SEED
+from mixnn.config import LAYOUT
+from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset
+from mixnn.data.images.measure import with_range
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, check_noise, noise_record, printable
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
-from mixnn.errors import InputError, require_between
+from mixnn.errors import InputError
 from mixnn.utils.console import counter, say
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
+from mixnn.utils.option_values import check_ranges
 
 OPTIONS = {  # of DataOptions
-    *("image_column", "label_column", "split_column", "root", "labels", "unlabeled"),
-    *("labels_order", "class_order", "merge_similar_labels"),
+    *(*LAYOUT, "labels", "unlabeled"),
+    *("labels_order", "class_order", "merge_similar_labels", "intensity_range"),
 }
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
@@ -44,14 +47,20 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace these files")
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
-    require_between("--seed", given.seed, 0, MAX_SEED)
+    check_ranges({"seed": given.seed})
     check_noise(given.noise)
     out = free_path(given.out, overwrite=given.overwrite)
 
     data = data_options(given)
     dataset = read(given.source, data)
     small = partial(thumbnails, progress=counter("decoding images"))
-    noisy = add_noise(dataset, given.noise, given.seed, small, in_order=data.labels_order == "given")
+    images, in_order = [samples.images for samples in parts_of(dataset).values()], data.labels_order == "given"
+    noisy = with_range(
+        lambda found: add_noise(dataset, given.noise, given.seed, partial(small, intensity=found), in_order=in_order),
+        images,
+        data.intensity_range,
+        None,
+    )
     for array in noisy.label_arrays:
         say(f"mixnn: {array}")
     record = noise_record(noisy, given.noise, given.seed)

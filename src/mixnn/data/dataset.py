@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,14 +24,16 @@ class Part(NamedTuple):
     """One part of a source, as a reader gives it.
 
     Attributes:
-        images: files, or uint8 (N, H, W, 3), or float32 (N, D) embeddings.
+        images: files, or an array (N, H, W, 3) of any type, or float32 (N, D) embeddings.
         labels: N words, or int64 (N,) places in the source's list of classes.
         names: N file names, relative to the data, or stand-ins such as `train/00017`.
+        unreadable: (file name, reason) of files among them that are no images.
     """
 
     images: EncodedImages | NDArray[Any]
     labels: Sequence[str] | NDArray[np.int64]
     names: list[str]
+    unreadable: Sequence[tuple[str, str]] = ()
 
 
 class Source(NamedTuple):
@@ -41,10 +43,12 @@ class Source(NamedTuple):
         parts: by name; "train" has to be among them, "test" and "val" are what they say, others are kept apart.
         classes: C names, for labels that are numbers, or to fix an order; None makes them of the words, sorted.
         numbers: what 0, 1 … are called; None is `classes`, or where these are None either, for a person to say.
+        notes: lines for the user: which of two ways was taken, and what is passed over.
     """
 
     parts: Mapping[str, Part]
     classes: Sequence[str] | None = None
+    notes: Sequence[str] = ()
     numbers: Sequence[str] | None = None
 
 
@@ -74,7 +78,7 @@ class Samples:
     """Images with labels.
 
     Attributes:
-        images: uint8 (N, H, W, 3), or float32 (N, D) embeddings, or still encoded.
+        images: an array (N, H, W, 3), scaled to uint8 when it is used, or float32 (N, D) embeddings, or still encoded.
         labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabeled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
         verified: bool (N,), labels that a person has reviewed; None where none was.
@@ -114,6 +118,7 @@ class Dataset:
         number_orders: what 0, 1 … in a file of labels may stand for: one list, or two where nobody says which; none
             is the classes, and then `unlabeled`.
         label_arrays: those that were read.
+        unreadable: (part, file name, reason) of files among the images that are none.
     """
 
     classes: list[str]
@@ -127,6 +132,7 @@ class Dataset:
     by_class: bool = False
     number_orders: list[list[str]] = field(default_factory=list)
     label_arrays: tuple[LabelArray, ...] = ()
+    unreadable: list[tuple[str, str, str]] = field(default_factory=list)
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""
@@ -180,17 +186,19 @@ def build_dataset(
     code |= {word: code[usual] for word, usual in merged.items()}
     code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
     parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
+    unreadable = [(name, *found) for name, part in source.parts.items() for found in part.unreadable]
     train = parts.pop("train")
     by_class = comes_by_class(train.labels)
+    dataset = Dataset(kept, train, unlabeled=unknown, by_class=by_class, number_orders=orders, unreadable=unreadable)
     if heldout not in (None, "train", *parts):
         others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
     measured = heldout or next((name for name in HELDOUT if name in parts), "train")
     if measured == "train":
-        return Dataset(kept, train, unlabeled=unknown, others=parts, by_class=by_class, number_orders=orders)
+        return replace(dataset, others=parts)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
-    return Dataset(kept, train, known, measured, None, unknown, parts, by_class=by_class, number_orders=orders)
+    return replace(dataset, heldout=known, heldout_name=measured, others=parts)
 
 
 def _number_orders(source: Source, words: list[str], class_order: ClassOrder | None) -> list[list[str]]:

@@ -11,8 +11,8 @@ from mixnn.data.readers import Columns, read_source
 
 
 def columns_of(data: DataOptions) -> Columns:
-    """What the options say of the columns of a table."""
-    return Columns(data.image_column, data.label_column, data.split_column, data.root)
+    """What the options say of columns and folders."""
+    return Columns(data.image_column, data.label_column, data.split_column, data.root, data.layout)
 
 
 def read(source: str | Source, data: DataOptions) -> Dataset:
@@ -33,10 +33,10 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
         "merge_similar": data.merge_similar_labels,
     }
     if isinstance(source, Source):
-        columns.refuse("is about files, and the data is in memory")
+        columns.refuse("is about files, and the data is in memory", ("image", "label", "split", "root", "layout"))
         dataset = build_dataset(source, **how)
     else:
-        dataset = read_source(source, columns=columns, **how)
+        dataset = read_source(source, columns=columns, cache_dir=data.cache_dir, **how)
     if data.labels is not None:
         dataset = with_label_file(dataset, data.labels, in_order=data.labels_order == "given")
     if data.corrections is not None:

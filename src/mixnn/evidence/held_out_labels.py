@@ -31,7 +31,7 @@ class HeldOutLabels(nn.Module):
 
     def __init__(self, labels: Tensor) -> None:
         super().__init__()
-        self.register_buffer("rows", held_back(labels))
+        self.register_buffer("rows", held_out_rows(labels))
         self.register_buffer("before", torch.zeros_like(labels, dtype=torch.bool))
         self.register_buffer("accuracies", torch.zeros(4, dtype=torch.float64, device=labels.device))
 
@@ -62,7 +62,7 @@ class HeldOutLabels(nn.Module):
         self.rows.fill_(False)
 
 
-def held_back(labels: Tensor) -> Tensor:
+def held_out_rows(labels: Tensor) -> Tensor:
     """Which labels no step sees at first, bool (N,): of each class as large a share."""
     known = labels[labels >= 0]
     if len(known) < MIN_LABELED:

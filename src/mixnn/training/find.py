@@ -12,11 +12,12 @@ from torch import Tensor
 from mixnn.config import FindConfig, FindOptions
 from mixnn.data.dataset import Dataset
 from mixnn.data.feature_files import read_features
-from mixnn.data.load import Loaded, load
+from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.encoder import check_encoder, encode
+from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.evidence import Collected, judge_labels
@@ -103,6 +104,8 @@ def with_features(config: FindConfig, dataset: Dataset) -> tuple[FindConfig, Dat
         check_encoder(options)
     if not isinstance(images, np.ndarray) and options.data.image_size is None:
         options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
+    if options.network is not None:
+        try_network(options.network, input_shape(dataset.train, options.data), options.weights)
     return replace(config, options=options), dataset
 
 

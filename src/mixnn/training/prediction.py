@@ -15,7 +15,8 @@ from mixnn.config import DataOptions
 from mixnn.data.augment.policies import augment
 from mixnn.data.dataset import Samples
 from mixnn.data.images.decode_pool import Stream
-from mixnn.data.images.decoder import read_image
+from mixnn.data.images.decoder import DEEPER, read_image
+from mixnn.data.images.intensity import UnknownRangeError, as_uint8
 from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
 from mixnn.models.saved import Predictor, load_model
@@ -56,16 +57,19 @@ class Model:
             >>> model.classes[model.predict(["a.jpg"])[0].argmax()]  # doctest: +SKIP
         """
         batches: Iterable[Tensor]
-        size = self.network.image_size
+        size, intensity = self.network.image_size, self.network.intensity
         if isinstance(images, np.ndarray):
             array = np.asarray(arrays_in_memory(images, np.zeros(len(images), np.int64)).parts["train"].images)
             check_array(self.network, array)
-            batches = torch.from_numpy(array).split(BATCH)
+            batches = torch.from_numpy(scaled(array, self.network)).split(BATCH)
         elif size is None:
             raise InputError("the run was trained on embeddings, not on image files: give an array (N, D)")
         else:
             chunks = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-            batches = (torch.from_numpy(np.stack([read_image(Path(file), size) for file in part])) for part in chunks)
+            batches = (
+                torch.from_numpy(np.stack([read_image(Path(file), size, intensity) for file in part]))
+                for part in chunks
+            )
         none = np.zeros((0, len(self.classes)), np.float32)
         return np.concatenate([none, *(probabilities(self.network, pixels) for pixels in batches)])
 
@@ -110,11 +114,22 @@ def batches(model: Predictor, samples: Samples, data: DataOptions) -> Iterator[t
     """Pixels, or embeddings, of `samples` in order, with what is bad among them."""
     if isinstance(samples.images, np.ndarray):
         check_array(model, samples.images)
-        yield from ((part, {}) for part in torch.from_numpy(samples.images).split(BATCH))
+        yield from ((part, {}) for part in torch.from_numpy(scaled(samples.images, model)).split(BATCH))
         return
     if model.image_size is None:
         raise InputError("the run was trained on embeddings, the data has images: give embeddings")
     workers = default_workers() if data.workers is None else data.workers
-    stream = Stream(samples.images, model.image_size, workers)
-    for pixels, bad in stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH))):
-        yield torch.from_numpy(pixels), bad
+    stream = Stream(samples.images, model.image_size, workers, model.intensity)
+    try:
+        for pixels, bad in stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH))):
+            yield torch.from_numpy(pixels), bad
+    except UnknownRangeError as error:
+        raise InputError(f"the data's {DEEPER}: save them with 8 bits") from error
+
+
+def scaled(array: NDArray[Any], model: Predictor) -> NDArray[Any]:
+    """An array as `as_uint8` makes it, by the scale of the run."""
+    try:
+        return as_uint8(array, model.intensity)
+    except UnknownRangeError as error:
+        raise InputError(f"the array's {DEEPER}: save it as uint8, from 0 to 255") from error

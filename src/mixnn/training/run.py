@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from mixnn.config import ReadOptions, RunConfig, TrainOptions
+from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Dataset
-from mixnn.data.load import Loaded, load
+from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
@@ -23,7 +23,7 @@ from mixnn.errors import InputError, ResultsError, printable
 from mixnn.evidence.forward_pass import is_embeddings
 from mixnn.evidence.held_out_labels import MEMORIZATION_GAP
 from mixnn.methods.base import Method
-from mixnn.models.classifier import network_factory
+from mixnn.models.classifier import network_factory, try_network
 from mixnn.models.saved import save_model
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.training.build import build_method, build_optimizer, with_defaults
@@ -63,7 +63,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
         first = rank() == 0
-        loaded = prepare(config.source, dataset, options.for_reading(), device)
+        loaded = prepare(config.source, dataset, options, device)
         checkpoint = build(run.checkpoint, config, loaded, device)
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
@@ -74,7 +74,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
         if first:
             with steps.writing(run.model):
-                save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
+                size, intensity = loaded.image_size, loaded.intensity
+                save_model(run.model, method.classifiers, options.network, size, input_size(data), intensity)
         # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
         with steps.writing(run.evidence, fatal=world_size() > 1):
             names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
@@ -100,11 +101,13 @@ def check(options: TrainOptions) -> None:
         check_noise(options.noise)
 
 
-def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: torch.device) -> Loaded:
-    """The samples to train on, and those held out."""
+def prepare(source: str, dataset: Dataset | None, options: TrainOptions, device: torch.device) -> Loaded:
+    """The samples to train on, and those held out; what is wrong with the network is said before images are read."""
     if rank() == 0 and dataset is None:
         say(f"mixnn: reading {printable(source)} …")
-    return load(read(source, options.data) if dataset is None else dataset, options, device)
+    dataset = read(source, options.data) if dataset is None else dataset
+    try_network(options.network, input_shape(dataset.train, options.data), options.weights)
+    return load(dataset, options.for_reading(), device)
 
 
 def build(path: Path, config: RunConfig, loaded: Loaded, device: torch.device) -> Checkpoint:

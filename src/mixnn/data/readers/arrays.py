@@ -33,8 +33,8 @@ def read_arrays(path: str, columns: Columns) -> Source:
         columns: `image` and `label` name other members.
 
     Raises:
-        InputError: there is no such file or member, an array is not uint8 (N, H, W[, 3]) or float (N, D), or the
-            labels are not one for each image.
+        InputError: there is no such file or member, an array is neither images (N, H, W[, 3]) nor float (N, D), or
+            the labels are not one for each image.
     """
     columns.refuse(f"goes with tables, and {path} holds arrays", ("split", "root"))
     file = Path(path)
@@ -125,15 +125,13 @@ def _part(
 
 
 def _images(array: NDArray[Any], where: str) -> NDArray[Any]:
-    """As uint8 (N, H, W, 3), or float32 (N, D); the array itself where it is that already."""
+    """As (N, H, W, 3) of its type, or float32 (N, D); the array itself where it is that already."""
     shape, kind = array.shape, array.dtype.kind
     if 0 in shape:
         raise InputError(f"{where} has shape {shape}, which holds no image: save at least one")
     if array.ndim == 2 and kind == "f":
-        return _embeddings(array, where)
-    if kind == "f":
-        fix = "save pixels as uint8 from 0 to 255, as (255 * images).round().astype('uint8') does for 0 to 1"
-        raise InputError(f"{where} has floating-point pixels ({array.dtype}), whose range nobody knows: {fix}")
+        with np.errstate(over="ignore"):  # what does not fit is found then
+            return finite(array.astype(np.float32, copy=False), where)
     if array.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
         array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))  # colors first, as torch has them
     elif array.ndim == 3:
@@ -141,18 +139,24 @@ def _images(array: NDArray[Any], where: str) -> NDArray[Any]:
     if array.ndim != 4 or array.shape[3] not in (1, 3):
         fix = "images are (N, H, W) or (N, H, W, 3), without depth or transparency; embeddings are float (N, D)"
         raise InputError(f"{where} has shape {shape} and dtype {array.dtype}: {fix}")
+    if kind not in "biuf":
+        raise InputError(f"{where} has dtype {array.dtype}: save pixels as numbers, best as uint8 from 0 to 255")
+    if kind == "f":
+        finite(array, where)
+    elif kind == "b":
+        array = array * np.uint8(255)
     if array.dtype != np.uint8:
-        raise InputError(f"{where} has dtype {array.dtype}: save pixels as uint8 from 0 to 255")
+        return np.broadcast_to(array, (*array.shape[:3], 3))  # it takes no memory until it is scaled
     return np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array
 
 
-def _embeddings(array: NDArray[Any], where: str) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what does not fit is found below
-        embeddings = array.astype(np.float32, copy=False)
-    bad = np.flatnonzero(~np.isfinite(embeddings).all(1))
+def finite(array: NDArray[Any], where: str) -> NDArray[Any]:
+    """Raises InputError where it is not."""
+    bad = np.flatnonzero(~np.isfinite(array).all(tuple(range(1, array.ndim))))
     if len(bad):
-        raise InputError(f"{where} has NaN or infinity in {len(bad)} rows, the first is {bad[0]}: remove them")
-    return embeddings
+        fix = "leave these samples out, or make them anew"
+        raise InputError(f"{where} has NaN or infinity in {len(bad)} rows, the first is {bad[0]}: {fix}")
+    return array
 
 
 def label_words(array: NDArray[Any], classes: Sequence[str] | None = None) -> list[str]:

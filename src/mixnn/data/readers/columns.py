@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Part, Source
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
+from mixnn.data.readers.splits import split_of
 from mixnn.data.words import whole_floats
 from mixnn.errors import InputError
 
 IMAGE = ("file_name", "filename", "image", "image_path", "path", "file")
 LABEL = ("label", "class", "category", "target")
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 
 
 class Places(NamedTuple):
@@ -105,7 +101,7 @@ def to_source(content: Content, path: str, root: str) -> Source:
         return Source({"train": whole}, content.classes)
     meaning = {}
     for word in dict.fromkeys(content.splits):
-        meaning[word] = SPLITS.get(word.strip().lower(), "")
+        meaning[word] = split_of(word) or ""
         if not meaning[word]:
             at = _where(content, content.splits.index(word))
             raise InputError(

@@ -15,10 +15,11 @@ from typing import Any
 
 from mixnn.data.dataset import Part, Source
 from mixnn.data.images.decoder import BadImage
-from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
+from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles, file_state
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import SPLITS, whole_numbers
+from mixnn.data.readers.columns import whole_numbers
 from mixnn.data.readers.parquet import word as word_of
+from mixnn.data.readers.splits import split_of
 from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
@@ -111,7 +112,7 @@ def _load(path: str) -> dict[str, Any]:
         return {"train": content}
     splits: dict[str, Any] = {}
     for split, rows in content.items():
-        usual = SPLITS.get(str(split).lower(), str(split))
+        usual = split_of(str(split)) or str(split)
         splits[split if usual in content or usual in splits else usual] = rows
     return splits
 
@@ -188,8 +189,7 @@ def _images(rows: Any, column: str) -> EncodedImages:
     if all(chunk.field("bytes").null_count == len(chunk) for chunk in chunks):
         paths = [path or "" for chunk in chunks for path in chunk.field("path").to_pylist()]
         return ImageFiles(os.sep, [os.path.abspath(path) if path else "" for path in paths], keep_inside=False)
-    files = [(file["filename"], os.stat(file["filename"])) for file in rows.cache_files]
-    identity = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in files]
+    identity = [f"{file['filename']} {file_state(file['filename'])}" for file in rows.cache_files]
     return ImageBytes(Column(encoded, column), "\n".join([column, *identity]))
 
 

@@ -79,14 +79,16 @@ def clean_in_place(path: str, kind: str, columns: Columns, changes: Changes, **m
         InputError: there is such a file already, or as for `clean_table`.
     """
     backup = Path(f"{path}.bak")
-    check_backup(path)
+    check_replaceable(path)
     with atomic_write(backup) as temporary:
         temporary.write_bytes(Path(path).read_bytes())
     clean_table(path, kind, columns, changes, Path(path), **more)
 
 
-def check_backup(path: str) -> None:
-    """Raise InputError where a backup of `path` would replace a file."""
+def check_replaceable(path: str) -> None:
+    """Raise InputError where a backup of `path` would replace a file, or `path` is a link to another place."""
+    if os.path.islink(path):
+        raise InputError(f"--in-place: {path} is a link to {os.path.realpath(path)}, which stays as it is: give --out")
     if os.path.lexists(f"{path}.bak"):
         raise InputError(f"--in-place keeps the table of before as {path}.bak, which exists: move it away")
 
