@@ -25,7 +25,6 @@ from mixnn.results.apply.label_list import clean_label_list
 from mixnn.results.apply.table import clean_in_place, clean_table
 from mixnn.results.issues import given_words
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.runs.stored_config import stored_config
 from mixnn.utils.console import show
 from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
@@ -53,7 +52,7 @@ def run(words: Sequence[str]) -> int:
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
     settings = read_yaml(directory.config)
-    config = stored_config(directory)
+    config = directory.read_config()
     source = config.source if given.source is None else given.source
     evidence, classes = directory.read_evidence(), directory.read_classes()
     corrections = read_corrections(given.corrections, given_words(evidence, classes))

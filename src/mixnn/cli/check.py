@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
-from mixnn.config import LAYOUT, MAX_WORKERS
+from mixnn.config import LAYOUT
 from mixnn.data.read import read
 from mixnn.errors import require_between
 from mixnn.utils.console import counter, say, show
+from mixnn.utils.option_values import MAX_WORKERS
 
 OPTIONS = {*LAYOUT, "unlabeled", "missing_labels", "heldout", "class_order", "merge_similar_labels"}  # of DataOptions
 

@@ -25,7 +25,6 @@ from mixnn.presets import read_preset
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
-from mixnn.runs.stored_config import stored_config
 from mixnn.utils.console import say_loading, show
 from mixnn.utils.files import read_yaml
 from mixnn.utils.processes import first_process
@@ -142,7 +141,7 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
         RunDirectory(out).check_trained()
         files.insert(0, str(RunDirectory(out).config))
-        stored_config(RunDirectory(out))  # whose errors name the file
+        RunDirectory(out).read_config()  # whose errors name the file
     settings = [read_yaml(file) for file in files]
     for file, content in zip(files, settings, strict=True):
         refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("method", "network")})
