@@ -23,7 +23,7 @@ INSTANTS = {
     "os.fsync": os.fsync,
     "mixnn.training.metrics.Recorder.step_done": Recorder.step_done,
 }
-SMALL = "--data.image-size 8 --data.workers 0 --batch-size 8 --precision float32 --device cpu --epochs 3".split(" ")
+SMALL = ["--data.image-size", "8", "--data.workers", "0", "--batch-size", "8", "--device", "cpu", "--epochs", "3"]
 
 pytestmark = pytest.mark.slow
 

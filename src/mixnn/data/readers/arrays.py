@@ -146,7 +146,7 @@ def _embeddings(array: NDArray[Any], where: str) -> NDArray[np.float32]:
         embeddings = array.astype(np.float32, copy=False)
     bad = np.flatnonzero(~np.isfinite(embeddings).all(1))
     if len(bad):
-        raise InputError(f"{where} has NaN or infinity in {len(bad)} rows, the first is {bad[0]}: remove them")
+        raise InputError(f"{where} has NaN or infinity in {len(bad)} rows, the first is {bad[0]}: correct them")
     return embeddings
 
 
