@@ -18,7 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from mixnn.data.check import check
-from mixnn.data.images.decoder import SUFFIXES
+from mixnn.data.images.formats import SUFFIXES
 from mixnn.data.readers import read_source
 from mixnn.runs.environment import environment
 

@@ -79,6 +79,9 @@ def test_the_model_takes_files_and_arrays(run: mixnn.Run, photos: Path) -> None:
     assert model.predict([]).shape == (0, 3)
     with pytest.raises(mixnn.InputError, match=r"\(3, 8, 8, 3\).* images of 16"):
         model.predict(pixels[:, :8, :8])
+    said = r"the array has shape \(2, 7\), but the run was trained on images of 16 px: give such an array"
+    with pytest.raises(mixnn.InputError, match=said):
+        model.predict(np.zeros((2, 7), np.float32))
 
 
 def test_the_report_is_written_where_it_is_missing(run: mixnn.Run) -> None:
@@ -147,7 +150,7 @@ def test_arrays_in_memory(tmp_path: Path) -> None:
         ((np.zeros((3, 4)),), {}, "data has 1 parts: give"),
         (np.zeros((3, 4)), {}, "type ndarray: give"),
         ((np.zeros((3, 4)), [0, 1]), {}, "labels has 2 labels for 3 images"),
-        ((np.zeros((3, 8, 8, 3)), [0, 1, 1]), {}, "images has floating-point pixels"),
+        ((np.zeros((3, 8, 8, 3)), [0, 1, 1]), {"data.intensity_range": "9"}, "data.intensity_range is '9': give two"),
         ((np.zeros((3, 4)), [0, 1, 1]), {"data.root": "x"}, "data.root 'x' is about files"),
         ((np.zeros((3, 4)), [0, 1, 1]), {"data.labels": "none.csv"}, "none.csv"),
     ],

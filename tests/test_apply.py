@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from contract.command import SMALL, call, read_csv, succeed, write_cifar10, write_folder
+from PIL import Image
 from review_cases import labels_of, make_run, write_corrections
+
+from mixnn.utils.files import read_yaml
 
 NAMES = [f"{i:02d}.png" for i in range(24)]
 LABELS = [["cat", "dog", "owl"][i % 3] for i in range(24)]
@@ -68,7 +72,9 @@ def test_a_table_keeps_all_but_the_labels(
         assert file.with_name(f"{file.name}.bak").read_bytes() == content
     else:
         assert file.read_bytes() == content
-        assert f"to go on: mixnn train {out} --data.root {file.parent} --out" in result.out
+        assert (
+            f"to go on: mixnn train {out} --data.root {file.parent} --config {run.path}/config.yaml --out" in result.out
+        )
     assert labels_of(out) == {name: AFTER.get(name, LABELS[i]) for i, name in enumerate(NAMES) if name != "03.png"}
     if kind in ("csv", "tsv"):
         assert out.read_bytes()[:40] == content[:25].rstrip() + out.read_bytes()[len(content[:25].rstrip()) : 40]
@@ -143,6 +149,54 @@ def test_hugging_face_still_knows_the_classes(tmp_path: Path) -> None:
     assert found.select_columns("image").with_format("arrow")[0].column(0).to_pylist() == images[:1]
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_floats_in_a_table_become_whole_numbers_in_all_rows(tmp_path: Path, kind: str) -> None:
+    """Or `1` and `1.0` would be two classes afterwards."""
+    table = {"file_name": NAMES, "label": [f"{i % 3}.0" for i in range(24)]}
+    rows = pyarrow.Table.from_pydict(table).to_pylist()
+    file = tmp_path / f"labels.{kind}"
+    if kind == "csv":
+        file.write_text("\n".join(["file_name,label", *(f"{row['file_name']},{row['label']}" for row in rows)]) + "\n")
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pydict(table), file)
+    run = make_run(tmp_path / "run", file)
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "2.0", "other"), ("01.png", "1", "keep"))
+    succeed("apply", run.path, decided, "--out", tmp_path / f"clean.{kind}")
+    expected = ["2", *(str(i % 3) for i in range(1, 24))]
+    assert [row["label"] for row in rows_of(tmp_path / f"clean.{kind}")] == expected
+    assert [row["original_label"] for row in rows_of(tmp_path / f"clean.{kind}")] == [str(i % 3) for i in range(24)]
+    assert list(labels_of(tmp_path / f"clean.{kind}", root=str(tmp_path)).values()) == expected
+
+
+def test_labels_that_were_merged_stay_so(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    words = ["01", "1", "1", "2"] * 6
+    file.write_text("\n".join(["file_name,label", *(f"{n},{w}" for n, w in zip(NAMES, words, strict=True))]) + "\n")
+    run = make_run(tmp_path / "run", file, merge_similar_labels=True)
+    assert run.read_classes() == ["1", "2"]
+    decided = write_corrections(tmp_path / "c.csv", ("00.png", "2", "other"), ("04.png", "1", "keep"))
+    result = succeed("apply", run.path, decided, "--out", tmp_path / "clean.csv")
+    assert "--data.merge-similar-labels true" in result.out
+    found = labels_of(tmp_path / "clean.csv", merge_similar_labels=True)
+    assert list(found.values()) == ["2", *("2" if word == "2" else "1" for word in words[1:])]
+
+
+@pytest.mark.parametrize("kind", ["float32", "bool"])
+def test_arrays_of_floats_or_booleans(tmp_path: Path, kind: str) -> None:
+    images, labels = np.arange(24 * 8 * 8 * 3).reshape(24, 8, 8, 3).astype(np.uint8), (np.arange(24) % 2).astype(kind)
+    np.savez(tmp_path / "0.npz", x=images, y=labels)
+    run = make_run(tmp_path / "run", f"npz:{tmp_path / '0.npz'}")
+    other, kept = ("1", "1") if kind == "float32" else ("True", "True")
+    decided = write_corrections(tmp_path / "c.csv", ("train/00000", other, "other"), ("train/00001", kept, "keep"))
+    succeed("apply", run.path, decided, "--out", tmp_path / "1.npz")
+    found = np.load(tmp_path / "1.npz")
+    assert found["y"].dtype == found["original_labels"].dtype == kind
+    assert found["y"].tolist() == [1, *(i % 2 for i in range(1, 24))]
+    assert found["original_labels"].tolist() == labels.tolist()
+
+
 @pytest.mark.parametrize("classes", [None, ["cat", "dog", "owl"]])
 @pytest.mark.parametrize("folder", [False, True])
 def test_arrays(tmp_path: Path, classes: list[str] | None, folder: bool) -> None:
@@ -192,7 +246,10 @@ def test_data_that_stays_as_it_is_gets_a_list(tmp_path: Path) -> None:
     decided = write_corrections(tmp_path / "c.csv", ("train/00000", "ship", "accept"), ("train/00001", "", "drop"))
     result = succeed("apply", run.path, decided, "--out", tmp_path / "clean")
     listed = tmp_path / "clean/labels.csv"
-    assert f"to go on: mixnn train cifar10:{data} --data.labels {listed} --out" in result.out
+    assert (
+        f"to go on: mixnn train cifar10:{data} --data.labels {listed} --config {run.path}/config.yaml --out"
+        in result.out
+    )
     assert read_csv(listed)[:2] == [
         {"file_name": "train/00000", "label": "ship", "original_label": "airplane"},
         {"file_name": "train/00001", "label": "", "original_label": "automobile"},
@@ -250,3 +307,52 @@ def test_train_and_check_take_what_was_written(tmp_path: Path) -> None:
     given = {row["file_name"]: row["given_label"] for row in read_csv(tmp_path / "second/labels.csv")}
     assert given == {name: name.split("/")[0] for name in names if name != "red/01.png"} | {"red/00.png": "blue"}
     succeed("check", out, *options[:-2], "--workers", "0")
+
+
+def next_words(out: str) -> list[str]:
+    """What `apply` says goes on, but for the program's name."""
+    return shlex.split(out.strip().partition("to go on: ")[2])[1:]
+
+
+def test_what_goes_on_keeps_the_settings_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos = write_folder(tmp_path / "photos")
+    own = [*SMALL, "--network", "mini", "--epochs", 2, "--lr", "0.03", "--data.holdout", "0.25", "--seed", 7]
+    own += ["--method", "gce", "--gce.q", "0.4", "--noise", "symmetric:0.1"]
+    succeed("train", photos, "--out", "run", *own)
+    decided = write_corrections(tmp_path / "corrections.csv", ("red/05.png", "blue", "other"))
+    words = next_words(succeed("apply", "run", decided, "--out", "clean").out)
+    assert words == ["train", "clean", "--noise", "null", "--config", "run/config.yaml", "--out", "runs/cleaned"]
+    succeed(*words)
+    before, after = read_yaml("run/config.yaml"), read_yaml("runs/cleaned/config.yaml")
+    assert (before["network"], before["epochs"], before["data"]["holdout"], before["gce"]) == (
+        "mini",
+        2,
+        0.25,
+        {"q": 0.4} | before["gce"],
+    )
+    assert after == before | {"source": "clean", "noise": None}
+
+
+def test_what_goes_on_leaves_away_what_was_made_for_the_data_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = table("csv", tmp_path / "data")
+    labels = write_corrections(tmp_path / "earlier.csv", ("05.png", "dog", "other"))
+    np.save(tmp_path / "rows.npy", np.random.RandomState(0).normal(size=(24, 4)) + 5 * np.eye(3, 4)[np.arange(24) % 3])
+    for name in NAMES:
+        Image.new("RGB", (8, 8)).save(file.parent / name)
+    own = ["--features", "rows.npy", "--seed", 3, "--data.image-size", 16, "--data.corrections", labels]
+    succeed("find", file, "--out", "run", *own)
+    decided = write_corrections(tmp_path / "corrections.csv", *DECISIONS)
+    words = next_words(succeed("apply", "run", decided, "--out", "clean").out)
+    assert words[:2] == ["find", "clean/labels.csv"]
+    options = ["--data.corrections", "null", "--data.root", str(file.parent), "--features", "null"]
+    assert words[2:] == [*options, "--config", "run/config.yaml", "--out", "runs/cleaned"]
+    rows = np.random.RandomState(0).normal(size=(23, 4)) + 5 * np.eye(3, 4)[np.delete(np.arange(24) % 3, 3)]
+    np.save(tmp_path / "others.npy", rows)
+    succeed(*words, "--features", "others.npy")
+    after, before = read_yaml("runs/cleaned/config.yaml"), read_yaml("run/config.yaml")
+    data = before["data"] | {"corrections": None, "root": str(file.parent)}
+    assert after == before | {"source": "clean/labels.csv", "features": "others.npy", "data": data}

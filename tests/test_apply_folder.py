@@ -35,7 +35,7 @@ def test_files_go_to_their_class(photos: Path, decided: Path, tmp_path: Path, mo
     before = contents(photos)
     run, out = make_run(tmp_path / "run", photos), tmp_path / "new/clean"
     result = succeed("apply", run.path, decided, "--out", out, "--mode", mode)
-    assert f"2 labels changed; to go on: mixnn train {out} --out" in result.out
+    assert f"2 labels changed; to go on: mixnn train {out} --config {run.path}/config.yaml --out" in result.out
     assert contents(photos) == before
     assert contents(out) == {
         MOVED.get(name, name): content for name, content in before.items() if MOVED.get(name, name)

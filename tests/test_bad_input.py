@@ -17,25 +17,28 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("bad") / "photos", per_class=PER_CLASS)
 
 
+HUGE = 10**30
 # The line names the option and each of these values.
 VALUES = {
-    "--epochs": "0 -1 1.5 many",
-    "--batch-size": "1 -8 few",
-    "--lr": "-0.1 nan inf high",
-    "--momentum": "-0.9",
-    "--weight-decay": "-1",
-    "--restart-every": "0",
-    "--seed": "-1 99999999999 lucky",
+    "--epochs": f"0 -1 1.5 {HUGE} many",
+    "--batch-size": f"0 1 -8 {HUGE} few",
+    "--lr": "-0.1 nan inf 1e+30 high",
+    "--momentum": "-0.9 1 1.5 nan inf",
+    "--weight-decay": "-1 nan inf 1e+30",
+    "--restart-every": f"0 -1 {HUGE}",
+    "--min-lr": "-1 nan inf",
+    "--gamma": "0 -1 1.5 nan inf",
+    "--seed": f"-1 99999999999 {HUGE} lucky",
     "--schedule": "step",
-    "--steps-per-epoch": "0 -1 many",
+    "--steps-per-epoch": f"0 -1 {HUGE} many",
     "--balanced": "perhaps",
     "--augment": "blur",
     "--precision": "float16",
     "--device": "nonsense",
     "--nesterov": "perhaps",
     "--limit": "0 1 -3 2 few",  # among the first two images, a class has none
-    "--imbalance": "0.5 -3 inf steep",
-    "--data.holdout": "1 -0.1 some",
+    "--imbalance": "0.5 -3 inf nan 1e+30 steep",
+    "--data.holdout": "1 1.5 -0.1 nan some",
     "--data.image-size": "0 100000 big",
     "--data.crop-size": "0 17 big",
     "--data.workers": "-1 257 few",
@@ -53,7 +56,12 @@ VALUES = {
     "--mixnn.backend": "magic",
     "--mixnn.metric": "hamming",
     "--mixnn.alpha": "1.1 -0.1 most",
-    "--mixnn.warmup": "-7",
+    "--mixnn.warmup": f"-7 {HUGE}",
+    "--posterior.correct-from": f"-1 {HUGE}",
+    "--posterior.q": "0 nan inf 1.5",
+    "--dividemix.temperature": "0 nan inf -1",
+    "--dividemix.lambda-u": "-1 nan inf 1e+30",
+    "--colearning.projection-width": f"0 {HUGE}",
     "--mixnn.correct-from": "-7",
     "--mixnn.min-separation": "-7",
     "--mixnn.gmm-monotone": "perhaps",
@@ -133,6 +141,30 @@ def test_commands(words: list[str], named: list[str], tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert_refused(call(*words), *named)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("find photos --out new --seed -1", "--seed is -1: use 0 to 4294967295"),
+        ("find photos --out new --limit 1", "--limit is 1: use 2 to 9223372036854775807"),
+        ("find photos --out new --data.image-size 7", "--data.image-size is 7: use 8 to 1024"),
+        ("find photos --out new --data.workers 257", "--data.workers is 257: use 0 to 256"),
+        ("corrupt photos --noise symmetric:0.2 --out new.csv --seed 4294967296", "--seed is 4294967296: use 0 to"),
+        ("corrupt photos --noise symmetric:nan --out new.csv", "symmetric:nan"),
+        ("check photos --workers -1", "--workers is -1: use 0 to 256"),
+        ("demo --out new --epochs 0", "--epochs is 0: use 1 to 1000000"),
+        ("demo --out new --seed -1", "--seed is -1: use 0 to 4294967295"),
+        ("demo --out new --limit 1", "--limit is 1: use 2 to"),
+        ("train photos --out new --momentum 1.5", "--momentum is 1.5: use 0 to 0.9999"),
+        ("train photos --out new --epochs 1000001", "--epochs is 1000001: use 1 to 1000000"),
+    ],
+)
+def test_numbers_of_every_command(words: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "photos", per_class=4)
+    assert_refused(call(*words.split()), named)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 @pytest.mark.parametrize("kind", BAD_FOLDERS)

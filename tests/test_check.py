@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mixnn.data.check import check
-from mixnn.data.check.findings import KINDS, Finding, bare, label_findings, repeat_findings
+from mixnn.data.check.findings import KINDS, Finding, label_findings, repeat_findings
 from mixnn.data.check.table import aligned, printable, report_lines, summary_lines
 from mixnn.data.dataset import Dataset, Part, Samples, Source, build_dataset
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
+from mixnn.data.words import bare
 
 Rows = dict[str, list[tuple[str, str]]]  # part -> (file name, label) of each sample
 
@@ -96,12 +97,35 @@ def test_similar_labels(other):
     assert finding.detail == "10 beside 20 samples"
 
 
-@pytest.mark.parametrize(("one", "other"), [("Café", "Cafe\u0301"), ("STRASSE", "straße"), ("ΟΔΟΣ", "οδος")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Café", "Cafe\u0301"),
+        ("STRASSE", "straße"),
+        ("ΟΔΟΣ", "οδος"),
+        ("1", "01"),
+        ("1.0", "1"),
+        ("1e1", "10"),
+        ("-0", "0"),
+    ],
+)
 def test_the_same_word_in_two_codes(one, other):
     assert bare(one) == bare(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("cat", "car"), ("T-Shirt", "TShirt"), ("+", "-"), ("1", "10"), ("é", "e")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cat", "car"),
+        ("T-Shirt", "TShirt"),
+        ("+", "-"),
+        ("1", "10"),
+        ("é", "e"),
+        ("1", "1.5"),
+        ("1_0", "10"),
+        ("nan", "0"),
+    ],
+)
 def test_other_words(one, other):
     assert bare(one) != bare(other)
 

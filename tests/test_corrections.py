@@ -98,3 +98,9 @@ def test_what_is_about_something_else(correction, name, message):
 def test_new_classes_where_they_are_wanted():
     found = {"a.png": Correction("other", "cow")}
     check_corrections(found, "corrections.csv", ["a.png"], CLASSES, new_classes=True)
+
+
+def test_numbers_that_a_table_program_wrote_as_floats(tmp_path):
+    path = write(tmp_path, HEAD + "a.png,1.0,other\nb.png,02,accept\nc.png,,drop\nd.png,3.0,keep\n")
+    found = read_corrections(path, ["1", "2", "3.0", "3"])
+    assert [correction.label for correction in found.values()] == ["1", "2", None, "3.0"]

@@ -135,7 +135,7 @@ def test_same_words_same_bytes_but_nothing_is_overwritten_unasked(photos, tmp_pa
     [
         (["gone", "--noise", "symetric:0.5", "--out", "l.csv"], "kind 'symetric' is unknown"),  # before any reading
         (["gone", "--noise", "symmetric:0.5", "--out", "labels"], "--out labels: name a .csv file, as labels.csv"),
-        (["gone", "--noise", "symmetric:0.5", "--out", "l.csv", "--seed", "-1"], "--seed is -1: use a number from 0"),
+        (["gone", "--noise", "symmetric:0.5", "--out", "l.csv", "--seed", "-1"], "--seed is -1: use 0 to 4294967295"),
         ([], "required: DATA, --noise, --out"),
         (["gone", "--noise", "symmetric:0.5"], "required: --out"),
         (["gone", "--noise", "symmetric:0.5", "--out", "l.csv"], "gone"),

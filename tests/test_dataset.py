@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mixnn.data.dataset import Part, Samples, Source, build_dataset, sort_words
+from mixnn.data.dataset import Part, Samples, Source, build_dataset
 from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.words import sort_words
 from mixnn.errors import InputError
 
 

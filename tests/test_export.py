@@ -67,8 +67,8 @@ def test_the_tools_take_it(block: str, place: Path, tmp_path: Path, monkeypatch:
     exec(compile(block, str(DOCUMENT), "exec"), names)
     gc.collect()  # files that a tool leaves open are complained of here, where that is no error
     issues = [row for row in read_csv(place / "runs/first/labels.csv") if row["is_label_issue"] == "True"]
-    if "suspects" in names:
-        assert len(names["suspects"]) == len(issues) == 12
+    if "flagged" in names:
+        assert len(names["flagged"]) == len(issues) == 12
     if "model" in names:
         found = names["model"].get_label_issues()
         assert found["is_label_issue"].sum() == len(issues)

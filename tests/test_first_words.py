@@ -13,7 +13,7 @@ from contract.command import ENVIRONMENT, SIZE, SMALL, call, start, succeed, wri
 from mixnn.cli import find, train
 from mixnn.data.batches import TrainData
 from mixnn.models.classifier import build_network
-from mixnn.training.opening import step_seconds
+from mixnn.training.progress import step_seconds
 from mixnn.utils.console import counter, time_text
 
 

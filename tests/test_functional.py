@@ -10,7 +10,7 @@ from mixnn.errors import InputError
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.methods.losses import linear_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement
-from mixnn.training.calibration import calibration_error, confidence_bins
+from mixnn.training.metrics import calibration_error, confidence_bins
 
 # Losses as a training gives them, with ties now and then.
 loss = st.one_of(st.floats(0, 20, width=32), st.sampled_from([0.0, 0.5, 2.0, 8.0]))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from mixnn.label_quality import posterior
-from mixnn.label_quality.combination import Combination, Fit, combine, fit, knn_vote
+from mixnn.label_quality.combination import Combination, Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.noise_matrix import (
@@ -20,8 +20,7 @@ from mixnn.label_quality.noise_matrix import (
     from_anchors,
     log_gamma,
 )
-from mixnn.label_quality.noise_rate import noise_rate_interval
-from mixnn.label_quality.posterior import estimate_label_quality
+from mixnn.label_quality.posterior import estimate_label_quality, noise_rate_interval
 from mixnn.label_quality.probabilities import normalized
 from mixnn.tables.topk_rows import TopkTable, empty_table
 
@@ -168,7 +167,7 @@ def test_a_rare_class_has_to_be_seen_more_clearly(monkeypatch):
 def test_labels_are_as_likely_as_the_noise_makes_them_of_classes_that_are_as_frequent_as_they_are():
     model = NoiseModel(np.array([0.75, 0.25]), np.array([[0.9, 0.1], [0.2, 0.8]]), 0.125, np.array([0.725, 0.275]))
     log_probs = np.log(np.array([[0.8, 0.2], [0.2, 0.8]], dtype=np.float32))
-    found = fit(log_probs, None, np.array([0, 1]), PLAIN, model, steps=0)
+    found = Comparison([log_probs], None, np.array([0, 1]), model.given).fit(PLAIN._replace(k=0), model, steps=0)
     np.testing.assert_allclose(found.log_likelihood, np.log([0.55 / 0.65, 0.175 / 0.35]), rtol=1e-5)
 
 

@@ -114,7 +114,7 @@ def limits(monkeypatch):
 def stub_search(monkeypatch):
     """Without the scores of a search, which would be most of it here."""
     monkeypatch.setattr(
-        "mixnn.evidence.neighbors.sharded.nearest_neighbors",
+        "mixnn.evidence.knn.nearest_neighbors",
         lambda features, k, rows=slice(None), **_: torch.randint(len(features), (len(features[rows]), k)),
     )
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mixnn.data.dataset import Dataset, Samples
-from mixnn.data.split import check_counts, draw_stratified, fingerprint, long_tail, prepare
+from mixnn.data.dataset import Dataset, Part, Samples, Source, build_dataset, comes_by_class
+from mixnn.data.split import check_counts, draw_stratified, fingerprint, long_tail, prepare, stratified_part
 from mixnn.errors import InputError
 
 
@@ -105,6 +105,52 @@ def test_imbalance_thins_the_right_classes_out():
     assert result.original[-2:].tolist() == [-1, -1]
     assert result.train.labels.tolist() == noisy.train.labels[numbers(result.train)].tolist()
     assert numbers(prepare(noisy, holdout=0, imbalance=4, limit=7).train) == numbers(result.train)[:7]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([0] * 16 + [1] * 12 + [2] * 10, True),
+        ([*range(3)] * 10, False),  # one of each in turn, as the first of a published list may be
+        (np.random.RandomState(0).randint(0, 10, 50_000), False),
+        (np.repeat(np.arange(500), 2), True),
+        ([0, 1, 2, 3], False),  # one of each: there is nothing to tell by
+        ([0] * 5, False),
+        ([], False),
+        ([0] * 20 + [1] * 20 + [0] * 20 + [1] * 20, True),  # two lists, one behind the other
+    ],
+)
+def test_data_that_comes_by_class_is_known(labels, expected):
+    assert comes_by_class(np.array(labels, dtype=np.int64)) is expected
+
+
+def test_the_limit_of_data_that_comes_by_class_is_a_fair_part():
+    words = ["cat"] * 80 + ["dog"] * 40 + ["owl"] * 2
+    part = Part(
+        np.arange(122, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3), words, [f"{i}.png" for i in range(122)]
+    )
+    whole = build_dataset(Source({"train": part}))
+    assert whole.by_class
+    some = prepare(whole, holdout=0, limit=30)
+    assert np.bincount(some.train.labels).tolist() == [19, 10, 1]
+    assert numbers(some.train) == sorted(numbers(some.train))
+    assert numbers(some.train)[18] > 50  # from all over the class
+    assert numbers(prepare(whole, holdout=0, limit=30, seed=3).train) == numbers(some.train)
+    assert set(numbers(prepare(whole, holdout=0, limit=20).train)) < set(numbers(some.train))
+    assert np.bincount(prepare(whole, holdout=0, limit=3).train.labels).tolist() == [1, 1, 1]
+    with pytest.raises(InputError, match=r"has no image among 2 \(--limit\)"):
+        prepare(whole, holdout=0, limit=2)
+    noisy = replace(
+        whole, train=replace(whole.train, labels=np.roll(whole.train.labels, 40)), original=whole.train.labels
+    )
+    assert numbers(prepare(noisy, holdout=0, limit=30).train) == numbers(some.train)  # whatever the noise
+    assert numbers(prepare(replace(whole, by_class=False), holdout=0, limit=121).train) == [*range(121)]
+
+
+def test_a_stratified_part_has_no_favorites():
+    labels = np.repeat([0, 1, 2], [16, 12, 10])
+    assert np.bincount(labels[stratified_part(labels, 19)]).tolist() == [8, 6, 5]
+    assert stratified_part(labels, 38).tolist() == [*range(38)]
 
 
 def test_the_long_tail_of_cifar10():

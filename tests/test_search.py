@@ -8,26 +8,26 @@ import torch
 from contract.cases import EPOCHS, build, make_data, method_case
 from contract.command import SHORT, SMALL, read_csv, succeed, write_folder
 
+from mixnn.evidence.knn import SearchInfo, knn_indices
 from mixnn.evidence.neighbors.search import nearest_neighbors
-from mixnn.evidence.neighbors.sharded import SearchInfo, search_shard
 
 
 def test_a_search_without_misses_has_no_recall() -> None:
     features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
-    near, how = search_shard(features, 4, metric="l2", backend="exact")
+    near, how = knn_indices(features, 4, metric="l2", backend="exact")
     assert torch.equal(near, nearest_neighbors(features, 4, backend="exact"))
     assert (how, how.metrics, str(how)) == (SearchInfo("exact", None), {}, "exact")
 
 
 def test_a_search_that_may_miss_tells_how_much_it_found() -> None:
     features = torch.randn(400, 32, generator=torch.Generator().manual_seed(0))
-    near, how = search_shard(features, 4, metric="cosine", backend="bfloat16")
+    near, how = knn_indices(features, 4, metric="cosine", backend="bfloat16")
     assert torch.equal(near, nearest_neighbors(features, 4, metric="cosine", backend="bfloat16"))
     assert how.recall is not None
     assert how.metrics == {"neighbor_recall": how.recall}
     assert 0.95 < how.recall <= 1
     assert str(how) == f"bfloat16, recall {how.recall:.3f}"
-    assert search_shard(features, 0, metric="l2", backend="bfloat16")[1] == SearchInfo("bfloat16", None)
+    assert knn_indices(features, 0, metric="l2", backend="bfloat16")[1] == SearchInfo("bfloat16", None)
 
 
 def test_a_run_says_how_it_searched(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_an_exact_search_has_no_recall_in_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mixnn", "posterior", "ssr"])
 def test_methods_that_search_tell_how(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixnn.evidence.neighbors.sharded.choose", lambda *_: "bfloat16")
+    monkeypatch.setattr("mixnn.evidence.knn.choose", lambda *_: "bfloat16")
     data = make_data(48, batch_size=12)
     method, *_ = build(method_case(name), data)
     method.begin_epoch(EPOCHS - 1, data)

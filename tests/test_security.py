@@ -1,19 +1,24 @@
 """What docs/security.md promises: code runs where a person typed its name, and nowhere else."""
 
 import json
+import os
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from contract.command import ENVIRONMENT, SMALL, call, succeed, write_folder
+import torch
+from contract.command import ENVIRONMENT, SMALL, call, succeed, write_cifar10, write_folder
 from contract.refusal import FAST, PER_CLASS, assert_refused
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mixnn
 from mixnn.errors import InputError
-from mixnn.models.saved import safe_open
 
 # What this package, or one that it needs, imports only where it is there; and what a process starts with.
 DECOYS = (
@@ -201,4 +206,78 @@ def test_nor_by_the_parsers_own_ways(command: str, data: str, code: Path, photos
     Path("settings.yaml").write_text(f"data: {data}\n")
     assert_refused(call(command, photos, "--out", "run", "--config", "settings.yaml"), "data")
     assert_refused(call(command, photos, "--out", "run", "--data", "settings.yaml"), "--data")
+    assert not code.exists()
+
+
+class Payload:
+    """A pickle that leaves a file where it is loaded."""
+
+    def __init__(self, seen: Path) -> None:
+        self.seen = seen
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.seen),)
+
+
+def objects(path: Path, payload: Payload) -> None:
+    np.save(path, np.array([payload], dtype=object), allow_pickle=True)
+
+
+def archive(path: Path, payload: Payload) -> None:
+    array = np.array([payload], dtype=object)
+    np.savez(path, train_x=array, train_y=array, names=array, label_posterior=array, allow_pickle=True)
+
+
+def by_torch(path: Path, payload: Payload) -> None:
+    torch.save({"labels": payload, "data": payload, "settings": payload, "state_dict": payload}, path)
+
+
+def plain(path: Path, payload: Payload) -> None:
+    path.write_bytes(pickle.dumps({b"data": payload, b"label_names": payload}))
+
+
+@pytest.mark.parametrize(
+    ("file", "write", "words"),
+    [
+        ("l.npy", objects, "train photos --out new --data.labels l.npy"),
+        ("l.npz", archive, "train photos --out new --data.labels l.npz:names"),
+        ("l.pt", by_torch, "train photos --out new --data.labels l.pt"),
+        ("l.pt", plain, "train photos --out new --data.labels l.pt"),
+        ("l.npz", archive, "train photos --out new --noise file:l.npz:names"),
+        ("m.npy", objects, "train photos --out new --noise matrix:m.npy"),
+        ("w.pt", by_torch, "train photos --out new --weights w.pt"),
+        ("w.pt", plain, "train photos --out new --weights w.pt"),
+        ("d.npz", archive, "train npz:d.npz --out new"),
+        ("d.npz", archive, "check npz:d.npz"),
+        ("f.npy", objects, "find photos --out new --features f.npy"),
+        ("batches/batches.meta", plain, "check cifar10:batches"),
+        ("run/checkpoints/last.pt", by_torch, "train --out run --resume"),
+        ("run/checkpoints/last.pt", plain, "train --out run --resume"),
+        ("run/evidence.npz", archive, "report run"),
+        ("run/label_quality.npz", archive, "export run --to numpy --out numpy"),
+        ("run/soft_targets.npy", objects, "report run"),
+        ("run/model.safetensors", plain, "predict run photos/red/01.png"),
+    ],
+)
+def test_no_pickle_is_run(
+    file: str, write: Callable[[Path, Payload], None], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "photos", per_class=PER_CLASS)
+    if "run" in file:
+        succeed("train", "photos", "--out", "run", *FAST)
+    if "batches" in file:
+        write_cifar10(tmp_path / "batches")
+    seen = tmp_path / "seen"
+    write(tmp_path / file, Payload(seen))
+    more = SMALL if words.startswith("train photos") else ["--device", "cpu"] if words.startswith("train") else []
+    assert_refused(call(*words.split(), *more), file)
+    assert not seen.exists()
+
+
+def test_no_script_of_a_data_set_is_run(code: Path, tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/set.py").write_text(Path("our_network.py").read_text())
+    assert_refused(call("check", "hf:set"), "set")
     assert not code.exists()

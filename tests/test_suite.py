@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contract.command import ROOT, start, succeed, write_cifar10
+from contract.command import ROOT, call, start, succeed, write_cifar10
 from filelock import FileLock
 from suite_cases import CLASSES, EPOCHS, SAMPLES, make_suite
 
@@ -180,6 +181,15 @@ def test_one_queue_at_a_time(dots, tmp_path):
         run_cells([], tmp_path, dots, allow_dirty=True)
 
 
+def test_a_queue_without_data_has_not_done_its_work(tmp_path):
+    words = ["run", "cpu-small", "--results", tmp_path, "--allow-dirty", "--only", "seed0"]
+    result = call(*words, main=main)
+    assert (result.code, result.out) == (2, "")
+    assert re.fullmatch(
+        r"benchmarks.suite: none of the \d+ cells has its data: give --data cifar10:PATH.*\n", result.err
+    ), result.err
+
+
 def test_only_committed_code_counts(dots, tmp_path, monkeypatch, said):
     git = {"rev-parse": "a" * 40, "status": " M file.py"}
     monkeypatch.setattr("mixnn.runs.environment._git", lambda *words: git[words[0]])
@@ -247,3 +257,37 @@ def test_ending_the_queue_ends_the_run(tmp_path):
     assert "1 done, 0 failed, 0 left" in succeed(*words, main=main).out
     assert signal.getsignal(signal.SIGTERM) == handler  # or a pool of processes may wait for ever on one it has ended
     assert (results / "cpu-small" / "cifar10-clean_ce_0.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("when", ["at once", "after an epoch"])
+def test_a_killed_queue_leaves_one_run_that_the_next_waits_for(when, dots, tmp_path, said):
+    cell = chosen(make_suite(epochs=150), ["ce", "dots half", "seed0"])[0]
+    run = run_directory(tmp_path, cell)
+    code = (
+        "import json, sys; from pathlib import Path; from suite_cases import make_suite; "
+        "from benchmarks.suite.cells import chosen; from benchmarks.suite.queue import run_cells; "
+        "run_cells(chosen(make_suite(epochs=150), ['ce', 'dots half', 'seed0']), Path(sys.argv[1]), "
+        "json.loads(sys.argv[2]), allow_dirty=True)"
+    )
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT), str(ROOT / "tests")])
+    queue = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), json.dumps(dots)], env=os.environ | {"PYTHONPATH": paths}
+    )
+    wanted = run.checkpoint if when == "after an epoch" else beside(run, "log")
+    until = time.monotonic() + 100
+    while not wanted.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.2)  # the run has begun, and may not have come to its own lock
+    queue.kill()
+    queue.wait()
+    with pytest.raises(InputError, match="whose queue was killed is still at work: wait for it"):
+        run_cells([cell], tmp_path, dots, budget=0.5, allow_dirty=True)
+    tally = run_cells([cell], tmp_path, dots, allow_dirty=True, say=said.append)
+    assert said[0] == f"waiting for a run in {tmp_path} whose queue was killed"
+    assert (tally.done, tally.failed, tally.left) == (1, 0, 0), said
+    result = json.loads(result_file(tmp_path, cell).read_text())
+    assert len(result["accuracy"]["curve"]) == 150
+    assert len(result["environment"]["resumed"]) == 1  # by the second queue, after the first run had ended
+    assert result["seconds"]["process"] is None

@@ -155,19 +155,16 @@ def test_nobody_reading_the_epoch_lines_stops_nothing(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("sys.stderr", Closed())
     rows: list[Row] = [{"images_per_second": 1.0}]
-    screen = TrainingScreen(
-        epochs=2, start=0, samples=8, ranks=1, rows=rows, auto_selected={"neighbors": "exact"}, active_phases=[]
-    )
-    with screen:
+    method, *_ = build(method_case("posterior"), make_data())
+    method.auto_selected["neighbors"] = "exact"
+    with TrainingScreen(method, range(2), 8, rows) as screen:
         screen.epoch_done(0, 1.0, {})
 
 
 def test_the_bar_tells_what_takes_time_between_epochs() -> None:
     seen = io.StringIO()
     method, *_ = build(method_case("posterior"), make_data())
-    screen = TrainingScreen(
-        epochs=2, start=0, samples=8, ranks=1, rows=[], auto_selected={}, active_phases=method.active_phases
-    )
+    screen = TrainingScreen(method, range(2), 8, [])
     screen.console = Console(file=seen, force_terminal=True, width=100)
     with screen:
         assert screen.progress is not None

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from mixnn.data.batches import TrainData
 from mixnn.data.seeds import generator
 from mixnn.errors import InputError
+from mixnn.evidence import knn
 from mixnn.evidence.knn import vote_k
-from mixnn.evidence.neighbors import sharded
 from mixnn.methods.posterior import Posterior
 from mixnn.models.classifier import Classifier
 from mixnn.results.issues import stored_label_issues
@@ -68,7 +68,7 @@ def tables(data: TrainData, classes: int, width: int, run: RunDirectory) -> None
 def measure(n: int, classes: int, width: int, searched: bool) -> dict[str, Any]:
     """One size, in a process of its own."""
     if not searched:
-        sharded.nearest_neighbors = random_neighbors
+        knn.nearest_neighbors = random_neighbors
     with TemporaryDirectory() as folder:
         run = RunDirectory(folder)
         tables(drawn(*FEW), FEW[1], width, run)

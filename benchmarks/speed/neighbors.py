@@ -19,7 +19,8 @@ from torch import Tensor
 
 from mixnn.data.seeds import generator
 from mixnn.errors import InputError
-from mixnn.evidence.neighbors.search import Backend, choose, nearest_neighbors, require_backend
+from mixnn.evidence.neighbors.hnsw import require_faiss
+from mixnn.evidence.neighbors.search import Backend, choose, nearest_neighbors
 from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import peak_memory
 
@@ -98,8 +99,8 @@ def main() -> None:
     given = parser.parse_args()
     if min(given.sizes) <= given.k:
         raise InputError(f"--sizes has {min(given.sizes)}: use more than the {given.k} neighbors of --k")
-    for backend in given.backends:
-        require_backend(backend)
+    if "hnsw" in given.backends:
+        require_faiss()
     device = pick_device(given.device)
     out = result_file(given.out, f"neighbors_{device.type}")
     searches = []

@@ -24,6 +24,7 @@ from mixnn.runs.environment import environment
 from mixnn.utils.files import read_yaml
 
 MIN_SECONDS = 15.0  # seconds: with less left, starting a process is not worth it
+POLL = 0.5  # seconds between looks at a lock
 PATIENCE = 20.0  # seconds a run has to end when it is told to
 
 
@@ -55,21 +56,25 @@ def run_cells(
         say: where to tell what is going on.
 
     Raises:
-        InputError: the revision is not committed, or another queue is at work in `folder`.
+        InputError: the revision is not committed, another queue is at work in `folder`, or no cell has its data.
     """
+    if cells and all(cell.missing(given) for cell in cells):
+        lacking = dict.fromkeys(f"--data {scheme}:PATH" for cell in cells for scheme in cell.missing(given))
+        raise InputError(f"none of the {len(cells)} cells has its data: give {' '.join(lacking)}")
     started = time.monotonic()
     tally = Tally(left=len(cells))
-    with one_queue(folder):
+    limit = float("inf") if budget is None else budget
+    with one_queue(folder), one_run(folder, limit, say) as lock:
         todo = missing(cells, folder, allow_dirty=allow_dirty)
         tally.left = len(todo)
         for place, cell in enumerate(todo := with_data(todo, given, say)):
-            left = float("inf") if budget is None else budget - (time.monotonic() - started)
+            left = limit - (time.monotonic() - started)
             if left < MIN_SECONDS:
                 break
             if not allow_dirty:
                 require_revision()  # each time: somebody may be working on the code
             say(f"[{place + 1}/{len(todo)}] {cell.name}: {cost_text(cell, read_results(folder, cell.suite))}")
-            code, seconds = run_one(cell, folder, given, left)
+            code, seconds = run_one(cell, folder, given, left, lock)
             if code is None:
                 on = "the next call goes on with it"
                 off = "before its first epoch was done: give a larger --budget"
@@ -109,6 +114,36 @@ def one_queue(folder: Path) -> Iterator[None]:
         raise InputError(f"--results {folder} cannot be written ({error.strerror}): name a folder of yours") from error
 
 
+@contextmanager
+def one_run(folder: Path, limit: float, say: Callable[[str], None]) -> Iterator[int | None]:
+    """The lock that a run under way inherits, by its number: where its queue was killed, wait for its end.
+
+    Raises:
+        InputError: it has not ended after `limit` seconds.
+    """
+    if sys.platform == "win32":  # knows neither such locks nor how to hand one on
+        yield None
+        return
+    import fcntl
+
+    with open(folder / ".run.lock", "ab") as file:
+        until, told = time.monotonic() + limit, False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise InputError(
+                        f"a run in {folder} whose queue was killed is still at work: wait for it"
+                    ) from None
+                if not told:
+                    say(f"waiting for a run in {folder} whose queue was killed")
+                told = True
+                time.sleep(POLL)
+        yield file.fileno()
+
+
 def missing(cells: Sequence[Cell], folder: Path, *, allow_dirty: bool = False) -> list[Cell]:
     """Those without a result that counts; with `allow_dirty`, without any."""
     if not cells:
@@ -134,8 +169,14 @@ def beside(run: RunDirectory, kind: str) -> Path:
     return run.path.with_name(f"{run.path.name}.{kind}")
 
 
-def run_one(cell: Cell, folder: Path, given: Mapping[str, str], limit: float) -> tuple[int | None, float]:
-    """`mixnn train` in a process of its own: its exit code, None where it was stopped after `limit` s; and seconds."""
+def run_one(
+    cell: Cell, folder: Path, given: Mapping[str, str], limit: float, lock: int | None
+) -> tuple[int | None, float]:
+    """`mixnn train` in a process of its own: its exit code, None where it was stopped after `limit` s; and seconds.
+
+    Args:
+        lock: of `one_run`.
+    """
     run = run_directory(folder, cell)
     if run.config.exists() and not cell.is_run_by(read_yaml(run.config)):
         shutil.rmtree(run.path)  # begun when the suite had other settings
@@ -144,7 +185,8 @@ def run_one(cell: Cell, folder: Path, given: Mapping[str, str], limit: float) ->
     words = ["train", "--config", str(beside(run, "yaml")), "--out", str(run.path), "--resume"]
     began = time.monotonic()
     with open(beside(run, "log"), "wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "mixnn", *words], stdout=output, stderr=output)
+        command, handed_on = [sys.executable, "-m", "mixnn", *words], () if lock is None else (lock,)
+        process = subprocess.Popen(command, stdout=output, stderr=output, pass_fds=handed_on)
         try:
             process.wait(None if limit == float("inf") else limit)
         except subprocess.TimeoutExpired:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from mixnn.cli.train import parse
+from mixnn.config import IN_MEMORY
 from mixnn.data.read import read
 from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
@@ -29,7 +30,6 @@ from mixnn.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from mixnn.training.prediction import Model
 
-IN_MEMORY = "<arrays>"  # the source of a run whose data no file holds
 SHOWN = 5  # label issues in a notebook
 
 

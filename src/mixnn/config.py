@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from mixnn.errors import InputError, require_between
 
 MAX_WORKERS = 256  # processes that decode images
+MAX_SEED = 2**32 - 1  # of NumPy's generators
+# What numbers may be; beyond, a training diverges, or they do not fit where they go.
+TRAIN_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 1_000_000),
+    "batch_size": (2, 1_000_000),
+    "lr": (0, 1000),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 1000),
+    "restart_every": (1, 1_000_000),
+    "min_lr": (0, 1000),
+    "gamma": (1e-6, 1),
+    "imbalance": (1, 1_000_000),
+    "limit": (2, 2**63 - 1),
+    "steps_per_epoch": (1, 1_000_000),
+    "seed": (0, MAX_SEED),
+}
+DATA_RANGES: dict[str, tuple[float, float]] = {
+    "data.image_size": (8, 1024),
+    "data.crop_size": (8, 1024),
+    "data.holdout": (0, 0.99),
+    "data.workers": (0, MAX_WORKERS),
+}
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
@@ -27,9 +50,18 @@ class DataOptions:
         label_column: of a table: labels.
         split_column: of a table: train, val or test; all is train where there is none.
         root: folder that the file names of a table are relative to; the table's own where not given.
+        layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
+            passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
+        labels_order: check refuses an array of labels that agrees with the data's own no more than by chance; given
+            takes it as it is. Both for labels and for noise file:.
+        class_order: of classes that are numbers, and so what a number in labels stands for: text (0, 1, 10, 2, as
+            torchvision has folders) or value; by value where not given, and no array of numbers is taken then.
+        merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; those of the data where not
+            given.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
@@ -44,9 +76,14 @@ class DataOptions:
     label_column: str | None = None
     split_column: str | None = None
     root: str | None = None
+    layout: Literal["classes", "parts", "metadata"] | None = None
     labels: str | None = None
+    labels_order: Literal["check", "given"] = "check"
+    class_order: Literal["text", "value"] | None = None
+    merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
+    intensity_range: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
     cache_dir: str | None = None
@@ -54,8 +91,7 @@ class DataOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        if self.workers is not None:
-            require_between("--data.workers", self.workers, 0, MAX_WORKERS)
+        check_ranges({f"data.{name}": value for name, value in vars(self).items()}, DATA_RANGES)
 
 
 @dataclass(frozen=True)
@@ -112,7 +148,7 @@ class TrainOptions:
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
-        limit: take the first so many training samples.
+        limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
         lr: learning rate at the start.
@@ -170,27 +206,16 @@ class TrainOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        for name, low in {"epochs": 1, "batch_size": 2, "restart_every": 1, "seed": 0}.items():
-            if getattr(self, name) < low:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use at least {low}")
-        if self.seed >= 2**32:
-            raise InputError(f"--seed is {self.seed}: use a number below {2**32}")
-        for name in ("lr", "momentum", "weight_decay", "min_lr"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}: use a number from 0 up")
-        if not 1 <= self.imbalance < float("inf"):
-            raise InputError(f"--imbalance is {self.imbalance:g}: use a number from 1, which leaves nothing out")
-        if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
-            raise InputError(f"--steps-per-epoch is {self.steps_per_epoch}: use at least 1, or leave it away")
+        check_ranges(vars(self), TRAIN_RANGES)
         if self.schedule == "steps" and (not self.milestones or min(self.milestones) < 1):
             raise InputError(f"--milestones is {self.milestones}: give the epochs of --schedule steps, as [10, 20]")
-        if not 0 < self.gamma <= 1:
-            raise InputError(f"--gamma is {self.gamma}: use a share above 0, at most 1")
         self.data.check()
         if self.nesterov and self.momentum == 0:
             raise InputError("--nesterov true needs a --momentum above 0: give one, or --nesterov false")
 
 
+IN_MEMORY = "<arrays>"  # the source of a run whose data no file holds
+LAYOUT = ("image_column", "label_column", "split_column", "root", "layout")  # of the options of data: where what is
 UNUSED = ("holdout", "heldout", "crop_size")  # of the options of data, by `mixnn find`
 
 
@@ -203,7 +228,7 @@ class FindOptions:
         network: that makes features of images, as `mixnn train` has it; EfficientNet-Lite0 where not given.
         weights: of that network: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add, for experiments: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
-        limit: take the first so many samples.
+        limit: take the first so many samples; where these come class by class, a share of each class.
         seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         data: how images are read.
@@ -224,7 +249,8 @@ class FindOptions:
             raise InputError("--features and --network both say where features come from: give one of them")
         if self.weights is not None and self.network is None:
             raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
-        TrainOptions(seed=self.seed, data=self.data).check()
+        check_ranges(vars(self), {name: TRAIN_RANGES[name] for name in ("limit", "seed")})
+        self.data.check()
 
     def for_reading(self) -> ReadOptions:
         """Nothing is held out."""
@@ -277,6 +303,13 @@ class RunConfig:
         options["data"] = DataOptions(**options.get("data", {}))
         section = option_section(options.get("method", TrainOptions.method))
         return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
+
+
+def check_ranges(values: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raise InputError for the first option whose number is out of range; None is no number."""
+    for name, (low, high) in ranges.items():
+        if values.get(name) is not None:
+            require_between(f"--{name.replace('_', '-')}", values[name], low, high)
 
 
 def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:

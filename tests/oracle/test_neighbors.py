@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mixnn.errors import InputError
+from mixnn.evidence.knn import knn_indices
 from mixnn.evidence.neighbors import brute_force as pairs
 from mixnn.evidence.neighbors import inverted_file
 from mixnn.evidence.neighbors import search as neighbors
@@ -265,7 +266,25 @@ def test_one_that_is_as_near_as_a_true_one_counts():
     found = nearest_neighbors(points, 5, backend="exact")
     other = torch.arange(120).flip(0)[nearest_neighbors(points.flip(0), 5, backend="exact")].flip(0)
     assert not torch.equal(found, other)
-    assert sampled_recall(points, found) == sampled_recall(points, other) == (600, 600)
+    assert sampled_recall(points, found) == sampled_recall(points, other) == (120, 120)  # one place that is not its own
+
+
+def test_copies_are_no_proof_of_a_good_search():
+    """Thirty of a hundred samples are one picture: their neighbors are at no distance, and any search finds them."""
+    points = normal(1000, 16)
+    points[700:] = points[0]
+    found = nearest_neighbors(points, 5, backend="exact")
+    assert sampled_recall(points, found) == (700 - 5, 700 - 5)  # of 200: 140 with 5, but the first, which is a copy
+    blind = torch.randint(700, (1000, 5), generator=torch.Generator().manual_seed(0))
+    blind[700:], blind[0] = found[700:], found[0]
+    hits, expected = sampled_recall(points, blind)
+    assert (hits < 20, expected) == (True, 695)
+    points[350:700] = points[:350]  # and the rest are pairs
+    found = nearest_neighbors(points, 5, backend="exact")
+    assert sampled_recall(points, found)[0] == sampled_recall(points, found)[1] < 700 * 0.6
+    points[:] = 1
+    assert sampled_recall(points, nearest_neighbors(points, 5, backend="exact")) == (0, 0)
+    assert knn_indices(points, 5, metric="l2", backend="bfloat16")[1].recall is None
 
 
 def test_recall_is_told_without_a_table(monkeypatch):

@@ -10,10 +10,9 @@ from mixnn.cli.train import parse
 from mixnn.config import RunConfig, TrainOptions
 from mixnn.errors import InputError
 from mixnn.evidence.forward_pass import EvalOutputs, eval_pass
-from mixnn.evidence.held_out_labels import HeldOutLabels, held_back, significantly_fewer
+from mixnn.evidence.held_out_labels import HeldOutLabels, held_out_rows, significantly_fewer
+from mixnn.evidence.knn import SearchInfo
 from mixnn.evidence.label_issues import label_issues
-from mixnn.evidence.neighbors.sharded import SearchInfo
-from mixnn.evidence.targets import Targets
 from mixnn.methods import posterior as module
 from mixnn.methods.posterior import Posterior, class_weights
 from mixnn.models.classifier import Classifier
@@ -116,17 +115,17 @@ def test_of_embeddings_what_is_given_is_the_evidence_whatever_the_network_has_le
     assert not method.targets.any()  # once is enough
 
 
-def test_a_tenth_of_each_class_is_held_back():
+def test_a_tenth_of_each_class_is_held_out():
     labels = torch.cat([torch.zeros(4000), torch.ones(996), torch.full((4,), 2), torch.full((100,), -1)]).long()
-    rows = held_back(labels)
+    rows = held_out_rows(labels)
     assert labels[rows].bincount(minlength=3).tolist() == pytest.approx([400, 100, 0], abs=1)
     assert not rows[labels < 0].any()
-    assert not held_back(labels[:499]).any()
-    assert held_back(labels[:500]).sum() == pytest.approx(200, abs=60)
-    assert held_back(torch.arange(50_000) % 10).sum() == 2_000
+    assert not held_out_rows(labels[:499]).any()
+    assert held_out_rows(labels[:500]).sum() == pytest.approx(200, abs=60)
+    assert held_out_rows(torch.arange(50_000) % 10).sum() == 2_000
 
 
-def test_no_step_sees_a_label_that_is_held_back_until_it_is_released():
+def test_no_step_sees_a_label_that_is_held_out_until_it_is_released():
     data, _ = embeddings(2_000)
     method = on_embeddings(data, correct_from=4)
     for epoch in range(2):
@@ -163,7 +162,7 @@ def judged(monkeypatch, *, seen: float, unseen: float, later: float, evidence: f
         return EvalOutputs(torch.zeros(2_000, 4), says(share), torch.linspace(-2, -1, 2_000)[:, None])
 
     monkeypatch.setattr(module, "eval_pass", said)
-    monkeypatch.setattr(module, "targets_from", lambda *_: Targets(says(evidence), 0.1, SearchInfo("exact", None)))
+    monkeypatch.setattr(module, "targets_from", lambda *_: (says(evidence), SearchInfo("exact", None)))
     for epoch in range(5):
         method.begin_epoch(epoch, data)
     return method, data
@@ -188,7 +187,7 @@ def test_features_of_a_network_that_learned_the_labels_by_heart_are_no_evidence(
 def test_poor_evidence_is_not_taken(monkeypatch):
     method, data = judged(monkeypatch, seen=0.9, unseen=0.85, later=0.85, evidence=0.7)
     assert torch.equal(method.targets.argmax(1), data.labels)
-    assert method.auto_selected["labels"].startswith("as given: of labels held back, the evidence knew")
+    assert method.auto_selected["labels"].startswith("as given: of the held-out labels, the evidence knew")
 
 
 def test_colors_that_tell_classes_apart_are_left_as_they_are(monkeypatch):

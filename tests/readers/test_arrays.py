@@ -96,11 +96,45 @@ def test_embeddings(tmp_path, dtype):
     assert np.array_equal(images, vectors.astype(np.float32))
 
 
+def test_whole_floats_and_booleans_are_labels(tmp_path):
+    """As a table program, or a comparison, leaves them."""
+    labels = [0.0, 10.0, 2.0, 2.0, 10.0, 0.0]
+    dataset = read(save(tmp_path / "a.npz", x=COLOR, y=np.array(labels, np.float32)))
+    assert (dataset.classes, dataset.train.labels.tolist()) == (["0", "2", "10"], [0, 2, 1, 1, 2, 0])
+    dataset = read(save(tmp_path / "b.npz", x=COLOR, y=np.array([1.0, 0, 2, 2, 1, 0]), classes=["cat", "dog", "owl"]))
+    assert (dataset.classes, dataset.train.labels.tolist()) == (["cat", "dog", "owl"], [1, 0, 2, 2, 1, 0])
+    dataset = read(save(tmp_path / "c.npz", x=COLOR, y=np.array(labels) > 1))
+    assert (dataset.classes, dataset.train.labels.tolist()) == (["False", "True"], [0, 1, 1, 1, 1, 0])
+    dataset = read(save(tmp_path / "d.npz", x=COLOR, y=np.array(labels) > 1, classes=["dog", "cat"]))
+    assert (dataset.classes, dataset.train.labels.tolist()) == (["dog", "cat"], [0, 1, 1, 1, 1, 0])
+    path = save(tmp_path / "e.npz", x=COLOR, y=np.array([1.0, 0, np.nan, 2, 1, 0]), classes=["cat", "dog", "owl"])
+    dataset = read_source(f"npz:{path}", unlabeled='""')
+    assert (dataset.classes, dataset.train.labels.tolist()) == (["cat", "dog", "owl"], [1, 0, -1, 2, 1, 0])
+
+
+def test_numbers_in_arrays_are_called_by_themselves(tmp_path):
+    """So that nobody has to say in which order the classes are; numbers that are text may be in two."""
+    labels = np.arange(12).repeat(2)
+    images = np.zeros((24, 8, 8, 3), np.uint8)
+    assert read(save(tmp_path / "a.npz", x=images, y=labels)).number_orders == [[str(i) for i in range(12)]]
+    assert len(read(save(tmp_path / "b.npz", x=images, y=labels.astype(str))).number_orders) == 2
+    names = [f"class {i}" for i in range(12)]
+    assert read(save(tmp_path / "c.npz", x=images, y=labels, classes=names)).number_orders == [names]
+    with pytest.raises(
+        InputError, match=r"--data\.class-order text: this data says the order of its classes: leave it away"
+    ):
+        read_source(f"npz:{tmp_path / 'a.npz'}", class_order="text")
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (GRAY / 255, LABELS, r"floating-point pixels .float64.*: save pixels as uint8 from 0 to 255"),
-        (GRAY.astype(int), LABELS, "dtype int64: save pixels as uint8"),
+        (GRAY.astype(complex), LABELS, "dtype complex128: save pixels as numbers, best as uint8 from 0 to 255"),
+        (
+            np.where(GRAY > 5, np.nan, 0.5),
+            LABELS,
+            r"NaN or infinity in 6 rows, the first is 0: leave these samples out, or make them anew",
+        ),
         (np.zeros((6, 28, 28, 28), np.uint8), LABELS, r"shape \(6, 28, 28, 28\).*without depth"),
         (np.zeros((6, 1, 28, 28, 28), np.uint8), LABELS, "without depth"),
         (np.zeros((6, 8, 8, 4), np.uint8), LABELS, "transparency"),
@@ -110,7 +144,8 @@ def test_embeddings(tmp_path, dtype):
         (np.array([[0, 1e300]]), [0], "NaN or infinity in 1 rows"),
         (COLOR, LABELS[:4], "4 labels for 6 images"),
         (COLOR, np.zeros((6, 14), np.uint8), r"shape \(6, 14\): one label for each sample"),
-        (COLOR, LABELS * 1.0, "dtype float64: save labels as integers or text"),
+        (COLOR, LABELS * 0.5, "has 0.5, which is no whole number: save labels as integers or text"),
+        (COLOR, LABELS * 1j, "dtype complex128: save labels as integers or text"),
         (COLOR, np.array([object()] * 6), "Python objects, which are never unpickled"),
         (np.array([None] * 6), LABELS, "Python objects, which are never unpickled"),
     ],

@@ -41,16 +41,31 @@ def content(source: Source, split: str = "train") -> dict[str, str]:
 
 
 def test_class_folders(tmp_path):
-    """One of each class in turn, as long as there are some; nothing hidden, nothing else."""
+    """Class by class, and by path within; nothing hidden, nothing else."""
     make(tmp_path, "cat/c.png", "cat/a.png", "cat/b.png", "owl/z.png", "owl/deep/er/a.JPG", "owl/deep.er/b.webp")
     make(tmp_path, "cat/.hidden.png", "cat/.cache/x.png", ".git/x.png", "cat/notes.txt", "readme.md", "cat/empty/")
     source = read_folder(str(tmp_path), Columns())
-    expected = ["cat/a.png", "owl/deep.er/b.webp", "cat/b.png", "owl/deep/er/a.JPG", "cat/c.png", "owl/z.png"]
+    expected = ["cat/a.png", "cat/b.png", "cat/c.png", "owl/z.png", "owl/deep.er/b.webp", "owl/deep/er/a.JPG"]
     assert list(content(source)) == expected
-    assert list(content(source).values()) == ["cat", "owl"] * 3
+    assert list(content(source).values()) == ["cat"] * 3 + ["owl"] * 3
     images = source.parts["train"].images
     assert [images.source(row) for row in range(6)] == [str(tmp_path / name) for name in expected]
     assert all(os.path.exists(images.source(row)) for row in range(6))
+
+
+def test_the_order_is_that_of_torchvision(tmp_path):
+    """Whoever makes an array of labels or features goes by `ImageFolder`: its order of folders, files and places."""
+    make(tmp_path, "10/b.png", "10/a b.png", "10/B.png", "10/x/a.png", "10/x y/a.png", "10/x.png", "10/x/y/c.png")
+    make(tmp_path, "9/z.png", "9/a/b.png", "Zoo/2.png", "Zoo/10.png", "ape/é.png", "ape/e.png", "ape/e/1.png")
+    theirs = [  # as `make_dataset` of torchvision has it
+        os.path.relpath(os.path.join(root, file), tmp_path)
+        for word in sorted(os.listdir(tmp_path))
+        for root, _, files in sorted(os.walk(tmp_path / word))
+        for file in sorted(files)
+    ]
+    found = content(read_folder(str(tmp_path), Columns()))
+    assert list(found) == theirs
+    assert list(found.values()) == [name.split("/")[0] for name in theirs]
 
 
 def test_odd_names(tmp_path):
@@ -91,7 +106,7 @@ def test_links_are_followed_but_never_in_a_loop(tmp_path):
         ("gone", "gone does not exist"),
         ("cat/a.png", "is a file: give a folder of images, or csv:"),
         ("cat", "cat/? has no sub-folders: put the images of each class into a folder of its own"),
-        (".", r"class folder .*dog has no images \(.bmp, .gif, .*remove it"),
+        (".", r"class folder .*dog has no images: put some there, or move it out of the data$"),
     ],
 )
 def test_folder_errors(tmp_path, place, message):
@@ -161,17 +176,26 @@ def test_parts(tmp_path, train, val, test):
 
 def test_train_may_be_the_name_of_a_class(tmp_path):
     make(tmp_path, "bus/1.jpg", "train/1.jpg", "test/1.jpg")
-    assert set(content(read_folder(str(tmp_path), Columns())).values()) == {"bus", "train", "test"}
+    with pytest.raises(
+        InputError, match=r"has 'test', 'train', called like parts of the data, beside 'bus': --data.lay"
+    ):
+        read_folder(str(tmp_path), Columns())
+    assert set(content(read_folder(str(tmp_path), Columns(layout="classes"))).values()) == {"bus", "train", "test"}
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
         (["train/cat/1.jpg", "test/cow/1.jpg"], r"test/? has class 'cow', which train has not"),
-        (["train/cat/1.jpg", "bus/cat/1.jpg"], "has 'train' with folders inside, so 'bus' beside it .*move it"),
-        (["train/cat/1.jpg", "val/cat/1.jpg", "dev/cat/1.jpg"], "has 'dev' and 'val', both for val: keep one"),
+        (
+            ["train/cat/1.jpg", "bus/cat/1.jpg"],
+            "has 'train', called like parts of the data, beside 'bus': --data.layout",
+        ),
+        (
+            ["train/cat/1.jpg", "val/cat/1.jpg", "dev/cat/1.jpg"],
+            "has 'dev' and 'val', both for val: put their images into one",
+        ),
         (["test/cat/1.jpg", "val/cat/1.jpg"], "has test, val, but no train beside them: add it"),
-        (["train/cat/1.jpg", "test/1.jpg"], r"test/? has no sub-folders"),
         (["train/1.jpg", "test/1.jpg"], r"train/? has no sub-folders"),  # no classes called train and test
         (["train/cat/1.jpg", "train/dog/"], "class folder .*train/dog has no images"),
     ],

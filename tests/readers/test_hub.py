@@ -149,7 +149,7 @@ def test_columns(tmp_path):
     rows.remove_columns(["label"]).rename_column("kind", "label").save_to_disk(tmp_path / "words")
     assert read(tmp_path / "words").classes == ["x", "y"]
     for column, message in (
-        ({"label": "weight"}, r"no column 'weight' that holds labels .it has .*weight: Value float64"),
+        ({"label": "weight"}, "column 'weight' holds 0.5, which is no whole number: name another"),
         ({"image": "kind"}, "no column 'kind' that holds images"),
         ({"split": "kind"}, r"--data\.split-column 'kind' goes with tables"),
     ):
@@ -158,6 +158,25 @@ def test_columns(tmp_path):
     rows.remove_columns(["image", "second"]).save_to_disk(tmp_path / "text")
     with pytest.raises(InputError, match=r"no column 'image' that holds images .*--data\.image-column"):
         read(tmp_path / "text")
+
+
+def test_numbers_without_names(tmp_path):
+    rows = table([0, 1, 0], kind=[10.0, 2.0, None], size=[10, 9, 9], fine=[True, False, True], word=["10", "9", "9"])
+    rows.save_to_disk(tmp_path / "one")
+    dataset = read_source(f"hf:{tmp_path / 'one'}", columns=Columns(label="kind"), unlabeled='""')
+    assert (dataset.classes, dataset.train.labels.tolist()) == (["2", "10"], [1, 0, -1])
+    assert dataset.number_orders == [["2", "10", ""]]
+    assert read(tmp_path / "one", label="size").number_orders == [["9", "10"]]
+    assert read(tmp_path / "one", label="fine").number_orders == [["False", "True"]]
+    assert read(tmp_path / "one", label="word").number_orders == [["9", "10"], ["10", "9"]]
+
+
+def test_a_number_is_a_class_though_others_have_no_sample(tmp_path):
+    """An array of the labels that `datasets` gives goes by all names, also by those that no sample has."""
+    table([0, 2, 0]).save_to_disk(tmp_path / "one")
+    dataset = read(tmp_path / "one")
+    assert len(dataset.classes) == 2
+    assert dataset.number_orders[0][2] == dataset.classes[1]
 
 
 def test_splits_that_do_not_fit(tmp_path):

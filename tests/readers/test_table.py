@@ -1,5 +1,6 @@
 """Tables: which columns count, what odd files hold, and what is answered to bad ones."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from mixnn.data.check.findings import label_findings
 from mixnn.data.dataset import Source
 from mixnn.data.images.decoder import BadImage, decode
 from mixnn.data.readers import Columns, read_source, table
@@ -61,6 +63,63 @@ def test_a_table_in_the_working_folder(tmp_path, monkeypatch):
     Image.new("RGB", (8, 8)).save("a.png")
     images = read_table(write(Path("list.csv"), "file_name,label\na.png,cat\n"), Columns()).parts["train"].images
     assert decode(images.source(0), 8).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["0.0", "10.0", "2.0", "2.0"], ["0", "10", "2", "2"]),
+        (["1.", "2.00", "", "-1.0"], ["1", "2", "", "-1"]),
+        (["1.000000000000000000e+01", "2.0e+00", "cat", "NaN"], ["10", "2", "cat", "NaN"]),  # numpy.savetxt
+        (["1", "2.0", "3", "3"], ["1", "2", "3", "3"]),
+        (["1.0", "1.5", "2.0", "2.0"], ["1.0", "1.5", "2.0", "2.0"]),  # versions, perhaps
+        (["1", "1.0", "01", "2.0"], ["1", "1.0", "01", "2.0"]),  # which `mixnn check` tells, and an option merges
+        (["01", "02", "1e400", "9" * 30 + ".0"], ["01", "02", "1e400", "9" * 30 + ".0"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_whole_floats_are_whole_numbers(tmp_path, kind, given, expected):
+    path, names = tmp_path / f"list.{kind}", [f"{i}.png" for i in range(4)]
+    if kind == "parquet":
+        pyarrow.parquet.write_table(pa.table({"path": names, "label": given}), path)
+    elif kind == "jsonl":
+        write(
+            path,
+            "".join(
+                json.dumps({"path": name, "label": label}) + "\n" for name, label in zip(names, given, strict=True)
+            ),
+        )
+    else:
+        write(path, "path,label\n" + "".join(f"{name},{label}\n" for name, label in zip(names, given, strict=True)))
+    assert read_table(str(path), Columns()).parts["train"].labels == expected
+
+
+def test_labels_that_are_one_as_numbers(tmp_path):
+    labels = ["1", "1.0", "01", "2.0", "2.0", "1", "2"]
+    path = write(
+        tmp_path / "list.csv", "path,label\n" + "".join(f"{i}.png,{label}\n" for i, label in enumerate(labels))
+    )
+    dataset = read_source(path)
+    assert dataset.classes == ["01", "1", "1.0", "2", "2.0"]
+    found = [
+        (finding.label, finding.other_label) for finding in label_findings(dataset) if finding.kind == "similar labels"
+    ]
+    assert found == [("01", "1"), ("1.0", "1"), ("2", "2.0")]
+    merged = read_source(path, merge_similar=True)
+    assert merged.classes == ["1", "2.0"]
+    assert merged.train.labels.tolist() == [0, 0, 0, 1, 1, 0, 1]
+    assert not any(finding.kind == "similar labels" for finding in label_findings(merged))
+
+
+def test_one_column_for_each_class(tmp_path):
+    path = write(tmp_path / "list.csv", "image,cat,dog,bird\na.png,0,1,0\n")
+    with pytest.raises(InputError) as caught:
+        read_table(path, Columns())
+    assert str(caught.value) == (
+        f"table {path} has no label column (label, class, category, target), it has 'image', 'cat', 'dog', 'bird': "
+        "name it with --data.label-column (has each class a column, of 0 and 1? pandas makes labels of them by "
+        "`.idxmax(axis=1)`)"
+    )
 
 
 def test_root(tmp_path):

@@ -75,14 +75,14 @@ def test_decisions_by_key_are_undone_and_found_again(page: Page, run: RunDirecto
     assert page.at() == names[3]
     assert list(page.decisions().values())[:3] == [f"accepted: {expected[0][2]}", f"kept: {expected[1][1]}", "dropped"]
     page.open(run.report)
-    assert page.text("#counter") == f"3 of {len(names)} suspects decided: 1 accept, 1 keep, 1 drop"
+    assert page.text("#counter") == f"3 of {len(names)} label issues decided: 1 accept, 1 keep, 1 drop"
     page.keys("u")
     assert page.at() == names[2]
     assert page.decisions()[names[2]] == ""
-    assert page.text("#counter") == f"2 of {len(names)} suspects decided: 1 accept, 1 keep"
+    assert page.text("#counter") == f"2 of {len(names)} label issues decided: 1 accept, 1 keep"
 
     page.open(run.report)
-    assert page.text("#counter") == f"2 of {len(names)} suspects decided: 1 accept, 1 keep"
+    assert page.text("#counter") == f"2 of {len(names)} label issues decided: 1 accept, 1 keep"
     assert page.js("return document.querySelector('.current .name').textContent") == names[2]  # where one stopped
     page.keys("u")
     page.keys("u")  # steps from before the page was closed
@@ -159,7 +159,7 @@ def test_a_batch_is_one_step(page: Page, run: RunDirectory) -> None:
     page.js("document.getElementById('least').dispatchEvent(new Event('input'))")
     assert page.text("#batch") == f"Accept {sure}"
     page.click("#batch")
-    assert page.text("#counter") == f"{sure} of {len(suspects(run))} suspects decided: {sure} accept"
+    assert page.text("#counter") == f"{sure} of {len(suspects(run))} label issues decided: {sure} accept"
     assert {row["decision"] for row in page.corrections()} == {"accept"}
     page.click("#undo")
     assert page.text("#counter") == "nothing decided yet"
@@ -279,4 +279,4 @@ def test_a_report_without_pictures_and_map(page: Page, tmp_path: Path) -> None:
     assert page.js("return document.getElementById('slider').hidden")
     page.keys("j")  # the next in doubt are there to be looked at
     page.keys("k")
-    assert page.text("#counter").startswith("0 of 0 suspects decided, and 1 other sample")
+    assert page.text("#counter").startswith("0 of 0 label issues decided, and 1 other sample")

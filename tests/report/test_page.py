@@ -98,7 +98,7 @@ def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
     samples = data["samples"]
     rows = decoded(samples["row"]).astype(int)
     assert sorted(rows) == list(range(200))  # all are on the map
-    assert rows[: data["groups"]["suspects"]].tolist() == issues.ranking[: issues.is_label_issue.sum()].tolist()
+    assert rows[: data["groups"]["flagged"]].tolist() == issues.ranking[: issues.is_label_issue.sum()].tolist()
     assert data["labels"] == [*CLASSES, "Not sure"]
     given = decoded(samples["given"])
     assert [data["labels"][i] for i in given] == [
@@ -235,7 +235,7 @@ def test_points_on_the_map_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of them, all limits being a tenth as well, and pictures of noise, which no encoder makes small."""
-    for limit in ("SUSPECTS", "WITHOUT_LABEL", "POINTS"):
+    for limit in ("FLAGGED", "WITHOUT_LABEL", "POINTS"):
         monkeypatch.setattr(selection, limit, getattr(selection, limit) // 10)
     evidence = made_up(10_000, 10, noise=0.6, names=[f"photos/{i:036x}.jpg" for i in range(10_000)])
     run = write_run(tmp_path / "run", evidence, [f"class {i}" for i in range(10)], side=SIDE)
@@ -305,13 +305,14 @@ def refused(*words: object) -> str:
 
 def test_what_is_no_finished_run(run: RunDirectory, tmp_path: Path) -> None:
     assert "is not a run directory" in refused(tmp_path / "none")
+    kept = run.evidence.read_bytes()
     run.evidence.write_bytes(b"hello")
-    assert f"{run.path} is damaged" in refused(run.path)
+    assert f"{run.evidence} is damaged" in refused(run.path)
     run.evidence.unlink()
-    assert "is not finished (no evidence.npz)" in refused(run.path)
-    (run.path / "label_quality.npz").unlink()
-    run.evidence.write_bytes(b"hello")
-    assert "is not finished (no label_quality.npz): repeat `mixnn train … --resume`" in refused(run.path)
+    assert "evidence.npz is missing, the run is not finished: repeat `mixnn train … --resume`" in refused(run.path)
+    run.evidence.write_bytes(kept)
+    run.label_quality.unlink()
+    assert "label_quality.npz is missing, the run is not finished: repeat" in refused(run.path)
     assert not run.report.exists()
 
 
@@ -324,5 +325,5 @@ def test_an_out_that_cannot_be_written(run: RunDirectory, tmp_path: Path) -> Non
 
 def test_a_placeholder_too_many_is_noticed(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     read = page.read
-    monkeypatch.setattr(page, "read", lambda name: read(name) + ("$forgotten" if name == "page.html" else ""))
+    monkeypatch.setattr(page, "read", lambda name: read(name) + ("{{ forgotten }}" if name == "page.html" else ""))
     assert "forgotten" in refused(run.path)

@@ -1,19 +1,27 @@
 """A cache that several processes fill, that are killed, on disks that are full: what it gives is whole."""
 
+import io
 import multiprocessing
 import os
 import resource
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from photos import BYTES, COUNT, SIZE, assert_same, seen
+from PIL import Image
 
 from mixnn.data.images import cache as store_module
+from mixnn.data.images import encoded
 from mixnn.data.images.cache import checksums, open_images
 from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.readers import Columns
+from mixnn.data.readers.table import read_parquet
 from mixnn.errors import InputError
 
 
@@ -183,3 +191,48 @@ def test_a_cache_may_be_larger_than_the_memory(files, tmp_path, monkeypatch):
     opened = open_images(many[-1:], size, store="cache", cache_dir=tmp_path)
     assert opened.pixels.nbytes > memory
     assert checksums(opened.pixels[opened.rows].numpy()) == opened.checksums
+
+
+# Files that change
+
+
+def rewritten(path: Path, content: bytes) -> None:
+    """As programs do that keep times: the same size, the same time of modification."""
+    before = path.stat()
+    assert len(content) == before.st_size
+    time.sleep(0.02)  # clocks of file systems tick every few milliseconds
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize("change_time", [True, False])
+@pytest.mark.parametrize("place", [60, -1])  # in the first pixels, in the last ones
+@pytest.mark.parametrize("store", ["cache", "nowhere"])
+def test_a_file_rewritten_with_the_same_size_and_time_is_decoded_again(
+    tmp_path, monkeypatch, store, change_time, place
+):
+    monkeypatch.setattr(encoded, "HAS_CHANGE_TIME", change_time)
+    path = tmp_path / "a.bmp"
+    Image.new("RGB", (100, 100), "white").save(path)
+    files = ImageFiles(tmp_path, ["a.bmp"])
+    first = seen(open_images(files, 100, store=store, cache_dir=tmp_path / "cache"))
+    content = bytearray(path.read_bytes())
+    content[place] = 0
+    rewritten(path, bytes(content))
+    again = seen(open_images(files, 100, store=store, cache_dir=tmp_path / "cache"))
+    assert again.checksums != first.checksums
+    assert_same(again, seen(open_images(files, 100)))
+
+
+def test_a_table_rewritten_with_the_same_size_and_time_is_another(tmp_path):
+    path = tmp_path / "a.parquet"
+    stamps = []
+    for color in ("white", "black"):
+        Image.new("RGB", (8, 8), color).save(buffer := io.BytesIO(), "BMP")
+        cells = pyarrow.table({"image": [buffer.getvalue()] * 2, "label": ["a", "b"]})
+        pyarrow.parquet.write_table(cells, tmp_path / "new", compression="none", use_dictionary=False)
+        content = (tmp_path / "new").read_bytes()
+        rewritten(path, content) if path.exists() else path.write_bytes(content)
+        stamps.append(read_parquet(str(path), Columns()).parts["train"].images.stamp())
+    assert stamps[0] != stamps[1]

@@ -12,11 +12,12 @@ import pytest
 from photos import BYTES, COUNT, SIZE, Counted, assert_same, seen
 from PIL import Image
 
-from mixnn.data.images.cache import choose_store, default_cache_dir, held_bytes, open_images
+from mixnn.data.images.cache import choose_store, held_bytes, open_images
 from mixnn.data.images.decode_pool import Stream
 from mixnn.data.images.decoder import decode
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.errors import InputError
+from mixnn.utils.files import default_cache_dir
 
 # Unreadable images
 
@@ -37,7 +38,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
     "header": lambda path: path.write_bytes(path.read_bytes()[:33] + b"\0" * 200),
     "bomb": lambda path: path.write_bytes(too_large()),
-    "float": lambda path: Image.new("F", (9, 9), 0.5).save(path, "TIFF"),
+    "float": lambda path: Image.new("F", (9, 9), float("nan")).save(path, "TIFF"),
     "gone": lambda path: path.unlink(),
     "folder": lambda path: (path.unlink(), path.mkdir()),
     "loop": lambda path: (path.unlink(), path.symlink_to(path)),
@@ -48,7 +49,7 @@ REASONS = [
     "truncated",
     "",
     "exceeds limit",
-    "floating-point",
+    "NaN or infinity",
     "does not exist",
     "directory",
     "symbolic",

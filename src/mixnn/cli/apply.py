@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mixnn.cli.parsing import Parser
-from mixnn.cli.stored_config import stored_config
 from mixnn.config import DataOptions, RunConfig
 from mixnn.data.dataset import Dataset
 from mixnn.data.labels.corrections import Corrections, read_corrections
 from mixnn.data.read import columns_of, read
 from mixnn.data.readers import READERS, split_source
+from mixnn.data.readers.archives import is_archive, unpacked
 from mixnn.errors import InputError, printable
 from mixnn.results.apply.arrays import clean_arrays
 from mixnn.results.apply.changes import Changes, check_reviewed, find_changes
@@ -24,10 +25,12 @@ from mixnn.results.apply.label_list import clean_label_list
 from mixnn.results.apply.table import clean_in_place, clean_table
 from mixnn.results.issues import given_words
 from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.stored_config import stored_config
+from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
+from mixnn.utils.registry import is_code
 
 MODES: tuple[Mode, ...] = ("copy", "hardlink", "symlink")
-KEPT = ("image_column", "label_column", "split_column", "unlabeled", "heldout")  # of DataOptions, for the next run
 
 
 def run(words: Sequence[str]) -> int:
@@ -47,19 +50,24 @@ def run(words: Sequence[str]) -> int:
     if given.in_place == (given.out is not None):
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
+    settings = read_yaml(directory.config)
     config = stored_config(directory)
-    command = "train" if directory.trained else "find"
     source = config.source if given.source is None else given.source
-    corrections = read_corrections(given.corrections)
     evidence, classes = directory.read_evidence(), directory.read_classes()
+    corrections = read_corrections(given.corrections, given_words(evidence, classes))
     check_reviewed(corrections, given.corrections, evidence, classes, new_classes=given.new_classes)
+    data, noise = config.options.data, config.options.noise is not None
     if given.in_place:
         check_in_place(config, source)
     else:
         check_place(Path(given.out), split_source(source)[1])
-    data, noise = config.options.data, config.options.noise is not None
+    kind, path = split_source(source)
+    if kind == "folder" and is_archive(path):
+        if given.mode != "copy":
+            raise InputError(f"--mode {given.mode}: {path} is an archive, so that links would lead nowhere: use copy")
+        source = unpacked(path, data.cache_dir)
     dataset = read(source, replace(data, corrections=None))
-    earlier = {} if data.corrections is None else read_corrections(data.corrections)
+    earlier = {} if data.corrections is None else read_corrections(data.corrections, given_words(evidence, classes))
     changes = find_changes(evidence, classes, dataset, earlier, corrections, in_data=data.labels is None, noise=noise)
     job = Job(source, data, dataset, changes, earlier | corrections)
     line = summary(corrections, evidence, classes)
@@ -67,8 +75,28 @@ def run(words: Sequence[str]) -> int:
         clean_here(job)
         print(f"{line}; changed in place: {printable(source)}")
     else:
-        print(f"{line}; to go on: {printable(shlex.join(write(job, Path(given.out), given.mode, command)))}")
+        words = to_go_on(directory, settings, *write(job, Path(given.out), given.mode))
+        print(f"{line}; to go on: {printable(shlex.join(words))}")
     return 0
+
+
+def to_go_on(
+    run: RunDirectory, settings: Mapping[str, Any], source: str, changed: Mapping[str, str | None]
+) -> list[str]:
+    """The words that train, or find, on the cleaned data with the settings of `run`, but for those that are changed.
+
+    Args:
+        changed: options of reading data that are others from now on.
+    """
+    before, words = settings.get("data") or {}, ["mixnn", "train" if run.trained else "find", source]
+    options = {f"data.{name}": value for name, value in changed.items() if before.get(name) != value}
+    for name in ("noise", "features"):  # made for the data before, as its corrections were
+        if settings.get(name) is not None:
+            options[name] = None
+    options |= {name: settings[name] for name in ("method", "network") if is_code(str(settings.get(name)))}
+    for name, value in options.items():
+        words += [f"--{name.replace('_', '-')}", "null" if value is None else value]
+    return [*words, "--config", str(run.config), "--out", "runs/cleaned"]
 
 
 @dataclass(frozen=True)
@@ -95,39 +123,35 @@ def check_in_place(config: RunConfig, source: str) -> None:
     kind, path = split_source(source)
     if READERS[kind].corrected not in ("table", "folder"):
         raise InputError(f"--in-place changes tables and folders, not {kind}: give --out")
+    if kind == "folder" and is_archive(path):
+        raise InputError(f"--in-place changes tables and folders, and {path} is an archive: give --out")
     other = {"--noise": config.options.noise, "--data.labels": config.options.data.labels}
     for option, value in other.items():
         if value is not None:
             raise InputError(f"--in-place: the run had other labels than {path} ({option} {value}): give --out")
 
 
-def write(job: Job, out: Path, mode: Mode, command: str) -> list[str]:
-    """Write the cleaned data; the words that go on with it, of `mixnn train` or `mixnn find`."""
+def write(job: Job, out: Path, mode: Mode) -> tuple[str, dict[str, str | None]]:
+    """Write the cleaned data; the DATA from now on, and options of reading it that are others."""
     kind, path = split_source(job.source)
     corrected, columns = READERS[kind].corrected, columns_of(job.options)
-    words = ["mixnn", command]
-    kept = {name: getattr(job.options, name) for name in KEPT}
+    changed: dict[str, str | None] = {"labels": None, "corrections": None}
     if corrected == "table":
         target = file_in(out, path)
         clean_table(path, kind, columns, job.changes, target)
-        words.append(str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}")
         root = job.options.root or os.path.dirname(path) or "."
-        kept["root"] = None if target.parent.resolve() == Path(root).resolve() else root
-    elif corrected == "folder":
+        changed["root"] = None if target.parent.resolve() == Path(root).resolve() else root
+        return str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}", changed
+    if corrected == "folder":
         clean_folder(path, columns, job.changes, job.decisions, out, mode)
-        words.append(str(out))
-    elif corrected == "arrays":
+        return str(out), changed
+    if corrected == "arrays":
         target = out if Path(path).is_dir() else file_in(out, path)
         clean_arrays(path, columns, job.changes, target)
-        words.append(f"npz:{target}" if Path(path).is_dir() else str(target))
-    else:
-        target = file_in(out, "labels.csv")
-        clean_label_list(job.dataset, job.changes, target)
-        words += [job.source, "--data.labels", str(target)]
-    for name, value in kept.items():
-        if value is not None:
-            words += [f"--data.{name.replace('_', '-')}", value]
-    return [*words, "--out", "runs/cleaned"]
+        return f"npz:{target}" if Path(path).is_dir() else str(target), changed
+    target = file_in(out, "labels.csv")
+    clean_label_list(job.dataset, job.changes, target)
+    return job.source, changed | {"labels": str(target)}
 
 
 def clean_here(job: Job) -> None:

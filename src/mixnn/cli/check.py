@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
-from mixnn.config import MAX_WORKERS
-from mixnn.data.readers import Columns, read_source
+from mixnn.config import LAYOUT, MAX_WORKERS
+from mixnn.data.read import read
 from mixnn.errors import require_between
 from mixnn.utils.console import counter
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "unlabeled", "heldout"}  # of DataOptions
+OPTIONS = {*LAYOUT, "unlabeled", "heldout", "class_order", "merge_similar_labels"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
@@ -31,18 +31,18 @@ def run(words: Sequence[str]) -> int:
     from mixnn.data.check import check
     from mixnn.data.check.picture import draw_findings
     from mixnn.data.check.table import check_free, report_lines, write_findings
+    from mixnn.data.images.intensity import union
 
     out = None if given.out is None else Path(given.out)
     if out is not None:
         check_free(out)
-    data = data_options(given)
-    columns = Columns(data.image_column, data.label_column, data.split_column, data.root)
-    dataset = read_source(given.source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout)
+    dataset = read(given.source, data_options(given))
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
         print("\n".join(report_lines(dataset, contents, findings)))
     if out is not None:
         write_findings(findings, out)
-        draw_findings(dataset, findings, out.with_suffix(".png"))
+        spans = contents.spans
+        draw_findings(dataset, findings, out.with_suffix(".png"), union(spans).range if spans else None)
         print(f"all findings: {out}, picture: {out.with_suffix('.png')}", file=sys.stderr)
     return int(any(finding.severity == "wrong" for finding in findings))

@@ -11,17 +11,23 @@ from typing import Any
 import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
+from mixnn.config import LAYOUT, MAX_SEED
+from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset
+from mixnn.data.images.measure import with_range
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, check_noise, noise_record, printable
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
-from mixnn.errors import InputError
-from mixnn.utils.console import counter
+from mixnn.errors import InputError, require_between
+from mixnn.utils.console import counter, say
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
-OPTIONS = {"image_column", "label_column", "split_column", "root", "labels", "unlabeled"}  # of DataOptions
+OPTIONS = {  # of DataOptions
+    *(*LAYOUT, "labels", "unlabeled"),
+    *("labels_order", "class_order", "merge_similar_labels", "intensity_range"),
+}
 LARGEST = 3  # confusions on the screen
 NAMED = 30  # classes whose names fit beside the picture
 
@@ -40,14 +46,22 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace these files")
     parser.add_data_options(OPTIONS)
     given = parser.parse_words(words)
-    if not 0 <= given.seed < 2**32:
-        raise InputError(f"--seed is {given.seed}: use a number from 0 to {2**32 - 1}")
+    require_between("--seed", given.seed, 0, MAX_SEED)
     check_noise(given.noise)
     out = free_path(given.out, overwrite=given.overwrite)
 
-    dataset = read(given.source, data_options(given))
+    data = data_options(given)
+    dataset = read(given.source, data)
     small = partial(thumbnails, progress=counter("decoding images"))
-    noisy = add_noise(dataset, given.noise, given.seed, small)
+    images, in_order = [samples.images for samples in parts_of(dataset).values()], data.labels_order == "given"
+    noisy = with_range(
+        lambda found: add_noise(dataset, given.noise, given.seed, partial(small, intensity=found), in_order=in_order),
+        images,
+        data.intensity_range,
+        None,
+    )
+    for array in noisy.label_arrays:
+        say(f"mixnn: {array}")
     record = noise_record(noisy, given.noise, given.seed)
     write(noisy, record, out)
     print(f"{summary(record)}; to train on them, --noise file:{printable(str(out))}")

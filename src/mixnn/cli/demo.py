@@ -47,6 +47,7 @@ def run(words: Sequence[str]) -> int:
             seed=given.seed,
             data=DataOptions(holdout=0.25),
         )
+        options.check()
         print(f"{title}, {given.epochs} epochs", file=sys.stderr)
         # Resuming: a demo that was stopped goes on, one that is done is shown again.
         runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True, dataset=dataset)

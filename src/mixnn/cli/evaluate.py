@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.cli.parsing import NETWORK, Parser, data_options, readable_output
+from mixnn.config import LAYOUT
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
 # How images are read is the run's to say, and none is held out.
-OPTIONS = ("heldout", "image_column", "label_column", "split_column", "root", "labels", "unlabeled", "workers")
+OPTIONS = (
+    *(*LAYOUT, "heldout", "labels", "unlabeled", "workers"),
+    *("labels_order", "class_order", "merge_similar_labels"),
+)
 
 
 def run(words: Sequence[str]) -> int:

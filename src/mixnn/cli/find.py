@@ -30,7 +30,7 @@ FIRST = {
     "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
     "--data.unlabeled WORDS": 'labels that mean "don\'t know", with commas between; each gets a suggestion',
     "--noise KIND:RATE": "redraw some labels, for a try, such as symmetric:0.2",
-    "--limit N": "take the first so many samples, for a try",
+    "--limit N": "take so many samples, for a try",
     "--device NAME": "cpu, cuda, cuda:1 …; auto takes a GPU where there is one",
     "--explain NAME": "a file name: why its label is doubted; without DATA from the run at --out",
 }

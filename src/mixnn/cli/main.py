@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import NoReturn
 
 from mixnn.distributed.shutdown import saying_when_stopped
-from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, printable
+from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, printable, short_of_memory
 from mixnn.utils.console import say, write_on_any_terminal
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
@@ -28,6 +28,11 @@ COMMANDS = {
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
 LONG = 200  # characters of a path in a message
+
+SAVES_MEMORY = (
+    "lower --batch-size, --data.image-size or --data.workers, or take --data.store nowhere; "
+    "what was trained goes on with --resume"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
             print(f"mixnn: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # of a path that nothing can be done with: too long, a loop, on a disk that is gone
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if short_of_memory(error):
+            print(f"mixnn: memory is short ({type(error).__name__}): {SAVES_MEMORY}", file=sys.stderr)
+            return 2
+        if not isinstance(error, OSError):
+            raise
+        # Of a path that nothing can be done with: too long, a loop, on a disk that is gone.
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
         what = name if len(name) <= LONG else f"{name[:LONG]}…"
         print(f"mixnn: {printable(what)} cannot be used ({error.strerror or error}): give another", file=sys.stderr)

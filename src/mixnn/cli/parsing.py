@@ -33,7 +33,7 @@ def readable_output() -> Iterator[None]:
 
 EMPTY = ("data.unlabeled", "prefix")  # options that may be empty
 HELP = ("-h", "--help")
-DATA = "a folder with one folder for each class; or csv:FILE, npz:FILE, hf:NAME, demo: … (docs/data.md has all)"
+DATA = "a folder or zip with one folder for each class; or csv:FILE, npz:FILE, hf:NAME, demo: … (docs/data.md has all)"
 
 NETWORK = "the run's, where it is code, package.module:factory: a model runs none that you do not name"
 

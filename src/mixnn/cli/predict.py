@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixnn.cli.parsing import NETWORK, Parser, readable_output
-from mixnn.data.images.decoder import SUFFIXES, read_image
+from mixnn.data.images.decoder import read_image
+from mixnn.data.images.formats import Listing
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 
@@ -56,10 +57,12 @@ def image_files(names: Sequence[str]) -> list[str]:
         if not os.path.isdir(name):
             files.append(name)
             continue
-        found = sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        listing, inside = Listing(), (path for path in Path(name).rglob("*") if path.is_file() and path.name[0] != ".")
+        found = [str(path) for path in inside if listing.is_image(str(path))]
+        listing.tell(name)
         if not found:
-            raise InputError(f"folder {name} has no images ({', '.join(sorted(SUFFIXES))}): give others")
-        files += found
+            raise InputError(f"folder {name} has no images{listing.last_words()}: give others")
+        files += sorted(found + [path for path, _ in listing.unreadable])  # of which it is said why they are none
     return files
 
 
@@ -76,7 +79,7 @@ def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]
         names, images = [], []
         for name in paths[start : start + BATCH]:
             try:
-                images.append(read_image(Path(name), model.image_size))
+                images.append(read_image(Path(name), model.image_size, model.intensity))
                 names.append(name)
             except InputError as error:  # the good ones are predicted all the same
                 bad += 1

@@ -18,7 +18,6 @@ from mixnn.cli.parsing import (
     wants_all,
     without_files,
 )
-from mixnn.cli.stored_config import stored_config
 from mixnn.cli.summaries import label_lines
 from mixnn.config import RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
@@ -26,6 +25,7 @@ from mixnn.presets import read_preset
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
+from mixnn.runs.stored_config import stored_config
 from mixnn.utils.console import say_loading
 from mixnn.utils.files import read_yaml
 from mixnn.utils.processes import first_process

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.data.images.encoded import EncodedImages, Rows, pick
+from mixnn.data.words import similar_words, sort_words
 from mixnn.errors import InputError
 
+ClassOrder = Literal["text", "value"]
 HELDOUT = ("test", "val")  # parts that accuracy can be measured on, the better first
+SHOWN = 20  # classes in a line
 
 
 class Part(NamedTuple):
     """One part of a source, as a reader gives it.
 
     Attributes:
-        images: files, or uint8 (N, H, W, 3), or float32 (N, D) embeddings.
+        images: files, or an array (N, H, W, 3) of any type, or float32 (N, D) embeddings.
         labels: N words, or int64 (N,) places in the source's list of classes.
         names: N file names, relative to the data, or stand-ins such as `train/00017`.
+        unreadable: (file name, reason) of files among them that are no images.
     """
 
     images: EncodedImages | NDArray[Any]
     labels: Sequence[str] | NDArray[np.int64]
     names: list[str]
+    unreadable: Sequence[tuple[str, str]] = ()
 
 
 class Source(NamedTuple):
@@ -36,10 +42,35 @@ class Source(NamedTuple):
     Attributes:
         parts: by name; "train" has to be among them, "test" and "val" are what they say, others are kept apart.
         classes: C names, for labels that are numbers, or to fix an order; None makes them of the words, sorted.
+        numbers: what 0, 1 … are called; None is `classes`, or where these are None either, for a person to say.
+        notes: lines for the user: which of two ways was taken, and what is passed over.
     """
 
     parts: Mapping[str, Part]
     classes: Sequence[str] | None = None
+    notes: Sequence[str] = ()
+    numbers: Sequence[str] | None = None
+
+
+class LabelArray(NamedTuple):
+    """An array of labels without names, and how it went with the labels that the data had.
+
+    Attributes:
+        option: with the file, as given.
+        numbers: what 0, 1 … in it were taken for; empty where it holds words.
+        agree, compared: how many labels are those of the data, and of how many.
+    """
+
+    option: str
+    numbers: list[str]
+    agree: int
+    compared: int
+
+    def __str__(self) -> str:
+        text = f"{self.option} agrees with {self.agree:,} of {self.compared:,} labels of the data"
+        some = ", ".join(f"{number} is {word!r}" for number, word in enumerate(self.numbers[:SHOWN]))
+        more = " …" if len(self.numbers) > SHOWN else ""
+        return f"{text}; {some}{more}" if some else text
 
 
 @dataclass(frozen=True)
@@ -47,7 +78,7 @@ class Samples:
     """Images with labels.
 
     Attributes:
-        images: uint8 (N, H, W, 3), or float32 (N, D) embeddings, or still encoded.
+        images: an array (N, H, W, 3), scaled to uint8 when it is used, or float32 (N, D) embeddings, or still encoded.
         labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabeled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
         verified: bool (N,), labels that a person has reviewed; None where none was.
@@ -83,6 +114,11 @@ class Dataset:
         others: parts of the source that the run does not use.
         dropped: int64 (D,), rows of `train` that a person has thrown out; noise is drawn before they go, so that
             what the others are given stays the same.
+        by_class: whether the training samples come class by class, so that the first of them are no fair part.
+        number_orders: what 0, 1 … in a file of labels may stand for: one list, or two where nobody says which; none
+            is the classes, and then `unlabeled`.
+        label_arrays: those that were read.
+        unreadable: (part, file name, reason) of files among the images that are none.
     """
 
     classes: list[str]
@@ -93,6 +129,10 @@ class Dataset:
     unlabeled: list[str] = field(default_factory=list)
     others: dict[str, Samples] = field(default_factory=dict)
     dropped: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    by_class: bool = False
+    number_orders: list[list[str]] = field(default_factory=list)
+    label_arrays: tuple[LabelArray, ...] = ()
+    unreadable: list[tuple[str, str, str]] = field(default_factory=list)
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""
@@ -101,7 +141,13 @@ class Dataset:
 
 
 def build_dataset(
-    source: Source, *, unlabeled: str | None = None, heldout: str | None = None, relabeled: bool = False
+    source: Source,
+    *,
+    unlabeled: str | None = None,
+    heldout: str | None = None,
+    relabeled: bool = False,
+    class_order: ClassOrder | None = None,
+    merge_similar: bool = False,
 ) -> Dataset:
     """A source with its labels as numbers.
 
@@ -110,6 +156,8 @@ def build_dataset(
         relabeled: other labels will take the place of these, so that a word of `unlabeled` need not occur yet.
         heldout: the part that accuracy is measured on; "test", or else "val", where not said. "train": none of the
             parts, so that some of the training part is held out.
+        class_order: that of classes which are numbers, where the source does not say it.
+        merge_similar: labels that `mixnn.data.words.bare` makes one are one class, in their most frequent spelling.
 
     Raises:
         InputError: there is no part of that name, a word of `unlabeled` does not occur, a
@@ -127,25 +175,61 @@ def build_dataset(
     if "" in words and "" not in unknown:
         _refuse_empty(source)
     kept = [word for word in source.classes or sort_words(words - set(unknown)) if word not in unknown]
+    if class_order is not None and (source.classes or source.numbers) is not None:
+        raise InputError(f"--data.class-order {class_order}: this data says the order of its classes: leave it away")
+    kept = sorted(kept) if class_order == "text" else kept
+    orders = _number_orders(source, [*kept, *unknown], class_order)
+    merged = similar_words(_counts(source, kept)) if merge_similar else {}
+    kept = [word for word in kept if word not in merged]
+    orders = [[merged.get(word, word) for word in order] for order in orders]
     code = {word: i for i, word in enumerate(kept)} | {word: -1 - i for i, word in enumerate(unknown)}
+    code |= {word: code[usual] for word, usual in merged.items()}
     code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
     parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
+    unreadable = [(name, *found) for name, part in source.parts.items() for found in part.unreadable]
     train = parts.pop("train")
+    by_class = comes_by_class(train.labels)
+    dataset = Dataset(kept, train, unlabeled=unknown, by_class=by_class, number_orders=orders, unreadable=unreadable)
     if heldout not in (None, "train", *parts):
         others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
     measured = heldout or next((name for name in HELDOUT if name in parts), "train")
     if measured == "train":
-        return Dataset(kept, train, unlabeled=unknown, others=parts)
+        return replace(dataset, others=parts)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
-    return Dataset(kept, train, known, measured, unlabeled=unknown, others=parts)
+    return replace(dataset, heldout=known, heldout_name=measured, others=parts)
 
 
-def sort_words(words: set[str]) -> list[str]:
-    """Words in order; numbers by their value."""
-    numbers = all(word.isascii() and word.isdigit() for word in words)
-    return sorted(words, key=lambda word: (int(word), word)) if numbers else sorted(words)
+def _number_orders(source: Source, words: list[str], class_order: ClassOrder | None) -> list[list[str]]:
+    """The list, or both lists, that numbers in a file of labels may be places in, of classes and unlabeled words."""
+    told = source.numbers or source.classes
+    if told is not None:
+        return [[*told, *(word for word in words if word not in told)]]
+    ours = [word for word in words if word]
+    orders = {"value": ours, "text": sorted(ours)}
+    return [orders[class_order]] if class_order else [ours, *([orders["text"]] if orders["text"] != ours else [])]
+
+
+def _counts(source: Source, words: Sequence[str]) -> Counter[str]:
+    """How often each of `words` is a label."""
+    counts = Counter(dict.fromkeys(words, 0))
+    for part in source.parts.values():
+        labels = (
+            part.labels
+            if source.classes is None or not isinstance(part.labels, np.ndarray)
+            else [source.classes[place] for place in part.labels.tolist() if 0 <= place < len(source.classes)]
+        )
+        counts.update(word for word in labels if word in counts)
+    return counts
+
+
+def comes_by_class(labels: NDArray[np.int64]) -> bool:
+    """Whether the order is nearer to one class after the other than to chance, by how often the label changes."""
+    counts = np.unique(labels, return_counts=True)[1]
+    changes, fewest = int((labels[1:] != labels[:-1]).sum()), len(counts) - 1
+    by_chance = len(labels) - float(np.square(counts).sum()) / max(1, len(labels))
+    return changes - fewest < (by_chance - fewest) / 2
 
 
 def _refuse_empty(source: Source) -> None:

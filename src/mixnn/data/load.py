@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +17,13 @@ import torch
 
 from mixnn.config import DataOptions, ReadOptions
 from mixnn.data.batches import TrainData
-from mixnn.data.check.findings import label_findings
+from mixnn.data.check.findings import label_findings, parts_of
 from mixnn.data.check.table import summary_lines
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.images.cache import Opened, Store, choose_store, held_bytes, open_images
 from mixnn.data.images.decode_pool import Stream
+from mixnn.data.images.intensity import Range
+from mixnn.data.images.measure import with_range
 from mixnn.data.images.pixels import Pixels, StreamPixels, TensorPixels
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, noise_record
@@ -43,6 +46,7 @@ class Loaded(NamedTuple):
         image_size: pixels of an image; None for embeddings.
         unreadable: a row for each image set aside: file_name, part, reason.
         noise_record: see `mixnn.data.noise.injection.noise_record`; None without noise.
+        intensity: what became black and white of pixels of more than 8 bits; None where there were none.
         fingerprint: of the training samples.
     """
 
@@ -52,6 +56,7 @@ class Loaded(NamedTuple):
     image_size: int | None
     unreadable: list[Row]
     noise_record: dict[str, Any] | None
+    intensity: Range | None
     fingerprint: str
 
 
@@ -61,30 +66,45 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
     Raises:
         InputError: an option does not fit the data, or too little can be read.
     """
-    data, record = options.data, None
     if first_process():
         for line in summary_lines(label_findings(dataset)):
             print(f"mixnn: {line}", file=sys.stderr)
         if len(dataset.dropped):
             count = len(dataset.dropped)
             print(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed", file=sys.stderr)
+    data = options.data
+    images = [samples.images for samples in parts_of(dataset).values()]
+    return with_range(partial(_load, dataset, options, device), images, data.intensity_range, data.workers)
+
+
+def _load(dataset: Dataset, options: ReadOptions, device: torch.device, intensity: Range | None) -> Loaded:
+    data, record = options.data, None
     if options.noise is not None:
-        dataset = add_noise(dataset, options.noise, options.seed, thumbnails)
+        in_order = data.labels_order == "given"
+        small = partial(thumbnails, intensity=intensity)
+        dataset = add_noise(dataset, options.noise, options.seed, small, in_order=in_order)
         record = noise_record(dataset, options.noise, options.seed)
+    for array in dataset.label_arrays if first_process() else ():
+        print(f"mixnn: {printable(str(array))}", file=sys.stderr)
     dataset = prepare(
         dataset, holdout=data.holdout, imbalance=options.imbalance, limit=options.limit, seed=options.seed
     )
+    if dataset.by_class and len(dataset.train) == options.limit and first_process():
+        text = f"--limit {options.limit} takes a share of each class, as the samples come class by class"
+        print(f"mixnn: {text}", file=sys.stderr)
     size = image_size(dataset.train, data)
     crop = crop_size(size, data)
     parts = {"train": dataset.train}
     if dataset.heldout is not None:
         parts[dataset.heldout_name] = dataset.heldout
     check_shapes(parts)
-    store = pick_store(parts.values(), size or 0, data)
-    opened = {name: open_part(name, samples, size or 0, store, data) for name, samples in parts.items()}
+    store = pick_store(parts.values(), size or 0, data, intensity)
+    opened = {name: open_part(name, samples, size or 0, store, data, intensity) for name, samples in parts.items()}
     unreadable = [row for name, samples in parts.items() for row in unreadable_rows(name, samples, opened[name])]
+    none = [{"file_name": name, "part": part, "reason": why} for part, name, why in dataset.unreadable if part in parts]
+    unreadable += none
     if unreadable:
-        report(unreadable, sum(map(len, parts.values())), data)
+        report(unreadable, sum(map(len, parts.values())) + len(none), data)
         dataset = readable(dataset, opened)
     if dataset.heldout is not None and len(dataset.heldout) == 0:
         if first_process():
@@ -98,6 +118,7 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
         size,
         unreadable,
         record,
+        intensity,
         fingerprint(dataset.train, train.checksums, dataset.classes),
     )
 
@@ -125,6 +146,19 @@ def image_size(samples: Samples, data: DataOptions) -> int | None:
     return int(width)
 
 
+def input_shape(samples: Samples, data: DataOptions) -> tuple[int, ...]:
+    """What a network will see of a sample: (3, S, S), or (D,) of an embedding.
+
+    Raises:
+        InputError: a size is out of range, or does not go with the data.
+    """
+    size = crop_size(image_size(samples, data), data)
+    if size is None:
+        assert isinstance(samples.images, np.ndarray)
+        return (samples.images.shape[1],)
+    return 3, size, size
+
+
 def check_shapes(parts: Mapping[str, Samples]) -> None:
     """Raise InputError where a part has inputs of another shape than the training part."""
     shapes = {name: " × ".join(map(str, getattr(part.images, "shape", ())[1:])) for name, part in parts.items()}
@@ -149,13 +183,13 @@ def crop_size(size: int | None, data: DataOptions) -> int | None:
     return data.crop_size
 
 
-def pick_store(parts: Collection[Samples], size: int, data: DataOptions) -> Store:
+def pick_store(parts: Collection[Samples], size: int, data: DataOptions, intensity: Range | None) -> Store:
     """Where decoded images stay; says so where that is not simply the memory."""
     if data.store != "auto":
         return data.store
     images = [samples.images for samples in parts if not isinstance(samples.images, np.ndarray)]
     encoded = sum(map(len, images))
-    store = choose_store(encoded, size, cache_dir(data), lambda: held_bytes(images, size, cache_dir(data)))
+    store = choose_store(encoded, size, cache_dir(data), lambda: held_bytes(images, size, cache_dir(data), intensity))
     if store != "memory" and first_process():
         where = "in a cache file" if store == "cache" else "nowhere: they are decoded at each use"
         gigabytes = encoded * size * size * 3 / 1e9
@@ -166,7 +200,9 @@ def pick_store(parts: Collection[Samples], size: int, data: DataOptions) -> Stor
     return store
 
 
-def open_part(name: str, samples: Samples, size: int, store: Store, data: DataOptions) -> Opened:
+def open_part(
+    name: str, samples: Samples, size: int, store: Store, data: DataOptions, intensity: Range | None
+) -> Opened:
     """Every image of `samples` looked at."""
     return open_images(
         samples.images,
@@ -175,6 +211,7 @@ def open_part(name: str, samples: Samples, size: int, store: Store, data: DataOp
         cache_dir=cache_dir(data),
         workers=default_workers() if data.workers is None else data.workers,
         progress=counter(f"reading {name} images") if first_process() else None,
+        intensity=intensity,
     )
 
 

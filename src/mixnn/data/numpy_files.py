@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from mixnn.errors import InputError
 
 # What damaged files are known to raise; NotImplementedError is a compression that Python does not know.
 DAMAGED = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+DEFLATE = 1032  # no byte of this compression stands for more
 
 
 def list_arrays(path: Path) -> list[str]:
@@ -35,16 +39,50 @@ def load_array(path: Path, member: str | None = None) -> NDArray[Any]:
     """The array of an `.npy`, or one member of an `.npz` or of a folder of `.npy` files.
 
     Raises:
-        InputError: it does not exist, is damaged, or holds Python objects.
+        InputError: it does not exist, is damaged, declares more than it holds, or holds Python objects.
     """
     name = str(path) if member is None else f"{member!r} of {path}"
     try:
         with open(path / f"{member}.npy" if path.is_dir() else path, "rb") as file:
+            _check_size(file, member, name)
             content = np.load(file, allow_pickle=False)
             return content if isinstance(content, np.ndarray) else np.asarray(content[member])
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{name} does not fit into memory: save fewer samples, or smaller ones") from error
     except DAMAGED as error:
         fix = "save it again with numpy.save or numpy.savez, as plain numbers or text"
         raise InputError(f"{name} cannot be read ({_reason(error)}): {fix}") from error
+
+
+def _check_size(file: BinaryIO, member: str | None, name: str) -> None:
+    """Raise InputError where an array's header, or the directory of its zip, declares more than there is."""
+    whole = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if file.read(2) != b"PK":
+        file.seek(0)
+        _check_header(file, whole, name)
+    else:
+        with zipfile.ZipFile(file) as archive:
+            info = archive.getinfo(member if member in archive.namelist() else f"{member}.npy")
+            if info.compress_type == zipfile.ZIP_DEFLATED and info.file_size > DEFLATE * (info.compress_size + 1):
+                raise _too_large(name, f"its zip declares {info.file_size:,} bytes", info.compress_size)
+            with archive.open(info) as stream:
+                _check_header(stream, info.file_size, name)
+    file.seek(0)
+
+
+def _check_header(file: IO[bytes], size: int, name: str) -> None:
+    first = np.lib.format.read_magic(file) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if math.prod(shape) * max(1, dtype.itemsize) > size - file.tell() and not dtype.hasobject:
+        raise _too_large(name, f"its header declares {' × '.join(map(str, shape))} values of {dtype}", size)
+
+
+def _too_large(name: str, what: str, size: int) -> InputError:
+    return InputError(f"{name} is damaged: {what}, the file holds {size:,} bytes: save it again, or copy it whole")
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mixnn.config import DataOptions
 from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.data.labels.override import with_corrections, with_label_file
@@ -9,8 +11,8 @@ from mixnn.data.readers import Columns, read_source
 
 
 def columns_of(data: DataOptions) -> Columns:
-    """What the options say of the columns of a table."""
-    return Columns(data.image_column, data.label_column, data.split_column, data.root)
+    """What the options say of columns and folders."""
+    return Columns(data.image_column, data.label_column, data.split_column, data.root, data.layout)
 
 
 def read(source: str | Source, data: DataOptions) -> Dataset:
@@ -22,16 +24,21 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
     Raises:
         InputError: the source or an option is wrong.
     """
-    columns, relabeled = columns_of(data), data.labels is not None
+    columns = columns_of(data)
+    how: dict[str, Any] = {
+        "unlabeled": data.unlabeled,
+        "heldout": data.heldout,
+        "relabeled": data.labels is not None,
+        "class_order": data.class_order,
+        "merge_similar": data.merge_similar_labels,
+    }
     if isinstance(source, Source):
-        columns.refuse("is about files, and the data is in memory")
-        dataset = build_dataset(source, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled)
+        columns.refuse("is about files, and the data is in memory", ("image", "label", "split", "root", "layout"))
+        dataset = build_dataset(source, **how)
     else:
-        dataset = read_source(
-            source, columns=columns, unlabeled=data.unlabeled, heldout=data.heldout, relabeled=relabeled
-        )
+        dataset = read_source(source, columns=columns, cache_dir=data.cache_dir, **how)
     if data.labels is not None:
-        dataset = with_label_file(dataset, data.labels)
+        dataset = with_label_file(dataset, data.labels, in_order=data.labels_order == "given")
     if data.corrections is not None:
         dataset = with_corrections(dataset, data.corrections)
     return dataset

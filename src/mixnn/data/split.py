@@ -16,15 +16,16 @@ from mixnn.errors import InputError
 def prepare(
     dataset: Dataset, *, holdout: float = 0.1, imbalance: float = 1.0, limit: int | None = None, seed: int = 0
 ) -> Dataset:
-    """Leave out what was thrown out, draw a hold-out where the source has no test part, thin classes out, keep the
-    first `limit`, check.
+    """Leave out what was thrown out, draw a hold-out where the source has no test part, thin classes out, keep
+    `limit`, check.
 
     Held-out samples have the labels of before any noise was added.
 
     Args:
         holdout: share of each class, in 0–1; at least one sample a class unless 0. Unlabeled ones stay.
         imbalance: see `long_tail`; 1 leaves nothing out.
-        limit: the first so many of these training samples are used.
+        limit: so many of these training samples are used: the first, or where they come class by class, a
+            `stratified_part`.
         seed: of the hold-out.
 
     Raises:
@@ -45,8 +46,9 @@ def prepare(
         clean = dataset.train.labels if dataset.original is None else dataset.original
         dataset = keep_train(dataset, long_tail(clean, len(dataset.classes), imbalance))
     if limit is not None and limit < len(dataset.train):
-        dataset = keep_train(dataset, np.arange(limit))
-        check_counts(dataset, f" among the first {limit} (--limit)", least=1)
+        clean = dataset.train.labels if dataset.original is None else dataset.original
+        dataset = keep_train(dataset, stratified_part(clean, limit) if dataset.by_class else np.arange(limit))
+        check_counts(dataset, f" among {'' if dataset.by_class else 'the first '}{limit} (--limit)", least=1)
     return dataset
 
 
@@ -71,6 +73,18 @@ def draw_stratified(labels: NDArray[np.int64], fraction: float, seed: int) -> ND
         count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
         mask[random.permutation(rows)[:count]] = True
     return mask
+
+
+def stratified_part(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Rows (count,) in ascending order: of each label its share, at least one where `count` allows it.
+
+    They are the same whatever the seed, and among those of a larger `count`, as the first rows would be.
+    """
+    shuffled, place = np.random.RandomState(0).permutation(len(labels)), np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = shuffled[labels[shuffled] == label]
+        place[rows] = np.arange(len(rows)) / len(rows)
+    return np.sort(np.argsort(place, kind="stable")[:count])
 
 
 def long_tail(labels: NDArray[np.int64], num_classes: int, factor: float) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from mixnn.config import FindOptions
 from mixnn.data.batches import TrainData, channel_statistics
 from mixnn.errors import InputError
+from mixnn.evidence.neighbors.brute_force import Progress
 from mixnn.models.classifier import NETWORKS, Classifier, build_network, network_factory, probe
 from mixnn.models.efficientnet_lite import efficientnet_lite0, input_size
 from mixnn.models.timm_backbones import PREFIX
@@ -18,7 +19,6 @@ from mixnn.tables.topk_rows import feature_bytes
 from mixnn.tables.topk_tensors import as_float16, concatenated
 
 BATCH = 64  # images at a time on a CPU
-Progress = Callable[[int, int], None]  # (done, in all)
 
 
 def check_encoder(options: FindOptions) -> None:

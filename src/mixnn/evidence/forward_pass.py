@@ -86,6 +86,14 @@ def main_components(network: Classifier, data: TrainData) -> Tensor:
     return broadcast_from_rank0(principal_components([z], count)[1].float().contiguous())
 
 
-def shard_size(data: TrainData) -> int:
-    """How many samples this rank looks at."""
-    return len(range(len(data))[shard(len(data))])
+def embeddings(data: TrainData) -> Tensor:
+    """The inputs themselves, (N, D), the same on every rank."""
+    size = feature_bytes(len(data), next(data.inputs(torch.arange(1))).shape[1])
+    own = range(len(data))[shard(len(data))]
+    [rows] = concatenated(len(own), ((as_float16(x, size),) for x in data.full_batches()))
+    return gather_rows(rows)
+
+
+def is_embeddings(data: TrainData) -> bool:
+    """Whether its inputs are features already, and no images."""
+    return next(data.inputs(torch.arange(1))).dim() == 2

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from mixnn.evidence.linear_probe import folds_of
 
-HELD_OUT_DIVISOR = 10  # one of so many labels is held back
-MIN_HELD_OUT, MAX_HELD_OUT = 200, 2_000  # labels that are held back
-MIN_LABELED = 500  # labeled samples; of fewer none is held back
-MIN_PER_CLASS = 5  # labels of a class; of fewer none is held back
+HELD_OUT_DIVISOR = 10  # one of so many labels is held out
+MIN_HELD_OUT, MAX_HELD_OUT = 200, 2_000  # labels that are held out
+MIN_LABELED = 500  # labeled samples; of fewer none is held out
+MIN_PER_CLASS = 5  # labels of a class; of fewer none is held out
 MEMORIZATION_GAP = 0.15  # more of the seen labels than of the unseen ones: they are memorized
 MIN_DROP = 0.01  # fewer of the unseen labels than before: something harms
 STANDARD_DEVIATIONS = 2.0  # standard deviations that chance may make
@@ -31,7 +31,7 @@ class HeldOutLabels(nn.Module):
 
     def __init__(self, labels: Tensor) -> None:
         super().__init__()
-        self.register_buffer("rows", held_back(labels))
+        self.register_buffer("rows", held_out_rows(labels))
         self.register_buffer("before", torch.zeros_like(labels, dtype=torch.bool))
         self.register_buffer("accuracies", torch.zeros(4, dtype=torch.float64, device=labels.device))
 
@@ -62,7 +62,7 @@ class HeldOutLabels(nn.Module):
         self.rows.fill_(False)
 
 
-def held_back(labels: Tensor) -> Tensor:
+def held_out_rows(labels: Tensor) -> Tensor:
     """Which labels no step sees at first, bool (N,): of each class as large a share."""
     known = labels[labels >= 0]
     if len(known) < MIN_LABELED:

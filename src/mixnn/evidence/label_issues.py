@@ -7,7 +7,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -16,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mixnn.distributed.ranks import broadcast_from_rank0
 from mixnn.errors import InputError
 from mixnn.evidence.inputs import checked_features, checked_probs, checked_verified, encoded_labels
-from mixnn.evidence.knn import cosine_distances, knn_indices, vote_k
+from mixnn.evidence.knn import SearchInfo, cosine_distances, knn_indices, vote_k
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.evidence.neighbors.brute_force import Progress, silent
-from mixnn.evidence.neighbors.sharded import SearchInfo
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.posterior import estimate_label_quality, label_frequencies, label_posterior
 from mixnn.label_quality.sampling import head_samples, sampled_rows
 from mixnn.tables.topk_rows import Table, chunks, empty_table
+from mixnn.tables.topk_tensors import as_tensor
 
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
 ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside a diagonally dominant T
@@ -71,14 +71,15 @@ def label_issues(
         pred_probs: (N, C), by a classifier that has not seen the sample's label; by a linear head in folds where None.
         progress: is told of how many samples the neighbors are found.
     """
-    indices, search = knn_indices(features, vote_k(len(given), len(classes)), progress)  # (N, K)
+    nearest, search = knn_indices(features, vote_k(len(given), len(classes)), progress=progress)  # (N, K)
+    indices = nearest.cpu().numpy()
     features = features.cpu()  # what follows is little work, and the same on every machine
     neighbor_labels = np.append(given, -1).astype(np.int32)[indices]
     chosen = None
     if pred_probs is None:
         pred_probs, chosen = probe(features, given, len(classes), indices, neighbor_labels)
     issues = estimate_label_quality(given, classes, pred_probs, neighbor_labels, verified=verified, chosen=chosen)
-    nearest = torch.from_numpy(np.ascontiguousarray(indices[:, :NEIGHBORS]))
+    nearest = nearest[:, :NEIGHBORS].cpu().contiguous()
     return Found(issues, pred_probs, nearest.numpy(), cosine_distances(features, nearest).numpy(), search)
 
 
@@ -109,10 +110,14 @@ def probe(
     costly = len(taught) * classes > COSTLY
     ridges = [ridge * len(taught) ** 0.5 for ridge in (RIDGES[1:2] if costly else RIDGES)]
     shared = LinearProbe(x[taught], fold[taught], one_hot)
-    heads = [shared.with_ridge(ridge).fit_all() for ridge in ridges]
-    tables = [head.log_probs().numpy() for head in heads]
+    heads = [shared.fit_all(ridge=ridge) for ridge in ridges]
     votes = neighbor_labels[taught]
-    found = Comparison([t[compared] for t in tables], votes[compared], labels[compared], frequencies)
+
+    def comparison(*heads: LinearProbe) -> Comparison:
+        tables = [head.log_probs().numpy()[compared] for head in heads]
+        return Comparison(tables, votes[compared], labels[compared], frequencies)
+
+    found = comparison(*heads)
     best = found.search()
     head = heads[best.combination.table]
     if not costly:
@@ -123,14 +128,12 @@ def probe(
             targets = cross_fitted_targets(
                 head, pairs, start, labels, votes, fold.numpy(), indices[taught], frequencies
             )
-            second = copy(head).fit_all(targets)
-            second_found = Comparison(
-                [second.log_probs().numpy()[compared]], votes[compared], labels[compared], frequencies
-            )
+            second = head.fit_all(targets)
+            second_found = comparison(second)
             begin = second_found.fit(start.combination._replace(table=0), start.model)
             choices.append((second_found.best_temperature(begin, 3), second))
         best, head = max(choices, key=lambda choice: choice[0].score)
-        found = Comparison([head.log_probs().numpy()[compared]], votes[compared], labels[compared], frequencies)
+        found = comparison(head)
         best = found.search(best._replace(combination=best.combination._replace(table=0)))
     fit = found.settled(best)
     for rows in chunks(len(given), classes):
@@ -173,6 +176,24 @@ def cross_fitted_targets(
             target[rows] = torch.from_numpy(label_posterior(likelihood, labels[rows], fit.model))
         targets.append(target)
     return targets
+
+
+@torch.no_grad()
+def targets_from(features: Tensor, labels: Tensor, classes: int, verified: Tensor) -> tuple[Tensor, SearchInfo]:
+    """The label posterior of every sample, from features that are compared as they are.
+
+    A table (N, C), see `tables.topk_tensors`, the same on every rank, on the labels' device; and how neighbors were
+    searched.
+
+    Args:
+        features: (N, D), the same on every rank.
+        labels: int64 (N,); below 0: told without a label, and no evidence for any other sample.
+        classes: C.
+        verified: bool (N,), labels that a person has confirmed.
+    """
+    given = labels.clamp_min(-1).cpu().numpy()
+    found = label_issues(features, given, range(classes), verified=(verified & (labels >= 0)).cpu().numpy())
+    return broadcast_from_rank0(as_tensor(found.issues.label_posterior).to(labels.device)), found.search
 
 
 def find_label_issues(

@@ -64,12 +64,6 @@ class LinearProbe:
         self.steps = int(min(STEPS, max(MIN_STEPS, OPERATIONS / work)))
         self.heads: list[Tensor] = []
 
-    def with_ridge(self, ridge: float) -> LinearProbe:
-        """The same samples with another ridge, and no heads yet."""
-        other = copy(self)
-        other.ridge, other.heads = ridge, []
-        return other
-
     @torch.no_grad()
     def fit(self, left_out: Sequence[int], targets: Tensor | None = None, start: Tensor | None = None) -> Tensor:
         """Weights (D + 1, C) of the head that has not seen the folds `left_out`.
@@ -99,13 +93,14 @@ class LinearProbe:
             weights, momentum = new, faster
         return weights
 
-    def fit_all(self, targets: Sequence[Tensor] | None = None) -> LinearProbe:
-        """A head for each fold, that has not seen it; of targets that may differ from fold to fold."""
+    def fit_all(self, targets: Sequence[Tensor] | None = None, ridge: float | None = None) -> LinearProbe:
+        """The same with a head for each fold, that has not seen it; of targets that may differ from fold to fold."""
+        other = copy(self)
+        other.ridge = self.ridge if ridge is None else ridge
         starts: Sequence[Tensor | None] = self.heads or [None] * len(self.folds)
-        self.heads = [
-            self.fit([f], None if targets is None else targets[f], start=starts[f]) for f in range(len(self.folds))
-        ]
-        return self
+        given = [self.targets] * len(self.folds) if targets is None else targets
+        other.heads = [other.fit([f], given[f], start=starts[f]) for f in range(len(self.folds))]
+        return other
 
     @torch.no_grad()
     def log_probs(self, x: Tensor | None = None, fold: Tensor | None = None) -> Tensor:

@@ -97,22 +97,6 @@ def combine(
     return normalized(likely / mean.clip(1e-12).astype(np.float32)), mean
 
 
-def fit(
-    log_probs: FloatArray | None,
-    log_vote: FloatArray | None,
-    labels: NDArray[np.int64],
-    combination: Combination,
-    start: NoiseModel | None = None,
-    steps: int = QUICK_STEPS,
-) -> Fit:
-    """The noise matrix under a combination, and how likely it makes the labels (n,)."""
-    likelihood, mean = combine(log_probs, log_vote, combination)
-    model = start if start is not None and steps == 0 else fit_noise_model(likelihood, labels, start=start, steps=steps)
-    joint = likelihood * model.prior.astype(np.float32)  # (n, C)
-    of_label = (joint * model.columns(labels)).sum(1) / joint.sum(1)
-    return Fit(combination, model, mean, np.log(of_label.clip(1e-9)))
-
-
 class Comparison:
     """Fits of many combinations to the same samples.
 
@@ -135,19 +119,21 @@ class Comparison:
         self.votes: dict[int, FloatArray] = {}
         self.temperatures = [s for s in INVERSE_TEMPERATURES if s <= MAX_INVERSE_TEMPERATURE or not self.max_k]
 
-    def evidence(self, combination: Combination) -> tuple[FloatArray | None, FloatArray | None]:
-        """Log-probabilities and log-votes, (n, C) each."""
+    def likelihood(self, combination: Combination) -> tuple[FloatArray, FloatArray]:
+        """L (n, C), and the mean (C,) that it was divided by."""
         k = combination.k
         if k and k not in self.votes:
             assert self.neighbor_labels is not None
             self.votes[k] = np.log(knn_vote(self.neighbor_labels[:, :k], self.frequencies))
-        return (self.tables[combination.table] if self.tables else None), self.votes.get(k)
+        return combine(self.tables[combination.table] if self.tables else None, self.votes.get(k), combination)
 
     def fit(self, combination: Combination, start: NoiseModel | None = None, steps: int = QUICK_STEPS) -> Fit:
-        return fit(*self.evidence(combination), self.labels, combination, start, steps)
-
-    def likelihood(self, combination: Combination) -> FloatArray:
-        return combine(*self.evidence(combination), combination)[0]
+        """The noise matrix under a combination, and how likely it makes the labels (n,)."""
+        likelihood, mean = self.likelihood(combination)
+        model = fit_noise_model(likelihood, self.labels, start=start, steps=steps)
+        joint = likelihood * model.prior.astype(np.float32)  # (n, C)
+        of_label = (joint * model.columns(self.labels)).sum(1) / joint.sum(1)
+        return Fit(combination, model, mean, np.log(of_label.clip(1e-9)))
 
     def search(self, begin: Fit | None = None) -> Fit:
         """The combination under which the labels are likeliest: one choice after the other, each for its whole grid."""
@@ -182,7 +168,7 @@ class Comparison:
         fits = []
         for s in self.temperatures[3::2]:
             combination = found.combination._replace(inverse_temperature=s)
-            start = from_anchors(self.likelihood(combination), self.labels, fraction)
+            start = from_anchors(self.likelihood(combination)[0], self.labels, fraction)
             fits.append(self.fit(combination, start, steps=0))
         return max(fits, key=lambda one: one.score)
 
@@ -194,7 +180,7 @@ class Comparison:
         shares do, the evidence says nothing, and no label is doubted.
         """
         found = self.fit(found.combination, found.model, steps=SETTLING_STEPS)
-        eta = normalized(self.likelihood(found.combination) * found.model.prior.astype(np.float32))
+        eta = normalized(self.likelihood(found.combination)[0] * found.model.prior.astype(np.float32))
         known = self.frequencies[self.frequencies > 0]
         if found.score < float((known * np.log(known)).sum()) + MIN_INFORMATION:
             return found._replace(model=NoiseModel(self.frequencies, None, 0.0, self.frequencies))

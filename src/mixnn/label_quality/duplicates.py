@@ -54,17 +54,9 @@ def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
 
 def groups(samples: int, pairs: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Rows that are duplicates of one another, also by way of others: two and more each."""
-    parent: dict[int, int] = {}
-
-    def root(row: int) -> int:
-        while parent.setdefault(row, row) != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for one, other in pairs.tolist():
-        parent[root(one)] = root(other)
-    members: dict[int, list[int]] = {}
-    for row in sorted(parent):
-        members.setdefault(root(row), []).append(row)
-    return [np.array(rows) for rows in members.values() if len(rows) > 1]
+    first = np.arange(samples)  # the first row that each is known to be a duplicate of
+    while (first[pairs] != first[pairs].min(1, keepdims=True)).any():
+        np.minimum.at(first, pairs, first[pairs].min(1, keepdims=True))
+    rows = np.unique(pairs)
+    rows = rows[np.argsort(first[rows], kind="stable")]
+    return np.split(rows, np.flatnonzero(np.diff(first[rows])) + 1) if len(rows) else []

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from mixnn.label_quality.combination import MIN_PROB, Combination, Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.noise_matrix import NoiseModel
-from mixnn.label_quality.noise_rate import noise_rate_interval
-from mixnn.label_quality.probabilities import FloatArray, normalized
+from mixnn.label_quality.probabilities import FloatArray, normalized, probability_of
 from mixnn.label_quality.sampling import sampled_rows
 from mixnn.tables.topk_rows import Table, chunks, empty_table
 
@@ -24,6 +23,11 @@ from mixnn.tables.topk_rows import Table, chunks, empty_table
 MIN_POSTERIOR = 1e-6  # of every class: nothing is quite impossible
 WRONG_ODDS = 1.5  # times the likeliest odds of a wrong label
 CLASS_INDEPENDENT_ODDS = 2.0  # the same where wrong labels are too few to tell which classes they mix
+BELOW, ABOVE = (
+    0.12,
+    0.36,
+)  # of the noise rate that is told: where the truth was, in the cells that settings are chosen by
+MIN_HALF_WIDTH = 0.006  # of all labels
 
 
 def estimate_label_quality(
@@ -77,7 +81,7 @@ def estimate_label_quality(
         posterior[part] = label_posterior(likelihood, labels[part], model, verified[part])
         likeliest = (likelihood * model.prior.astype(np.float32)).argmax(1)
         contradicted += int(((likeliest != labels[part]) & known[part]).sum())
-    quality = LabelIssues(posterior, labels, classes, chosen.model.matrix, 0.0, (0.0, 0.0), verified).label_quality
+    quality = probability_of(posterior, labels.clip(0))
     rate = float(1 - quality[known].mean()) if known.any() else 0.0
     return LabelIssues(
         posterior,
@@ -104,6 +108,24 @@ def label_posterior(
         posterior[verified & known] = 0
         posterior[verified & known, labels[verified & known]] = 1
     return normalized(posterior).astype(np.float32)
+
+
+def noise_rate_interval(rate: float, labels: int) -> tuple[float, float]:
+    """(low, high) around an estimated share of wrong labels.
+
+    Chance is the smaller part of it. What the evidence cannot tell is whether people err more often where samples are
+    hard: the truth is then above what is told, seldom below.
+
+    Args:
+        rate: what is told, 0–1.
+        labels: how many there are.
+
+    Example:
+        >>> [round(end, 3) for end in noise_rate_interval(0.1, 10_000)]
+        [0.076, 0.144]
+    """
+    chance = 2 * (rate * (1 - rate) / max(1, labels)) ** 0.5 + MIN_HALF_WIDTH
+    return max(0.0, rate * (1 - BELOW) - chance), min(1.0, rate + ABOVE * rate * (1 - rate) + chance)
 
 
 def label_frequencies(labels: NDArray[np.int64], classes: int) -> FloatArray:

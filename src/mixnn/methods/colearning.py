@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Beta
 from torch.nn.functional import cross_entropy, normalize
 
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import require_between
 from mixnn.methods.base import Method
+from mixnn.methods.mixing import BETA_RANGE, mixup_loss
 from mixnn.models.classifier import Classifier
 
 
@@ -56,15 +56,12 @@ class CoLearning(Method):
         structure_weight: float = 1.0,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        # Beyond, draws from the Beta distribution lose their digits.
-        require_between("colearning.mixup_alpha", mixup_alpha, 1e-3, 1e3)
-        for name, value in {"temperature": temperature, "sigma": sigma}.items():
-            require_between(f"colearning.{name}", value, 1e-3)
-        for name, value in {"contrast_weight": contrast_weight, "structure_weight": structure_weight}.items():
-            require_between(f"colearning.{name}", value, 0)
-        require_between("colearning.projection_width", projection_width, 1)
-        self.mixup_alpha, self.temperature, self.sigma = mixup_alpha, temperature, sigma
-        self.contrast_weight, self.structure_weight = contrast_weight, structure_weight
+        self.mixup_alpha = require_between("colearning.mixup_alpha", mixup_alpha, *BETA_RANGE)
+        self.temperature = require_between("colearning.temperature", temperature, 1e-3)
+        self.sigma = require_between("colearning.sigma", sigma, 1e-3)
+        self.contrast_weight = require_between("colearning.contrast_weight", contrast_weight, 0)
+        self.structure_weight = require_between("colearning.structure_weight", structure_weight, 0)
+        require_between("colearning.projection_width", projection_width, 1, 65536)
         width = self.network.head.in_features  # D
         self.projection = nn.Sequential(  # h
             nn.Linear(width, width, bias=False), nn.ReLU(), nn.Linear(width, projection_width)
@@ -81,16 +78,8 @@ class CoLearning(Method):
         v = self.projection(u)  # (2B, P)
         intrinsic = contrastive_loss(v[:size], v[size:], self.temperature)
         structural = structural_loss(v[:size].detach(), y[:size], self.sigma)  # the labels do not move the projection
-        return (
-            self._supervised(batch.x, batch.y) + self.contrast_weight * intrinsic + self.structure_weight * structural
-        )
-
-    def _supervised(self, x: Tensor, y: Tensor) -> Tensor:
-        """L_sup, cross-entropy of mixed samples against both of their labels (Eq. 6–8): (B, …), (B,) -> scalar."""
-        lam = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # λ, one for the batch
-        m = torch.randperm(len(y), device=y.device)
-        logits = self.network(lam * x + (1 - lam) * x[m])  # (B, C)
-        return lam * cross_entropy(logits, y) + (1 - lam) * cross_entropy(logits, y[m])
+        supervised = mixup_loss(self.network, batch.x, batch.y, self.mixup_alpha)  # L_sup (Eq. 6–8)
+        return supervised + self.contrast_weight * intrinsic + self.structure_weight * structural
 
 
 def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:

@@ -56,8 +56,7 @@ class CoTeaching(Method):
         super().__init__(networks, labels, num_classes)
         if forget_rate is not None and not 0 <= forget_rate < 1:
             raise InputError(f"coteaching.forget_rate is {forget_rate}: use 0 to below 1, or leave it off")
-        require_between("coteaching.rampup", rampup, 1)
-        self.forget_rate, self.rampup = forget_rate, rampup
+        self.forget_rate, self.rampup = forget_rate, require_between("coteaching.rampup", rampup, 1)
         self.main_phase_start = 1
         self.register_buffer("estimate", torch.zeros(()))
 

@@ -77,19 +77,16 @@ class DivideMix(Method):
         loss_window: int = 1,
     ) -> None:
         super().__init__(networks, labels, num_classes)
-        for name, value in {"warmup": warmup, "rampup": rampup, "lambda_u": lambda_u}.items():
-            require_between(f"dividemix.{name}", value, 0)
-        for name, value in {"temperature": temperature, "alpha": alpha}.items():
-            require_between(f"dividemix.{name}", value, 0.01)
-        require_between("dividemix.confidence_penalty", confidence_penalty, 0)
-        require_between("dividemix.threshold", threshold, 0, 0.999)
+        self.warmup = self.main_phase_start = require_between("dividemix.warmup", warmup, 0)
+        self.rampup = require_between("dividemix.rampup", rampup, 0)
+        self.lambda_u = require_between("dividemix.lambda_u", lambda_u, 0)
+        self.temperature = require_between("dividemix.temperature", temperature, 0.01)
+        self.alpha = require_between("dividemix.alpha", alpha, 0.01)
+        self.confidence_penalty = require_between("dividemix.confidence_penalty", confidence_penalty, 0)
+        self.threshold = require_between("dividemix.threshold", threshold, 0, 0.999)
         require_between("dividemix.loss_window", loss_window, 1)
-        self.warmup = self.main_phase_start = warmup
-        self.confidence_penalty, self.threshold, self.temperature = confidence_penalty, threshold, temperature
-        self.alpha, self.lambda_u, self.rampup = alpha, lambda_u, rampup
-        self.targets = SampleTable(
-            one_hot_or_uniform(labels, num_classes)
-        )  # to be told; training makes its own at each step
+        # To be told; training makes its own at each step.
+        self.targets = SampleTable(one_hot_or_uniform(labels, num_classes))
         self.register_buffer("history", torch.full((2, loss_window, len(labels)), torch.nan))
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:
@@ -101,18 +98,12 @@ class DivideMix(Method):
         with self.phase("eval_pass"):
             probs, log_y = zip(*(eval_pass([network], data)[1:] for network in self.classifiers), strict=True)
         with self.phase("mixture"):
-            w = torch.stack(
-                [self._loss_mixture_clean_prob(k, -log_y[k][:, 0], data.labels >= 0) for k in (0, 1)]
-            )  # (2, N)
-        self.metrics["clean_fraction"] = (w > self.threshold)[:, data.labels >= 0].float().mean().item()
-        self.w = w.flip(0)  # co-divide: each network works with the other's
-        shard_rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
-        self.targets.write(
-            shard_rows,
-            self._refined_labels(
-                torch.stack([p[shard_rows] for p in probs]), self.w[:, shard_rows], data.labels[shard_rows]
-            ),
-        )
+            w = [self._loss_mixture_clean_prob(k, -log_y[k][:, 0], data.labels >= 0) for k in (0, 1)]
+        self.w = torch.stack(w[::-1])  # (2, N), co-divide: each network works with the other's
+        self.metrics["clean_fraction"] = (self.w > self.threshold)[:, data.labels >= 0].float().mean().item()
+        rows = torch.arange(len(data), device=data.labels.device)[shard(len(data))]
+        p = torch.stack([whole[rows] for whole in probs])  # (2, n, C)
+        self.targets.write(rows, self._refined_labels(p, self.w[:, rows], data.labels[rows]))
 
     def _loss_mixture_clean_prob(self, k: int, losses: Tensor, known: Tensor) -> Tensor:
         """Clean probabilities (N,) by the losses (N,) of network k; 0 where nobody knows the label."""

@@ -40,9 +40,7 @@ class ELR(Method):
         self, network: Classifier, labels: Tensor, num_classes: int, *, beta: float = 0.7, lam: float = 3.0
     ) -> None:
         super().__init__(network, labels, num_classes)
-        require_between("elr.beta", beta, 0, 1)
-        require_between("elr.lam", lam, 0)
-        self.beta, self.lam = beta, lam
+        self.beta, self.lam = require_between("elr.beta", beta, 0, 1), require_between("elr.lam", lam, 0)
         self.targets = SampleTable(torch.zeros(len(labels), num_classes))  # t, zero as in the authors' code
 
     def forward(self, batch: Batch) -> Tensor:

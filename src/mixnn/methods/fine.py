@@ -56,11 +56,9 @@ class FINE(Method):
         select_every: int = 1,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        require_between("fine.warmup", warmup, 0)
-        require_between("fine.zeta", zeta, 0, 1)
-        require_between("fine.select_every", select_every, 1)
-        self.warmup, self.zeta, self.select_every = warmup, zeta, select_every
-        self.main_phase_start = warmup
+        self.warmup = self.main_phase_start = require_between("fine.warmup", warmup, 0)
+        self.zeta = require_between("fine.zeta", zeta, 0, 1)
+        self.select_every = require_between("fine.select_every", select_every, 1)
         self.register_buffer("clean", labels >= 0)
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:

@@ -54,12 +54,11 @@ class GCE(Method):
         prune_every: int = 5,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        require_between("gce.q", q, 1e-3, 1)
         if not 0 <= k < 1:
             raise InputError(f"gce.k is {k}: use a number from 0 to below 1")
-        require_between("gce.prune_from", prune_from, 0)
-        require_between("gce.prune_every", prune_every, 1)
-        self.q, self.k, self.prune_from, self.prune_every = q, k, prune_from, prune_every
+        self.q, self.k = require_between("gce.q", q, 1e-3, 1), k
+        self.prune_from = require_between("gce.prune_from", prune_from, 0)
+        self.prune_every = require_between("gce.prune_every", prune_every, 1)
         self.register_buffer("kept", torch.ones(len(labels), dtype=torch.bool))
 
     def begin_epoch(self, epoch: int, data: TrainData) -> None:

@@ -8,7 +8,11 @@ Letters: N samples, C classes, B batch, K neighbors other than the sample itself
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Beta
+from torch.nn.functional import cross_entropy
+
+BETA_RANGE = 1e-3, 1e3  # of α: beyond, draws from Beta(α, α) lose their digits
 
 
 def mixing_weights(clean: Tensor, neighbors: Tensor, informative: Tensor | None = None) -> Tensor:
@@ -35,16 +39,13 @@ def mix(samples: Tensor, others: Tensor, weights: Tensor) -> Tensor:
     """
     if others.shape[1] == 0:  # alone, a sample has all the weight
         return samples
-    a = weights.view(*weights.shape, *[1] * (samples.dim() - 1))  # (B, 1 + K, 1, …)
-    if samples.dtype == torch.uint8:  # in one piece of memory
+    dtype = torch.promote_types(samples.dtype, weights.dtype)
+    a = weights.to(dtype).view(*weights.shape, *[1] * (samples.dim() - 1))  # (B, 1 + K, 1, …)
+    if samples.dtype == torch.uint8:
         a = a / 255
-        mixed = samples.float().mul_(a[:, 0])
-        for k in range(others.shape[1]):
-            mixed.addcmul_(a[:, k + 1], others[:, k].float())
-        return mixed
-    mixed = a[:, 0] * samples
+    mixed = samples.to(dtype, copy=True).mul_(a[:, 0])  # in one piece of memory
     for k in range(others.shape[1]):  # K is small, and no (B, 1 + K, …) copy is made
-        mixed = torch.addcmul(mixed, a[:, k + 1].to(mixed.dtype), others[:, k])
+        mixed.addcmul_(a[:, k + 1], others[:, k].to(dtype))
     return mixed
 
 
@@ -55,6 +56,20 @@ def pair_weights(lam: float, count: int, device: torch.device) -> Tensor:
     """
     first = torch.full((count, 1), lam, device=device)
     return torch.cat([first, 1 - first], 1)
+
+
+def random_partners(size: int, device: torch.device, alpha: float = 1.0) -> tuple[Tensor, float]:
+    """One for each of a batch, by its place int64 (B, 1); and λ ~ Beta(α, α), one for all."""
+    partners = torch.randperm(size, device=device)[:, None]
+    return partners, Beta(alpha, alpha).sample().item()
+
+
+def mixup_loss(network: nn.Module, x: Tensor, y: Tensor, alpha: float) -> Tensor:
+    """Cross-entropy of random blends against both of their labels: `x` (B, …), `y` int64 (B,) -> scalar."""
+    lam = Beta(alpha, alpha).sample().item()  # λ, one for the batch
+    j = torch.randperm(len(y), device=y.device)  # whom each sample is blended with
+    logits = network(lam * x + (1 - lam) * x[j])  # (B, C)
+    return lam * cross_entropy(logits, y) + (1 - lam) * cross_entropy(logits, y[j])
 
 
 def ema(targets: Tensor, probs: Tensor, alpha: float) -> Tensor:

@@ -10,19 +10,19 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
 from mixnn.data.batches import Batch, TrainData
-from mixnn.distributed.ranks import gather_rows, shard
+from mixnn.distributed.ranks import shard
 from mixnn.errors import require_between
 from mixnn.evidence.forward_pass import eval_pass
+from mixnn.evidence.knn import knn_indices
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
-from mixnn.evidence.neighbors.search import Backend, Metric, require_backend
-from mixnn.evidence.neighbors.sharded import search_shard
+from mixnn.evidence.neighbors.hnsw import require_faiss
+from mixnn.evidence.neighbors.search import Backend, Metric
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
-from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement, pair_weights
+from mixnn.methods.mixing import ema, mix, mixing_weights, neighbor_agreement, pair_weights, random_partners
 from mixnn.models.classifier import Classifier
 from mixnn.tables.sample_table import SampleTable
 
@@ -77,16 +77,16 @@ class MixNN(Method):
     ) -> None:
         super().__init__(network, labels, num_classes)
         section = type(self).__module__.rpartition(".")[2]
-        require_between(f"{section}.neighbors", neighbors, 0, len(labels) - 1)
-        require_between(f"{section}.alpha", alpha, 0, 1)
-        epochs = {"warmup": warmup, "mixup_until": mixup_until, "correct_from": correct_from}
-        for name, value in (epochs | {"min_separation": min_separation}).items():
-            require_between(f"{section}.{name}", value, 0)
-        require_backend(backend)
-        self.neighbors, self.backend, self.metric = neighbors, backend, metric
-        self.warmup, self.mixup_until, self.correct_from, self.alpha = warmup, mixup_until, correct_from, alpha
+        self.neighbors = require_between(f"{section}.neighbors", neighbors, 0, len(labels) - 1)
+        self.alpha = require_between(f"{section}.alpha", alpha, 0, 1)
+        self.warmup = require_between(f"{section}.warmup", warmup, 0)
+        self.mixup_until = require_between(f"{section}.mixup_until", mixup_until, 0)
+        self.correct_from = require_between(f"{section}.correct_from", correct_from, 0)
+        self.min_separation = require_between(f"{section}.min_separation", min_separation, 0)
+        if backend == "hnsw":
+            require_faiss()
+        self.backend, self.metric = backend, metric
         self.main_phase_start = max(warmup, mixup_until)
-        self.min_separation = min_separation
         self.gmm: dict[str, Any] = {"monotone": gmm_monotone, "min_separation": min_separation}
         self.targets = SampleTable(one_hot_or_uniform(labels, num_classes))  # t
         self.clean = torch.ones(len(labels))  # w, anew in every epoch that needs it
@@ -146,9 +146,8 @@ class MixNN(Method):
         return losses
 
     def _search(self, z: Tensor, labels: Tensor) -> Tensor:
-        """The neighbors of every sample, int64 (N, K); each rank searches for its share."""
-        indices, info = search_shard(z, self.neighbors, metric=self.metric, backend=self.backend)
-        nearest = gather_rows(indices)
+        """The neighbors of every sample, int64 (N, K)."""
+        nearest, info = knn_indices(z, self.neighbors, metric=self.metric, backend=self.backend)
         self.auto_selected["neighbors"] = info.search
         self.metrics |= info.metrics
         if self.neighbors > 0:
@@ -164,8 +163,9 @@ class MixNN(Method):
             return cross_entropy(self.network(batch.inputs), batch.y)
         t = self.targets[batch.index]  # (B, C)
         if self.stage == "mixup":
-            partners, a = random_partners(len(t), t.device)  # (B, 1), (B, 2)
+            partners, lam = random_partners(len(t), t.device)  # (B, 1)
             x_near, t_near = batch.inputs[partners], t[partners]  # (B, 1, …), (B, 1, C)
+            a = pair_weights(lam, len(t), t.device)  # (B, 2)
         else:
             assert batch.partners is not None
             x_near, t_near = batch.partners.inputs, self.targets[batch.partners.index]  # (B, K, …), (B, K, C)
@@ -177,9 +177,3 @@ class MixNN(Method):
 
     def soft_targets(self) -> Tensor:
         return self.targets.rows
-
-
-def random_partners(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """One for each of a batch, by its place int64 (B, 1), and mixing weights (B, 2), the same for all."""
-    near = torch.randperm(size, device=device)[:, None]
-    return near, pair_weights(Beta(1.0, 1.0).sample().item(), size, device)  # λ

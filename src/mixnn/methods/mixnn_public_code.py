@@ -17,8 +17,8 @@ from mixnn.errors import require_between
 from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import linear_loss, soft_cross_entropy
-from mixnn.methods.mixing import ema, mix, mixing_weights
-from mixnn.methods.mixnn import MixNN, random_partners
+from mixnn.methods.mixing import ema, mix, mixing_weights, pair_weights, random_partners
+from mixnn.methods.mixnn import MixNN
 from mixnn.models.classifier import Classifier
 
 
@@ -72,9 +72,8 @@ class MixNNPublicCode(MixNN):
             correct_from=correct_from,
             alpha=alpha,
         )
-        require_between("mixnn_public_code.correct_every", correct_every, 1)
+        self.correct_every = require_between("mixnn_public_code.correct_every", correct_every, 1)
         require_between("mixnn_public_code.loss_window", loss_window, 1)
-        self.correct_every = correct_every
         self.gmm = {"max_iter": 10, "tol": 1e-2, "reg": 5e-4, "monotone": False}
         self.register_buffer("history", torch.full((loss_window, len(labels)), torch.nan))
 
@@ -114,6 +113,7 @@ class MixNNPublicCode(MixNN):
             near = nearest_neighbors(z, self.neighbors, metric="l2")  # (B, K)
             a = mixing_weights(self.clean[batch.index], near)  # (B, 1 + K)
         else:
-            near, a = random_partners(len(t), t.device)
+            near, lam = random_partners(len(t), t.device)
+            a = pair_weights(lam, len(t), t.device)
         loss = linear_loss if self.epoch < self.correct_from else soft_cross_entropy
         return loss(self.network(mix(x, x[near], a)), mix(t, t[near], a))

@@ -5,14 +5,12 @@ Zhang, Cisse, Dauphin & Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.distributions import Beta
-from torch.nn.functional import cross_entropy
 
 from mixnn.data.batches import Batch
 from mixnn.errors import require_between
 from mixnn.methods.base import Method
+from mixnn.methods.mixing import BETA_RANGE, mixup_loss
 from mixnn.models.classifier import Classifier
 
 
@@ -33,12 +31,7 @@ class Mixup(Method):
 
     def __init__(self, network: Classifier, labels: Tensor, num_classes: int, *, alpha: float = 1.0) -> None:
         super().__init__(network, labels, num_classes)
-        require_between("mixup.alpha", alpha, 1e-3, 1e3)  # beyond, draws from the Beta distribution lose their digits
-        self.alpha = alpha
+        self.alpha = require_between("mixup.alpha", alpha, *BETA_RANGE)
 
     def forward(self, batch: Batch) -> Tensor:
-        x, y = batch.x, batch.y
-        lam = Beta(self.alpha, self.alpha).sample().item()  # λ, one for the batch
-        j = torch.randperm(len(y), device=y.device)  # whom each sample is blended with
-        logits = self.network(lam * x + (1 - lam) * x[j])  # (B, C)
-        return lam * cross_entropy(logits, y) + (1 - lam) * cross_entropy(logits, y[j])
+        return mixup_loss(self.network, batch.x, batch.y, self.alpha)

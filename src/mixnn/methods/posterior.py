@@ -1,7 +1,7 @@
 """Posterior: train on the probability of every true label, as the list of label issues has it.
 
 Ours. A robust loss first (Zhang & Sabuncu, arXiv 1805.07836), then cross-entropy against the label posterior of
-`mixnn.evidence`, from features that have not seen the label. A part of the labels is held back at first: they tell
+`mixnn.evidence`, from features that have not seen the label. A part of the labels is held out at first: they tell
 whether any of this harms.
 """
 
@@ -17,10 +17,10 @@ from torch import Tensor
 from mixnn.data.augment.policies import DRAWS, Augmentation
 from mixnn.data.batches import Batch, TrainData
 from mixnn.errors import InputError, require_between
-from mixnn.evidence.forward_pass import eval_pass
+from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
 from mixnn.evidence.held_out_labels import HeldOutLabels
+from mixnn.evidence.label_issues import targets_from
 from mixnn.evidence.loss_mixture import min_max
-from mixnn.evidence.targets import embeddings, is_embeddings, targets_from
 from mixnn.methods.base import Method
 from mixnn.methods.losses import gce_loss, nll, one_hot_or_uniform, soft_cross_entropy
 from mixnn.models.classifier import Classifier
@@ -31,7 +31,7 @@ ROBUST_SHARE = 0.55  # of a run, where nothing else is said
 Q = 0.7  # of the robust loss with up to ten classes (GCE's paper)
 MAX_CLASS_WEIGHT = 10.0  # times as much as in the mean a label counts, at most
 MIN_STEP_SAMPLES = 8  # samples of a step that comes of splitting, over all ranks: batch norm wants some on each
-TRIAL = 3  # epochs after which held-back labels say whether something harms
+TRIAL = 3  # epochs after which held-out labels say whether something harms
 NEVER = 2**40  # epochs
 MEMORIZED, POOR, HARMFUL = 1, 2, 3  # why the given labels are kept
 
@@ -80,17 +80,14 @@ class Posterior(Method):
         super().__init__(network, labels, num_classes)
         if correct_from is None:
             correct_from = self.default_options(40)["correct_from"]
-        q = robust_q(num_classes) if q is None else q
-        require_between("posterior.q", q, 1e-3, 1)
-        require_between("posterior.correct_from", correct_from, 0)
-        require_between("posterior.correct_every", correct_every, 1)
-        require_between("posterior.repeats", repeats, 1)
-        require_between("posterior.steps_per_batch", steps_per_batch, 1)
+        self.q = require_between("posterior.q", robust_q(num_classes) if q is None else q, 1e-3, 1)
+        self.correct_from = self.main_phase_start = require_between("posterior.correct_from", correct_from, 0)
+        self.correct_every = require_between("posterior.correct_every", correct_every, 1)
+        self.repeats = require_between("posterior.repeats", repeats, 1)
+        self.steps_per_batch = require_between("posterior.steps_per_batch", steps_per_batch, 1)
         if augment not in DRAWS:
             raise InputError(f"posterior.augment is {augment!r}: use one of {', '.join(DRAWS)}")
-        self.q, self.correct_every, self.augment = q, correct_every, augment
-        self.repeats, self.steps_per_batch = repeats, steps_per_batch
-        self.correct_from = self.main_phase_start = correct_from
+        self.augment = augment
         self.register_buffer("class_weights", class_weights(labels, num_classes), persistent=False)
         self.k = topk_size(len(labels), num_classes)
         self.register_buffer("targets", self._as_given(labels))
@@ -118,7 +115,7 @@ class Posterior(Method):
         self.auto_selected |= self._reasons()
 
     def _correct(self, data: TrainData) -> None:
-        """New targets, unless the labels that are held back say that the given ones are better."""
+        """New targets, unless the held-out labels say that the given ones are better."""
         first = int(self.due) == self.start
         with self.phase("eval_pass"):
             features, probs, log_given = eval_pass([self.network], data, compact=True)  # (N, D), (N, C), (N, 1)
@@ -133,22 +130,23 @@ class Posterior(Method):
             return
         with self.phase("evidence"):
             labels = data.labels.masked_fill(self.held_out.rows, -1)
-            found = targets_from(features if inputs is None else inputs, labels, self.num_classes, self.verified)
-        self.auto_selected["neighbors"] = found.search.search
-        self.metrics |= found.search.metrics
+            seen = features if inputs is None else inputs
+            table, search = targets_from(seen, labels, self.num_classes, self.verified)
+        self.auto_selected["neighbors"] = search.search
+        self.metrics |= search.metrics
         if (
             first
             and self.held_out
-            and self.held_out.evidence_is_worse(likeliest(found.table, self.num_classes) == data.labels)
+            and self.held_out.evidence_is_worse(likeliest(table, self.num_classes) == data.labels)
         ):
             self._give_up(POOR, data)
         else:
-            self.targets.copy_(found.table)
+            self.targets.copy_(table)
             again = NEVER if inputs is not None else self.correct_every  # embeddings stay what they are
             self.due.fill_(self.epoch + (TRIAL if self.held_out else again))
 
     def _check_held_out(self, known: Tensor, labeled: Tensor, data: TrainData, first: bool) -> None:
-        """Leave out what harms, by the labels that are held back, and hold them back no longer once nothing does.
+        """Leave out what harms, by the held-out labels, and hold them out no longer once nothing does.
 
         Args:
             known: bool (N,), whose given label the network gives.
@@ -188,24 +186,21 @@ class Posterior(Method):
     def _reasons(self) -> dict[str, str]:
         """What was chosen, in words."""
         seen, unseen, evidence, later = (f"{100 * accuracy:.0f} %" for accuracy in self.held_out.accuracies.tolist())
+        known = f"of the held-out labels, the evidence knew {evidence}, the network {unseen}"
         reasons = {}
         if not bool(self.recolors):
             reasons["colors"] = (
-                f"left as they are: of labels held back, {later} were known with other colors, {unseen} before"
+                f"left as they are: of the held-out labels, {later} were known with other colors, {unseen} before"
             )
-        if int(self.given_up) == MEMORIZED:
-            reasons["labels"] = (
-                f"as given: the network has memorized them ({seen} of those it was trained on, {unseen} of "
-                "those it was not), so its features are no evidence"
-            )
-        elif int(self.given_up) == POOR:
-            reasons["labels"] = f"as given: of labels held back, the evidence knew {evidence}, the network {unseen}"
-        elif int(self.given_up) == HARMFUL:
-            reasons["labels"] = (
-                f"as given: of labels held back, {later} were known after the others were corrected, {unseen} before"
-            )
-        elif float(self.held_out.accuracies[0]):
-            reasons["labels"] = f"corrected: of labels held back, the evidence knew {evidence}, the network {unseen}"
+        if int(self.given_up) or float(self.held_out.accuracies[0]):
+            reasons["labels"] = {
+                0: f"corrected: {known}",
+                MEMORIZED: f"as given: the network has memorized them ({seen} of those it was trained on, {unseen} of "
+                "those it was not), so its features are no evidence",
+                POOR: f"as given: {known}",
+                HARMFUL: f"as given: of the held-out labels, {later} were known after the others were corrected, "
+                f"{unseen} before",
+            }[int(self.given_up)]
         return reasons
 
     def _augmentation(self, data: TrainData) -> bool | Augmentation:

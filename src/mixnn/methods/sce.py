@@ -43,13 +43,12 @@ class SCE(Method):
         log_zero: float = -4.0,
     ) -> None:
         super().__init__(network, labels, num_classes)
-        require_between("sce.alpha", alpha, 0)
-        require_between("sce.beta", beta, 0)
+        self.alpha, self.beta = require_between("sce.alpha", alpha, 0), require_between("sce.beta", beta, 0)
         if alpha == beta == 0:
             raise InputError("sce.alpha and sce.beta are 0: give one of them a weight above 0")
         if not -math.inf < log_zero < 0:
             raise InputError(f"sce.log_zero is {log_zero}: use a number below 0")
-        self.alpha, self.beta, self.log_zero = alpha, beta, log_zero
+        self.log_zero = log_zero
 
     def forward(self, batch: Batch) -> Tensor:
         ce = nll(self.network(batch.inputs).log_softmax(1), batch.y)  # (B,), -log p_y

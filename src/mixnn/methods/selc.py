@@ -42,10 +42,8 @@ class SELC(Method):
         self, network: Classifier, labels: Tensor, num_classes: int, *, correct_from: int = 10, alpha: float = 0.9
     ) -> None:
         super().__init__(network, labels, num_classes)
-        require_between("selc.correct_from", correct_from, 0)
-        require_between("selc.alpha", alpha, 0, 1)
-        self.correct_from, self.alpha = correct_from, alpha
-        self.main_phase_start = correct_from
+        self.correct_from = self.main_phase_start = require_between("selc.correct_from", correct_from, 0)
+        self.alpha = require_between("selc.alpha", alpha, 0, 1)
         self.targets = SampleTable(one_hot_or_uniform(labels, num_classes))  # t
 
     def forward(self, batch: Batch) -> Tensor:

@@ -10,17 +10,15 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Beta
 from torch.nn.functional import cosine_similarity
 
 from mixnn.data.batches import Batch, TrainData
-from mixnn.distributed.ranks import gather_rows
 from mixnn.errors import require_between
 from mixnn.evidence.forward_pass import eval_pass
-from mixnn.evidence.neighbors.sharded import search_shard
+from mixnn.evidence.knn import knn_indices
 from mixnn.methods.base import Method, Tables
 from mixnn.methods.losses import one_hot_or_uniform, soft_cross_entropy
-from mixnn.methods.mixing import mix, pair_weights
+from mixnn.methods.mixing import BETA_RANGE, mix, pair_weights, random_partners
 from mixnn.models.classifier import Classifier
 
 HIDDEN, PROJECTED = 256, 128  # widths of the two heads (public code, CIFAR)
@@ -74,15 +72,12 @@ class SSR(Method):
         super().__init__(network, labels, num_classes)
         if neighbors is None:
             neighbors = max(1, min(200, len(labels) // num_classes))
-        require_between("ssr.warmup", warmup, 0)
-        require_between("ssr.theta_r", theta_r, 0, 1)
-        require_between("ssr.theta_s", theta_s, 0, 1)
-        require_between("ssr.neighbors", neighbors, 1, len(labels) - 1)
-        require_between("ssr.mixup_alpha", mixup_alpha, 1e-3, 1e3)
-        require_between("ssr.feature_consistency", feature_consistency, 0)
-        self.warmup = self.main_phase_start = warmup
-        self.theta_r, self.theta_s, self.neighbors = theta_r, theta_s, neighbors
-        self.mixup_alpha, self.feature_consistency = mixup_alpha, feature_consistency
+        self.warmup = self.main_phase_start = require_between("ssr.warmup", warmup, 0)
+        self.theta_r = require_between("ssr.theta_r", theta_r, 0, 1)
+        self.theta_s = require_between("ssr.theta_s", theta_s, 0, 1)
+        self.neighbors = require_between("ssr.neighbors", neighbors, 1, len(labels) - 1)
+        self.mixup_alpha = require_between("ssr.mixup_alpha", mixup_alpha, *BETA_RANGE)
+        self.feature_consistency = require_between("ssr.feature_consistency", feature_consistency, 0)
         if feature_consistency > 0:
             self.h_proj = perceptron(self.network.head.in_features)
             self.h_pred = perceptron(PROJECTED)
@@ -97,9 +92,9 @@ class SSR(Method):
             with self.phase("eval_pass"):
                 f, p, _ = eval_pass([self.network], data)  # (N, D), (N, C)
             self.relabeled.copy_(data.labels.where(self.verified, relabel(data.labels, p, self.theta_r)))
-            with self.phase("neighbors"):  # each rank searches for its share
-                indices, info = search_shard(f, self.neighbors, metric="cosine")
-                q = gather_rows(balanced_vote(self.relabeled, indices, self.num_classes))  # (N, C)
+            with self.phase("neighbors"):
+                indices, info = knn_indices(f, self.neighbors)  # (N, K)
+                q = balanced_vote(self.relabeled, indices, self.num_classes)  # (N, C)
             self.auto_selected["neighbors"] = info.search
             self.metrics |= info.metrics
             c = consistency(q, self.relabeled)  # (N,)
@@ -121,8 +116,7 @@ class SSR(Method):
         b = len(view1) // 2 if self.feature_consistency > 0 else len(view1)
         x = torch.cat([view1[:b], view2[:b]])  # (2b, …)
         t = one_hot_or_uniform(self.relabeled[batch.index[:b]], self.num_classes).repeat(2, 1)  # (2b, C)
-        partner = torch.randperm(2 * b, device=t.device)[:, None]
-        lam = Beta(self.mixup_alpha, self.mixup_alpha).sample().item()  # one for the batch
+        partner, lam = random_partners(2 * b, t.device, self.mixup_alpha)
         a = pair_weights(max(lam, 1 - lam), 2 * b, t.device)  # (2b, 2)
         loss = soft_cross_entropy(self.network(mix(x, x[partner], a)), mix(t, t[partner], a))
         if self.feature_consistency > 0:

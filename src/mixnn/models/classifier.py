@@ -15,11 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mixnn.errors import InputError
+from mixnn.errors import InputError, short_of_memory
 from mixnn.models.backbones import BasicBlock, PreActBlock, cnn, mini, mlp, resnet
 from mixnn.models.pretrained import Loaded, load_pretrained
-from mixnn.models.timm_backbones import PREFIX, timm_factory
+from mixnn.models.timm_backbones import PREFIX, names_in_timm, timm_factory
 from mixnn.utils.registry import resolve
+
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)  # of a network, to inputs it does not take
+SIZES = (28, 32, 64, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)  # pixels that networks are made for
 
 
 class Classifier(nn.Module):
@@ -118,7 +121,12 @@ def network_factory(name: str) -> Callable[[int], tuple[nn.Module, int]]:
     """
     if name.startswith(PREFIX):
         return timm_factory(name)
-    factory: Callable[[int], tuple[nn.Module, int]] = resolve(name, NETWORKS, "network", "factory")
+    try:
+        factory: Callable[[int], tuple[nn.Module, int]] = resolve(name, NETWORKS, "network", "factory")
+    except InputError as error:
+        if ":" in name:
+            raise
+        raise InputError(f"{error}; {names_in_timm(name)}") from error
     return factory
 
 
@@ -172,18 +180,40 @@ def body_statistics(body: nn.Module, attribute: str, data: Tensor) -> Tensor:
     return statistics
 
 
+def try_network(name: str, shape: tuple[int, ...], weights: str | Path | None) -> None:
+    """Raise InputError unless such a network can be had with these weights, and takes inputs (3, S, S) or (D,).
+
+    It is built and thrown away, so that hours of reading images do not end in a wrong name.
+    """
+    mean = torch.zeros(shape[0])
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(name, shape[-1], 1, mean, mean + 1, weights=weights)
+        probe(network, torch.zeros(2, *shape), name)
+
+
 @torch.no_grad()
 def probe(network: Classifier, x: Tensor, name: str) -> None:
     """Raise InputError unless `network` takes such inputs (2, …)."""
     try:
         network.to(x.device).eval()(x)
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        shape = tuple(x.shape[1:])
-        raise InputError(
-            f"network {name!r} does not take inputs of shape {shape} ({reason}): choose another"
-            + (", such as --network mlp" if len(shape) == 1 else "")
-        ) from error
+    except REFUSALS as error:
+        if short_of_memory(error):
+            raise
+        reason, shape = " ".join(str(error).split()) or type(error).__name__, tuple(x.shape[1:])
+        fix = "choose another, such as --network mlp" if len(shape) == 1 else fitting_size(name, shape[-1])
+        raise InputError(f"network {name!r} does not take inputs of shape {shape} ({reason}): {fix}") from error
+
+
+def fitting_size(name: str, size: int) -> str:
+    """The size of images nearest to `size` that the network takes, as an option."""
+    for other in sorted(SIZES, key=lambda other: abs(other - size)):
+        try:
+            body, _ = network_factory(name)(other)
+            body.eval()(torch.zeros(2, 3, other, other))
+        except REFUSALS:
+            continue
+        return f"it takes images of {other} px: --data.image-size {other}, or another --network"
+    return "choose another"
 
 
 @torch.no_grad()

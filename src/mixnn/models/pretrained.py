@@ -19,6 +19,7 @@ from mixnn.models.timm_backbones import PREFIX, converted, fetch
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # what a training script puts the table of weights under
 SHOWN = 3  # names in a message
+COUNTER = "num_batches_tracked"  # steps of a batch norm: old files lack it, it matters only where momentum is None
 
 
 class Loaded(NamedTuple):
@@ -26,13 +27,11 @@ class Loaded(NamedTuple):
 
     Attributes:
         taken: how many tensors the network got.
-        missing: tensors of the network that the file lacks: only counters, which nothing reads.
         left_out: tensors of the file that the network has no place for, its head above all.
         statistics: mean and std (C,) of the inputs that a network of ours was trained on; None for other files.
     """
 
     taken: int
-    missing: list[str]
     left_out: list[str]
     statistics: tuple[Tensor, Tensor] | None = None
 
@@ -64,7 +63,7 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
     body_state = body.state_dict()
     prefix = common_prefix(tensors, body_state)
     found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-    if name.startswith(PREFIX) and not fits(found, body_state):
+    if name.startswith(PREFIX) and any(misfits(found, body_state)):
         found = dict(converted(found, body))
     check_fit(found, body_state, weights, name)
     taken = {key: tensor for key, tensor in found.items() if key in body_state}
@@ -75,8 +74,7 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
     if prefix != beside and {beside + "mean", beside + "std"} <= tensors.keys():  # a `Classifier` of ours
         statistics = tensors[beside + "mean"], tensors[beside + "std"]
         used |= {beside + "mean", beside + "std"}
-    missing, left_out = [key for key in body_state if key not in taken], [key for key in tensors if key not in used]
-    return Loaded(len(taken), missing, left_out, statistics)
+    return Loaded(len(taken), [key for key in tensors if key not in used], statistics)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -121,27 +119,21 @@ def common_prefix(tensors: Mapping[str, Tensor], body_state: Mapping[str, Tensor
     return min(counts, key=lambda prefix: (-counts[prefix], prefix), default="")
 
 
-def fits(found: Mapping[str, Tensor], body_state: Mapping[str, Tensor]) -> bool:
-    return all(
-        key in found and found[key].shape == tensor.shape for key, tensor in body_state.items() if not counter(key)
-    )
-
-
-def counter(key: str) -> bool:
-    """A batch norm's count of steps: old files lack it, and it matters only where momentum is None."""
-    return key.endswith("num_batches_tracked")
+def misfits(found: Mapping[str, Tensor], body_state: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Tensors of the body that are not in the file, and those that have another shape there."""
+    missing = [key for key in body_state if key not in found and not key.endswith(COUNTER)]
+    return missing, [key for key in body_state if key in found and found[key].shape != body_state[key].shape]
 
 
 def check_fit(found: Mapping[str, Tensor], body_state: Mapping[str, Tensor], weights: str | Path, name: str) -> None:
     """Raise InputError unless each tensor of the body is in the file, in its shape."""
-    needed = [key for key in body_state if not counter(key)]
-    missing = [key for key in needed if key not in found]
+    missing, other = misfits(found, body_state)
     if missing:
+        needed = sum(not key.endswith(COUNTER) for key in body_state)
         raise InputError(
-            f"weights {weights} lack {len(missing)} of the {len(needed)} tensors of network {name!r} ({some(missing)}; "
+            f"weights {weights} lack {len(missing)} of the {needed} tensors of network {name!r} ({some(missing)}; "
             f"the file has {some(list(found))}): give the weights of this network"
         )
-    other = [key for key in body_state if key in found and found[key].shape != body_state[key].shape]
     if other:
         key = other[0]
         raise InputError(

@@ -16,19 +16,30 @@ from mixnn.models.classifier import Classifier, build_network
 from mixnn.utils.files import atomic_write
 from mixnn.utils.registry import refuse_code
 
+Range = tuple[float, float]
 
-def save_model(path: Path, networks: Sequence[Classifier], name: str, image_size: int | None, size: int) -> None:
+
+def save_model(
+    path: Path,
+    networks: Sequence[Classifier],
+    name: str,
+    image_size: int | None,
+    size: int,
+    intensity: Range | None = None,
+) -> None:
     """The networks' weights as safetensors; what is needed to build them stands in its metadata.
 
     Args:
         name: of the networks, see `build_network`.
         image_size: pixels that images are read at; None for embeddings.
         size: pixels of what the network sees, cut out of the image; the width of embeddings.
+        intensity: what became black and white of pixels of more than 8 bits; None where there were none.
     """
     about = {
         "network": name,
         "image_size": image_size,
         "size": size,
+        "intensity": intensity,
         "classes": networks[0].head.out_features,
         "networks": len(networks),
         "bf16": networks[0].bf16,  # predict in the arithmetic of training
@@ -44,11 +55,12 @@ class Predictor(nn.Module):
     Attributes:
         image_size: pixels to read images at; None for embeddings.
         size: pixels to cut out of them.
+        intensity: the scale of pixels of more than 8 bits; None where the run met none.
     """
 
-    def __init__(self, networks: nn.ModuleList, image_size: int | None, size: int) -> None:
+    def __init__(self, networks: nn.ModuleList, image_size: int | None, size: int, intensity: Range | None) -> None:
         super().__init__()
-        self.networks, self.image_size, self.size = networks, image_size, size
+        self.networks, self.image_size, self.size, self.intensity = networks, image_size, size, intensity
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -88,4 +100,5 @@ def load_model(
             f"model {path} does not fit network {name!r}: it was trained with {about['network']}, which is another, "
             "or has changed since"
         ) from error
-    return Predictor(networks, about.get("image_size", about["size"]), about["size"]).to(device).eval()
+    intensity = None if about.get("intensity") is None else tuple(about["intensity"])
+    return Predictor(networks, about.get("image_size", about["size"]), about["size"], intensity).to(device).eval()

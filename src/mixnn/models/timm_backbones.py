@@ -37,7 +37,8 @@ def timm_factory(name: str) -> Callable[[int], tuple[nn.Module, int]]:
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(
-                f"network {name!r} cannot be built for {size} px ({reason}): use another --data.image-size"
+                f"network {name!r} cannot be built for {size} px ({reason}): it is made for "
+                f"--data.image-size {config.input_size[-1]}"
             ) from error
         body.pixel_mean, body.pixel_std = config.mean, config.std
         return body, body.head_hidden_size  # of what it gives; `num_features` is before a second, hidden layer
@@ -61,6 +62,18 @@ def import_timm() -> Any:
             f"networks {PREFIX}NAME: timm cannot be imported ({reason}): torchvision {version('torchvision')} has "
             f"to be the release and build (CPU, or CUDA x.y) made for torch {torch.__version__}: install that one"
         ) from error
+
+
+def names_in_timm(name: str) -> str:
+    """How timm's network of this name is written, or those called alike; where timm is missing, how it would be."""
+    try:
+        known = import_timm().list_models()
+    except InputError:
+        return f"if it is a network of timm, write {PREFIX}{name} (pip install 'mixnn[vision]')"
+    if name in known:
+        return f"timm has it: write {PREFIX}{name}"
+    close = get_close_matches(name, known, n=3)
+    return "timm has " + ", ".join(PREFIX + match for match in close) if close else "timm has none of that name either"
 
 
 def version(package: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError, printable
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import given_words, stored_label_issues
+from mixnn.results.issues import given_words, percent, stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 
 TOP = 3  # classes of a row of probabilities
@@ -86,7 +86,3 @@ def largest(probs: NDArray[np.floating], classes: list[str]) -> str:
     """The likeliest classes with their probabilities."""
     top = np.argsort(-probs, kind="stable")[:TOP]
     return ", ".join(f"{classes[label]} {percent(probs[label])}" for label in top)
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.1f} %"

@@ -82,6 +82,11 @@ def review_reason(evidence: Evidence, issues: LabelIssues, why: Review, classes:
     return ""
 
 
+def percent(value: float) -> str:
+    """A share in 0–1, to a tenth of a per cent."""
+    return f"{100 * value:.1f} %"
+
+
 def rate_words(rate: float, interval: tuple[float, float]) -> str:
     """A share of wrong labels with its interval, such as "34 % (27 to 38 %)", or "0.3 % (0.0 to 1.0 %)"."""
     low, high = interval

@@ -122,6 +122,7 @@ class RunDirectory:
         self.label_noise = self.path / "label_noise.json"
         self.targets = self.path / "soft_targets.npy"
         self.classes = self.path / "classes.json"
+        self.label_arrays = self.path / "label_arrays.json"
         self.model = self.path / "model.safetensors"
         self.checkpoint = self.path / "checkpoints" / "last.pt"
         self.overview = self.path / "overview.png"

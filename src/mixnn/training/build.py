@@ -22,10 +22,6 @@ from mixnn.models.classifier import build_network, compile_body, probe
 WEIGHTS = 3  # purpose of a derived seed
 
 
-def pick_bf16(precision: str, device: torch.device) -> bool:
-    return precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
-
-
 def with_defaults(config: RunConfig) -> RunConfig:
     """`config` with every option of its method spelled out, so that a run says all of what it did.
 
@@ -51,7 +47,7 @@ def build_method(options: MethodOptions, data: TrainData, num_classes: int, devi
     mean, std = channel_statistics(data)
     mean, std = mean.to(device), std.to(device)
     example = next(data.inputs(torch.arange(2)))
-    bf16 = pick_bf16(options.precision, device)
+    bf16 = options.precision == "bfloat16" or (options.precision == "auto" and fast_bfloat16(device))
     torch.manual_seed(derived_seed(options.seed, WEIGHTS))
     networks = [
         build_network(options.network, example.shape[-1], num_classes, mean, std, bf16=bf16, weights=options.weights)

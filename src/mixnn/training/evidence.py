@@ -1,4 +1,4 @@
-"""What the trained method says of every label. Must not know: files, the screen, methods by name."""
+"""What is known of every label: what its features say, and the trained method. Must not know: files, the screen."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
-from mixnn.evidence.assessment import assess_labels
-from mixnn.evidence.forward_pass import eval_pass
+from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
+from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
-from mixnn.evidence.targets import embeddings, is_embeddings
+from mixnn.evidence.near_duplicates import find_near_duplicates
+from mixnn.evidence.neighbors.brute_force import Progress, silent
+from mixnn.evidence.pca import pca_2d
+from mixnn.label_quality.duplicates import reconcile
 from mixnn.methods.base import Method
 from mixnn.methods.losses import one_hot_or_uniform
 from mixnn.runs.directory import Evidence
@@ -22,31 +25,22 @@ from mixnn.tables.topk_tensors import as_rows, as_topk, to_topk
 
 
 class Collected(NamedTuple):
-    """What the method says of N samples after training, the same on every rank.
+    """What label quality is worked out from, the same on every rank.
 
     Attributes:
-        features: (N, D), which label quality is worked out from: embeddings as they are given, or else the network's,
-            which may have seen the labels.
-        probs: a table (N, C), see `tables.topk_tensors`.
-        targets: likewise, what the method takes each label for.
-        loss: (N,) in 0–1, NaN where there is no label.
-        loss_mixture_clean_prob: (N,), likewise; None of a method that does not use it.
-        mixture: (3, 2), means, variances and weights of what was fitted to the losses; NaN where nothing was.
+        features: (N, D): embeddings as they are given, or else a network's, which may have seen the labels.
+        fields: what a trained method says besides, by its name in `mixnn.runs.directory.Evidence`.
     """
 
     features: Tensor
-    probs: Tensor
-    targets: Tensor
-    loss: Tensor
-    loss_mixture_clean_prob: Tensor | None
-    mixture: Any
+    fields: dict[str, Any]
 
 
 class Judged(NamedTuple):
-    """`evidence`, with the label quality in it; and `search`, how neighbors were searched for it, in words."""
+    """`evidence`, with the label quality in it; and what was `chosen` for it, by name, such as the search."""
 
     evidence: Evidence
-    search: str
+    chosen: dict[str, Any]
 
 
 @torch.no_grad()
@@ -58,40 +52,66 @@ def collect_evidence(method: Method, data: TrainData) -> Collected:
         features = embeddings(data)  # as they are given: what was trained on them has seen the labels
     known, verified = data.labels >= 0, data.verified.nonzero()[:, 0]
     loss = -log_given.exp().mean(1).clamp_min(1e-12).log()  # (N,)
-    clean, mixture = loss_mixture_clean_prob(loss, known) if method.uses_loss_mixture else (None, None)
     targets = method.soft_targets()
     targets = probs if targets is None else as_topk(targets, classes, k)
     if len(verified):
         targets = targets.clone()
         targets[verified] = to_topk(one_hot_or_uniform(data.labels[verified], classes), k)
-    return Collected(
-        features,
-        probs,
-        targets,
-        min_max(loss, known).where(known, torch.nan),
-        None if clean is None else clean.masked_fill(data.verified, 1.0).where(known, torch.nan),
-        np.full((3, 2), np.nan) if mixture is None else np.stack([numpy(part) for part in mixture[:3]]),
-    )
+    fields = {
+        "probs": as_rows(probs, classes),
+        "targets": as_rows(targets, classes),
+        "loss": numpy(min_max(loss, known).where(known, torch.nan)),
+        "mixture": np.full((3, 2), np.nan),
+    }
+    if method.uses_loss_mixture:
+        clean, mixture = loss_mixture_clean_prob(loss, known)
+        fields["loss_mixture_clean_prob"] = numpy(clean.masked_fill(data.verified, 1.0).where(known, torch.nan))
+        if mixture is not None:
+            fields["mixture"] = np.stack([numpy(part) for part in mixture[:3]])
+    return Collected(features, fields)
 
 
 @torch.no_grad()
 def judge_labels(
-    collected: Collected, data: TrainData, classes: int, names: Sequence[str], unlabeled: Sequence[str] = ()
+    collected: Collected,
+    data: TrainData,
+    classes: int,
+    names: Sequence[str],
+    unlabeled: Sequence[str] = (),
+    progress: Progress = silent,
 ) -> Judged:
-    """The label quality of every sample, beside what was collected of it."""
-    assessment, clean_prob = assess_labels(collected.features, data, classes), collected.loss_mixture_clean_prob
-    evidence = Evidence(
-        names=np.array(names, dtype=np.str_),
-        given=numpy(data.labels),
-        probs=as_rows(collected.probs, classes),
-        unlabeled=np.array(unlabeled, dtype=np.str_),
-        targets=as_rows(collected.targets, classes),
-        loss=numpy(collected.loss),
-        loss_mixture_clean_prob=None if clean_prob is None else numpy(clean_prob),
-        mixture=collected.mixture,
-        **assessment.fields,
-    )
-    return Judged(evidence, assessment.search)
+    """The label quality of N samples, with near duplicates under two labels brought into agreement.
+
+    Args:
+        data: the samples, with their given and their verified labels.
+        classes: C.
+        names: N file names.
+        unlabeled: words that mean "don't know".
+        progress: is told of how many samples the neighbors are found.
+    """
+    given, verified = numpy(data.labels), numpy(data.verified)
+    found = label_issues(collected.features, given.clip(-1), range(classes), verified=verified, progress=progress)
+    nearest, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
+    pairs = numpy(find_near_duplicates(data.inputs, nearest, distances))
+    issues = reconcile(found.issues, pairs)
+    fields = {
+        "names": np.array(names, dtype=np.str_),
+        "given": given,
+        "unlabeled": np.array(unlabeled, dtype=np.str_),
+        "probs": found.pred_probs,
+        "label_posterior": issues.label_posterior,
+        "noise_matrix": issues.noise_matrix,
+        "noise_rate": np.array(issues.noise_rate, dtype=np.float64),
+        "noise_rate_interval": np.array(issues.noise_rate_interval, dtype=np.float64),
+        "contradicted": np.array(issues.contradicted, dtype=np.float64),
+        "neighbors": found.neighbors,
+        "distances": found.distances,
+        "near_duplicates": pairs,
+        "coordinates": numpy(pca_2d(collected.features)),
+        "verified": np.flatnonzero(verified),
+    }
+    chosen = {name: np.asarray(value).tolist() for name, value in issues.evidence.items()}
+    return Judged(Evidence(**fields | collected.fields), {"neighbors": str(found.search), **chosen})
 
 
 def numpy(x: Tensor) -> Any:

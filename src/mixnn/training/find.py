@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +12,17 @@ from torch import Tensor
 from mixnn.config import FindConfig, FindOptions
 from mixnn.data.dataset import Dataset
 from mixnn.data.feature_files import read_features
-from mixnn.data.load import Loaded, load
+from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
-from mixnn.evidence.assessment import Assessment, assess_labels
 from mixnn.evidence.encoder import check_encoder, encode
-from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.models.classifier import try_network
+from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
-from mixnn.training.opening import data_words
+from mixnn.training.evidence import Collected, judge_labels
 from mixnn.training.outputs import Steps, write_results
+from mixnn.training.progress import data_words
 from mixnn.training.record import write_data
 from mixnn.utils.console import counter, say, showing
 from mixnn.utils.devices import device_name, pick_device
@@ -55,14 +54,22 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
             with showing("asking neighbors and a classifier about each label …"):
-                assessment = assess_labels(
-                    features, loaded.train, len(loaded.dataset.classes), counter("finding neighbors")
+                judged = judge_labels(
+                    Collected(features, {}),
+                    loaded.train,
+                    len(loaded.dataset.classes),
+                    loaded.dataset.train.names,
+                    loaded.dataset.unlabeled,
+                    counter("finding neighbors"),
                 )
         except BaseException:
             run.discard()
             raise
-        write_beginning(run, config.to_dict(), loaded, assessment, device)
-        run.write_evidence(evidence_of(loaded, assessment))
+        run.write_config(config.to_dict())
+        now = environment(options.seed, device_name(device), "float32") | {"auto_selected": judged.chosen}
+        run.write_json(run.environment, now)
+        write_data(run, loaded)
+        run.write_evidence(judged.evidence)
         write_results(run, loaded, steps := Steps())
     if steps.failed:
         raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
@@ -97,6 +104,8 @@ def with_features(config: FindConfig, dataset: Dataset) -> tuple[FindConfig, Dat
         check_encoder(options)
     if not isinstance(images, np.ndarray) and options.data.image_size is None:
         options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
+    if options.network is not None:
+        try_network(options.network, input_shape(dataset.train, options.data), options.weights)
     return replace(config, options=options), dataset
 
 
@@ -108,25 +117,3 @@ def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> T
     if loaded.image_size is None:
         return torch.cat(list(loaded.train.full_batches()))
     return encode(loaded.train, options, device, counter("encoding images"))
-
-
-def evidence_of(loaded: Loaded, assessment: Assessment) -> Evidence:
-    dataset = loaded.dataset
-    return Evidence(
-        names=np.array(dataset.train.names, dtype=np.str_),
-        given=dataset.train.labels,
-        probs=assessment.probs,
-        unlabeled=np.array(dataset.unlabeled, dtype=np.str_),
-        **assessment.fields,
-    )
-
-
-def write_beginning(
-    run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, assessment: Assessment, device: torch.device
-) -> None:
-    """What was done, with what, and on what."""
-    run.write_config(settings)
-    selected = {"neighbors": assessment.search, **assessment.chosen}
-    now = environment(settings["seed"], device_name(device), "float32") | {"auto_selected": selected}
-    run.write_json(run.environment, now)
-    write_data(run, loaded)

@@ -20,7 +20,7 @@ from mixnn.results.report.selection import cards, pictured
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.console import showing
 
-THUMBNAILS = 100  # suspects whose pictures go into the run directory as they are
+THUMBNAILS = 100  # label issues whose pictures go into the run directory as they are
 
 
 class Steps:

@@ -15,8 +15,8 @@ from mixnn.config import DataOptions
 from mixnn.data.augment.policies import augment
 from mixnn.data.dataset import Samples
 from mixnn.data.images.decode_pool import Stream
-from mixnn.data.images.decoder import read_image
-from mixnn.data.load import image_size
+from mixnn.data.images.decoder import DEEPER, read_image
+from mixnn.data.images.intensity import UnknownRangeError, as_uint8
 from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
 from mixnn.models.saved import Predictor, load_model
@@ -56,26 +56,30 @@ class Model:
         Example:
             >>> model.classes[model.predict(["a.jpg"])[0].argmax()]  # doctest: +SKIP
         """
-        if not isinstance(images, np.ndarray):
-            return self._predict_files(images)
-        array = np.asarray(arrays_in_memory(images, np.zeros(len(images), np.int64)).parts["train"].images)
-        kind, shape = ("embeddings", (self.size,)) if self.network.image_size is None else ("images", array.shape[1:])
-        if shape != array.shape[1:] or (array.ndim == 4 and shape[:2] != (self.network.image_size,) * 2):
-            wide = self.network.image_size or self.size
-            raise InputError(f"the array has shape {images.shape}, but the run was trained on {kind} of {wide}")
-        return self._probabilities(torch.from_numpy(array).split(BATCH))
-
-    def _predict_files(self, files: Sequence[str | Path]) -> NDArray[np.float32]:
-        size = self.network.image_size
-        if size is None:
+        batches: Iterable[Tensor]
+        size, intensity = self.network.image_size, self.network.intensity
+        if isinstance(images, np.ndarray):
+            array = np.asarray(arrays_in_memory(images, np.zeros(len(images), np.int64)).parts["train"].images)
+            check_array(self.network, array)
+            batches = torch.from_numpy(scaled(array, self.network)).split(BATCH)
+        elif size is None:
             raise InputError("the run was trained on embeddings, not on image files: give an array (N, D)")
-        chunks = (files[start : start + BATCH] for start in range(0, len(files), BATCH))
-        pixels = (torch.from_numpy(np.stack([read_image(Path(file), size) for file in part])) for part in chunks)
-        return self._probabilities(pixels)
-
-    def _probabilities(self, batches: Iterable[Tensor]) -> NDArray[np.float32]:
+        else:
+            chunks = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+            batches = (
+                torch.from_numpy(np.stack([read_image(Path(file), size, intensity) for file in part]))
+                for part in chunks
+            )
         none = np.zeros((0, len(self.classes)), np.float32)
         return np.concatenate([none, *(probabilities(self.network, pixels) for pixels in batches)])
+
+
+def check_array(model: Predictor, array: NDArray[Any]) -> None:
+    """Raise InputError unless `array`, (N, H, W, 3) or embeddings (N, D), has the size that the run was trained on."""
+    size = model.image_size
+    if array.shape[1:] != ((model.size,) if size is None else (size, size, 3)):
+        kind = f"embeddings of {model.size}" if size is None else f"images of {size} px"
+        raise InputError(f"the array has shape {array.shape}, but the run was trained on {kind}: give such an array")
 
 
 def probabilities(model: Predictor, pixels: Tensor) -> NDArray[np.float32]:
@@ -109,14 +113,23 @@ def predict_samples(
 def batches(model: Predictor, samples: Samples, data: DataOptions) -> Iterator[tuple[Tensor, dict[int, str]]]:
     """Pixels, or embeddings, of `samples` in order, with what is bad among them."""
     if isinstance(samples.images, np.ndarray):
-        wide = image_size(samples, data) or samples.images.shape[1]
-        if (samples.images.ndim == 2) != (model.image_size is None) or wide != (model.image_size or model.size):
-            raise InputError(f"the data has inputs of {wide}, the run {model.image_size or model.size}: give others")
-        yield from ((part, {}) for part in torch.from_numpy(samples.images).split(BATCH))
+        check_array(model, samples.images)
+        yield from ((part, {}) for part in torch.from_numpy(scaled(samples.images, model)).split(BATCH))
         return
     if model.image_size is None:
         raise InputError("the run was trained on embeddings, the data has images: give embeddings")
     workers = default_workers() if data.workers is None else data.workers
-    stream = Stream(samples.images, model.image_size, workers)
-    for pixels, bad in stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH))):
-        yield torch.from_numpy(pixels), bad
+    stream = Stream(samples.images, model.image_size, workers, model.intensity)
+    try:
+        for pixels, bad in stream.batches(np.array_split(np.arange(len(samples)), -(-len(samples) // BATCH))):
+            yield torch.from_numpy(pixels), bad
+    except UnknownRangeError as error:
+        raise InputError(f"the data's {DEEPER}: save them with 8 bits") from error
+
+
+def scaled(array: NDArray[Any], model: Predictor) -> NDArray[Any]:
+    """An array as `as_uint8` makes it, by the scale of the run."""
+    try:
+        return as_uint8(array, model.intensity)
+    except UnknownRangeError as error:
+        raise InputError(f"the array's {DEEPER}: save it as uint8, from 0 to 255") from error

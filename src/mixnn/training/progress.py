@@ -1,21 +1,81 @@
-"""What a person sees while it runs. Must not know: torch's details, methods by name, files."""
+"""What a person hears before the first epoch, and sees while it runs. Must not know: methods by name, files."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
 
+import torch
+import torch.nn.functional as F
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+from torch import Tensor
 
+from mixnn.data.batches import TrainData
+from mixnn.data.load import Loaded
+from mixnn.distributed.ranks import world_size
+from mixnn.methods.base import Method
+from mixnn.models.classifier import Classifier
 from mixnn.utils.console import say, time_text
+from mixnn.utils.devices import device_name
+from mixnn.utils.files import Row
 
-if TYPE_CHECKING:
-    from torch import Tensor
+TRIALS = 3  # steps that are timed, after one that is not
+PATIENCE = 1.0  # seconds, after which no further one is
 
-    from mixnn.utils.files import Row
+
+def say_opening(loaded: Loaded, method: Method, network: str, epochs: range) -> None:
+    """What was read, what is trained on which device, and about how long it will take.
+
+    Args:
+        network: its name.
+        epochs: those to come.
+    """
+    say(data_words(loaded))
+    weights = sum(p.numel() for p in method.network.parameters()) * len(method.classifiers)
+    precision = "bfloat16" if method.network.bf16 else "float32"
+    kind = f"{len(method.classifiers)} × {network}" if len(method.classifiers) > 1 else network
+    device = device_name(method.network.mean.device)
+    ranks = f" and {world_size() - 1} more" if world_size() > 1 else ""
+    say(f"network {kind}, {weights:,} weights, on {device}{ranks} in {precision}")
+    if len(epochs):
+        step = step_seconds(method.network, loaded.train) * len(method.classifiers)
+        left = time_text(step * loaded.train.num_batches * len(epochs))
+        say(
+            f"{len(epochs)} epochs of {loaded.train.num_batches:,} steps: at {1000 * step:,.0f} ms a step at "
+            f"least {left}; what the method adds is known after an epoch"
+        )
+
+
+def data_words(loaded: Loaded) -> str:
+    """How many samples of what, in how many classes."""
+    what = "embeddings" if loaded.image_size is None else f"images of {loaded.image_size} px"
+    text = f"{len(loaded.train):,} {what} in {len(loaded.dataset.classes):,} classes"
+    if loaded.dataset.original is not None:
+        flipped = (loaded.dataset.original != loaded.dataset.train.labels).mean()
+        text += f", {flipped:.0%} of the labels changed by --noise"
+    if loaded.heldout is not None:
+        text += f"; accuracy is measured on {len(loaded.heldout):,} others ({loaded.dataset.heldout_name})"
+    return text
+
+
+def step_seconds(network: Classifier, data: TrainData) -> float:
+    """Seconds of a step, forth and back: of a copy, on one sample many times, so that nothing of the run changes."""
+    size = max(2, min(data.batch_size, len(data)) // world_size())
+    example = next(data.inputs(torch.arange(1)))
+    x = example.repeat(size, *[1] * (example.dim() - 1))
+    copy, labels = deepcopy(network).train(), torch.zeros(size, dtype=torch.int64, device=x.device)
+    seconds: list[float] = []
+    while len(seconds) <= TRIALS and sum(seconds) < PATIENCE:
+        began = time.perf_counter()
+        loss = F.cross_entropy(copy(x), labels)
+        loss.backward()
+        loss.item()  # waits for the device
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 class ActivePhase(ProgressColumn):
@@ -33,27 +93,15 @@ class TrainingScreen:
     """A live bar with the metrics that matter, or a plain line an epoch where nobody watches; an observer of `fit`.
 
     Args:
-        epochs: in all.
-        start: epochs already done.
-        samples: in an epoch, over all processes; `ranks` share them.
+        method: tells what it chooses by itself, and which phases it is in.
+        epochs: those to come.
+        samples: in an epoch, over all processes.
         rows: where the recorder, called before this observer, puts the metrics of each epoch.
-        auto_selected: where the method puts what it chooses by itself, in words.
-        active_phases: where it puts the phases that it is in.
     """
 
-    def __init__(
-        self,
-        *,
-        epochs: int,
-        start: int,
-        samples: int,
-        ranks: int,
-        rows: list[Row],
-        auto_selected: Mapping[str, str],
-        active_phases: Sequence[str],
-    ) -> None:
-        self.epochs, self.start, self.samples, self.ranks, self.rows = epochs, start, samples, ranks, rows
-        self.auto_selected, self.announced, self.active_phases = auto_selected, dict[str, str](), active_phases
+    def __init__(self, method: Method, epochs: range, samples: int, rows: list[Row]) -> None:
+        self.method, self.samples, self.rows = method, samples, rows
+        self.start, self.epochs, self.announced = epochs.start, epochs.stop, dict[str, str]()
         self.console = Console(stderr=True)
         self.progress: Progress | None = None
         self.began = time.monotonic()
@@ -65,7 +113,7 @@ class TrainingScreen:
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=None),
                 TextColumn("{task.percentage:>3.0f}% {task.fields[loss]}{task.fields[metrics]}{task.fields[speed]}"),
-                ActivePhase(self.active_phases),
+                ActivePhase(self.method.active_phases),
                 TimeRemainingColumn(),
                 console=self.console,
                 refresh_per_second=4,
@@ -89,7 +137,7 @@ class TrainingScreen:
         if self.epoch_samples == 0:  # neither the full pass nor the first step count for the speed
             self.epoch_began, self.epoch_samples = now, 1
         else:
-            self.epoch_samples += samples * self.ranks
+            self.epoch_samples += samples * world_size()
         if now >= self.next_update:  # reading the loss waits for the device: not at every step
             self.next_update = now + 0.5
             self.fields["loss"] = f"loss {loss.item():.3f}"
@@ -103,9 +151,10 @@ class TrainingScreen:
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
         metrics = metrics_text(self.rows[-1])
         self.epoch_samples = 0
-        for name in [name for name, choice in self.auto_selected.items() if self.announced.get(name) != choice]:
-            self.announced[name] = self.auto_selected[name]
-            say(f"{name}: {self.auto_selected[name]}")
+        for name, choice in self.method.auto_selected.items():
+            if self.announced.get(name) != choice:
+                say(f"{name}: {choice}")
+        self.announced = dict(self.method.auto_selected)
         if self.progress is not None:
             self.fields["metrics"] = metrics
             self.progress.update(self.task, completed=(epoch + 1 - self.start) * self.samples, **self.fields)

@@ -5,7 +5,6 @@ Must not know: methods by name, how results are made.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,24 +26,19 @@ from mixnn.utils.memory import peak_memory
 def begin(run: RunDirectory, settings: Mapping[str, Any], loaded: Loaded, method: Method) -> None:
     """Write what a training is, and say what a person should know before it takes its time."""
     if method.network.pretrained is not None:
-        print(f"mixnn: {settings['weights']}: {method.network.pretrained}", file=sys.stderr)
-    footprint = footprint_of(method, len(loaded.train))
+        say(f"mixnn: {settings['weights']}: {method.network.pretrained}")
+    samples, classes, width = len(loaded.train), method.num_classes, method.network.head.in_features
+    footprint = Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
     run.write_config(settings)
     write_environment(run, settings["seed"], method.network, footprint)
     write_data(run, loaded)
     if method.main_phase_start >= settings["epochs"]:
-        print(
+        say(
             f"mixnn: --epochs {settings['epochs']} is too short for {settings['method']}, whose own way begins after "
-            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)",
-            file=sys.stderr,
+            f"epoch {method.main_phase_start}: raise it, or shorten the preparation (`mixnn methods`)"
         )
     if footprint.worth_telling:
-        print(f"mixnn: {footprint}", file=sys.stderr)
-
-
-def footprint_of(method: Method, samples: int) -> Footprint:
-    classes, width = method.num_classes, method.network.head.in_features
-    return Footprint(samples, classes, width, vote_k(samples, classes), method.tables)
+        say(f"mixnn: {footprint}")
 
 
 def write_environment(run: RunDirectory, seed: int, network: Classifier, footprint: Footprint) -> None:
@@ -77,9 +71,11 @@ def read_environment(run: RunDirectory) -> dict[str, Any]:
 
 
 def write_data(run: RunDirectory, loaded: Loaded) -> None:
-    """Classes, noise, and images that cannot be read."""
+    """Classes, arrays of labels, noise, and images that cannot be read."""
     dataset = loaded.dataset
     run.write_json(run.classes, dataset.classes)
+    if dataset.label_arrays:
+        run.write_json(run.label_arrays, [array._asdict() for array in dataset.label_arrays])
     if loaded.noise_record is not None:
         run.write_json(run.noise_record, loaded.noise_record)
     run.unreadable.unlink(missing_ok=True)  # a start that was stopped may have written one

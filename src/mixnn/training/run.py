@@ -12,18 +12,18 @@ from pathlib import Path
 
 import torch
 
-from mixnn.config import ReadOptions, RunConfig, TrainOptions
+from mixnn.config import RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Dataset
-from mixnn.data.load import Loaded, load
+from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
 from mixnn.errors import InputError, ResultsError, printable
+from mixnn.evidence.forward_pass import is_embeddings
 from mixnn.evidence.held_out_labels import MEMORIZATION_GAP
-from mixnn.evidence.targets import is_embeddings
 from mixnn.methods.base import Method
-from mixnn.models.classifier import network_factory
+from mixnn.models.classifier import network_factory, try_network
 from mixnn.models.saved import save_model
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.training.build import build_method, build_optimizer, with_defaults
@@ -31,9 +31,8 @@ from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.evidence import Judged, collect_evidence, judge_labels
 from mixnn.training.loop import Observer, fit
 from mixnn.training.metrics import Recorder, count_predictions
-from mixnn.training.opening import say_opening
 from mixnn.training.outputs import Steps, write_results
-from mixnn.training.progress import TrainingScreen
+from mixnn.training.progress import TrainingScreen, say_opening
 from mixnn.training.record import begin, write_ending
 from mixnn.training.resume import check_directory
 from mixnn.utils.console import say
@@ -64,7 +63,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
         first = rank() == 0
-        loaded = prepare(config.source, dataset, options.for_reading(), device)
+        loaded = prepare(config.source, dataset, options, device)
         checkpoint = build(run.checkpoint, config, loaded, device)
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
@@ -75,7 +74,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
         if first:
             with steps.writing(run.model):
-                save_model(run.model, method.classifiers, options.network, loaded.image_size, input_size(data))
+                size, intensity = loaded.image_size, loaded.intensity
+                save_model(run.model, method.classifiers, options.network, size, input_size(data), intensity)
         # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
         with steps.writing(run.evidence, fatal=world_size() > 1):
             names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
@@ -101,11 +101,13 @@ def check(options: TrainOptions) -> None:
         check_noise(options.noise)
 
 
-def prepare(source: str, dataset: Dataset | None, options: ReadOptions, device: torch.device) -> Loaded:
-    """The samples to train on, and those held out."""
+def prepare(source: str, dataset: Dataset | None, options: TrainOptions, device: torch.device) -> Loaded:
+    """The samples to train on, and those held out; what is wrong with the network is said before images are read."""
     if rank() == 0 and dataset is None:
         say(f"mixnn: reading {printable(source)} …")
-    return load(read(source, options.data) if dataset is None else dataset, options, device)
+    dataset = read(source, options.data) if dataset is None else dataset
+    try_network(options.network, input_shape(dataset.train, options.data), options.weights)
+    return load(dataset, options.for_reading(), device)
 
 
 def build(path: Path, config: RunConfig, loaded: Loaded, device: torch.device) -> Checkpoint:
@@ -132,15 +134,7 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
     rows, history = checkpoint.rows, checkpoint.history
     recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows, history)
-    screen = TrainingScreen(
-        epochs=epochs.stop,
-        start=start,
-        samples=data.samples_per_epoch,
-        ranks=world_size(),
-        rows=recorder.rows,
-        auto_selected=method.auto_selected,
-        active_phases=method.active_phases,
-    )
+    screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
     optimizer, scheduler = checkpoint.optimizer, checkpoint.scheduler
@@ -157,7 +151,7 @@ def write_evidence(
     run: RunDirectory, judged: Judged, method: Method, heldout: TrainData | None, *, embeddings: bool
 ) -> None:
     """Keep what was judged, with a count of the predictions for what was held out, for which all ranks are needed."""
-    method.auto_selected[FOR_LISTS] = judged.search
+    method.auto_selected[FOR_LISTS] = judged.chosen["neighbors"]
     counts = None if heldout is None else count_predictions(method, heldout)
     if rank() == 0:
         run.write_evidence(replace(judged.evidence, heldout=counts))

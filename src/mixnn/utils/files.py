@@ -59,6 +59,11 @@ def write_error_words(error: OSError, place: Path) -> str:
     return error.strerror or str(error)
 
 
+def default_cache_dir() -> Path:
+    """`mixnn` in the user's folder for caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixnn"
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The settings in a YAML file.
 

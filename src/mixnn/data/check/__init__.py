@@ -24,4 +24,5 @@ def check(dataset: Dataset, *, workers: int, progress: Progress) -> tuple[Conten
         *class_findings(dataset),
         *repeat_findings(dataset, contents.keys),
         *unreadable_findings(dataset, contents.unreadable),
+        *(Finding("unreadable", part, name, detail=reason) for part, name, reason in dataset.unreadable),
     ]

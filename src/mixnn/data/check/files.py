@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mixnn.data.check.findings import as_keys, content_digest
-from mixnn.data.images.decoder import DAMAGE, BadImage, no_warnings, reason, refuse_pipe, to_square
+from mixnn.data.images.decoder import (
+    DAMAGE,
+    BadImage,
+    deep_values,
+    is_deep,
+    no_warnings,
+    opened,
+    reason,
+    refuse_pipe,
+    to_square,
+)
 from mixnn.data.images.encoded import EncodedImages
-from mixnn.data.images.pool import Pool
+from mixnn.data.images.intensity import Span, span_of
+from mixnn.data.images.pool import Pool, stopping
 
 CHUNK = 64  # images that a process looks at in one go
 WORTH_A_PROCESS = 500  # images: fewer are done before it has started
@@ -35,12 +44,14 @@ class Contents:
         sizes: int32 (N, 2), width and height as stored; 0 where there are none.
         modes: how many images of each of Pillow's modes.
         unreadable: row -> reason.
+        spans: of each image of more than 8 bits.
     """
 
     keys: NDArray[np.uint64]
     sizes: NDArray[np.int32]
     modes: Counter[str] = field(default_factory=Counter)
     unreadable: dict[int, str] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
 
 
 class ImageInfo(NamedTuple):
@@ -51,6 +62,7 @@ class ImageInfo(NamedTuple):
     height: int = 0
     mode: str = ""
     reason: str = ""
+    span: Span | None = None  # of one with more than 8 bits
 
 
 def read_contents(
@@ -84,6 +96,7 @@ def read_contents(
                 contents.sizes[row] = info.width, info.height
                 contents.modes[info.mode] += 1
                 contents.keys[row] = as_keys([info.digest])[0]
+                contents.spans += [] if info.span is None else [info.span]
         start += len(infos)
         progress(start, len(keys))
     return contents
@@ -95,6 +108,8 @@ def look_at_piece(parts: Sequence[EncodedImages | NDArray[Any]], piece: tuple[in
     infos, images = [], parts[part]
     with no_warnings():
         for row in rows:
+            if stopping():
+                break
             try:
                 infos.append(inspect_image(images[row] if isinstance(images, np.ndarray) else images.source(row)))
             except BadImage as error:
@@ -110,18 +125,21 @@ def inspect_image(source: Source) -> ImageInfo:
         if isinstance(source, str):
             refuse_pipe(source)
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(content) as (image, _):
             (width, height), mode = image.size, image.mode
-            to_square(image, 1)  # so small that a JPEG decodes at an eighth of its size
-    except DAMAGE as error:
-        return ImageInfo(reason=reason(error, source))
-    return ImageInfo(content_digest(content), width, height, mode)
+            span = span_of(deep_values(image)) if is_deep(image) else None
+            if span is None:
+                to_square(image, 1, None)  # so small that a JPEG decodes at an eighth of its size
+    except (BadImage, *DAMAGE) as error:
+        return ImageInfo(reason=reason(error))
+    return ImageInfo(content_digest(content), width, height, mode, span=span)
 
 
 def _inspect_array(image: NDArray[Any]) -> ImageInfo:
-    """uint8 (H, W, 3), or an embedding (D,)."""
+    """(H, W, 3), or an embedding (D,)."""
     if image.ndim > 1:
-        return ImageInfo(content_digest(image.tobytes()), image.shape[1], image.shape[0], "RGB")
+        span, mode = (None, "RGB") if image.dtype == np.uint8 else (span_of(image), str(image.dtype))
+        return ImageInfo(content_digest(image.tobytes()), image.shape[1], image.shape[0], mode, span=span)
     if not np.isfinite(image).all():
         return ImageInfo(reason="holds numbers that are not finite")
     return ImageInfo(content_digest(image.tobytes()), mode=f"embedding of {len(image)}")

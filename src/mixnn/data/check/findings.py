@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import HELDOUT, Dataset, Samples
 from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages
+from mixnn.data.words import similar_words
 
 MIN_TO_SPLIT, SMALL_CLASS = 2, 10  # training samples of a class: fewer cannot be split, fewer are hardly learned
 WRONG, NOTE = "wrong", "note"
@@ -24,7 +24,11 @@ KINDS = {
     "conflicting labels": (WRONG, "the same image under another label"),
     "leak": (WRONG, "the same image in a part to train on and in one to measure on, or in two of these"),
     "unreadable": (WRONG, "images that cannot be read"),
-    "similar labels": (WRONG, "labels that differ only by case, spaces or how Unicode writes them"),
+    "similar labels": (
+        WRONG,
+        "labels that differ only by case, spaces, or how Unicode or a number is written; "
+        "--data.merge-similar-labels true makes them one",
+    ),
     "class too small": (WRONG, f"classes with fewer than {MIN_TO_SPLIT} training samples, which cannot be split"),
     "one class": (WRONG, "there is nothing to tell apart"),
     "duplicate": (NOTE, "the same image again, under the same label or where one is unlabeled"),
@@ -108,21 +112,10 @@ def label_counts(samples: Samples, dataset: Dataset) -> Counter[str]:
 
 def _similar_labels(counts: Counter[str]) -> Iterator[Finding]:
     """Each spelling but the most frequent of its kind."""
-    spellings: dict[str, list[str]] = {}
-    for word in counts:
-        spellings.setdefault(bare(word), []).append(word)
-    for words in spellings.values():
-        usual, *others = sorted(words, key=lambda word: (-counts[word], word))
-        for word in others:
-            yield Finding(
-                "similar labels", label=word, other_label=usual, detail=f"{counts[word]} beside {counts[usual]} samples"
-            )
-
-
-def bare(word: str) -> str:
-    """A label without case, spaces, invisible characters and choices of Unicode."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
-    return "".join(c for c in folded if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+    for word, usual in similar_words(counts).items():
+        yield Finding(
+            "similar labels", label=word, other_label=usual, detail=f"{counts[word]} beside {counts[usual]} samples"
+        )
 
 
 def repeat_findings(dataset: Dataset, keys: NDArray[np.uint64]) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mixnn.data.check.findings import Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.data.images.decoder import BadImage, decode
+from mixnn.data.images.intensity import Range, as_uint8
 from mixnn.errors import printable
 from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, shortened, tidy
 
@@ -25,10 +26,10 @@ PICTURES, SIZE = 8, 128  # images with two labels, and their pixels
 NAMED = 60  # classes, beyond which their names would run into each other
 
 
-def draw_findings(dataset: Dataset, findings: Sequence[Finding], path: Path) -> None:
-    """Write the picture to `path`."""
+def draw_findings(dataset: Dataset, findings: Sequence[Finding], path: Path, intensity: Range | None = None) -> None:
+    """Write the picture to `path`; `intensity` is black and white of pixels of more than 8 bits."""
     conflicts = [finding for finding in findings if finding.kind == "conflicting labels"]
-    shown = list(islice(_with_images(dataset, conflicts), PICTURES))
+    shown = list(islice(_with_images(dataset, conflicts, intensity), PICTURES))
     figure = Figure(figsize=(14, 7 if shown else 4.5), dpi=110, facecolor="white", layout="constrained")
     if not shown:
         draw_counts(figure.add_subplot(), dataset)
@@ -69,15 +70,17 @@ def draw_counts(axes: Axes, dataset: Dataset) -> None:
     tidy(axes)
 
 
-def _with_images(dataset: Dataset, findings: Iterable[Finding]) -> Iterable[tuple[Finding, NDArray[Any]]]:
+def _with_images(
+    dataset: Dataset, findings: Iterable[Finding], intensity: Range | None
+) -> Iterable[tuple[Finding, NDArray[Any]]]:
     """Those whose image can be shown, with uint8 (H, W, 3)."""
     parts = parts_of(dataset)
     for finding in findings:
         images = parts[finding.part].images
         if not isinstance(images, np.ndarray):
             try:
-                yield finding, decode(images.source(finding.row), SIZE)
+                yield finding, decode(images.source(finding.row), SIZE, intensity)
             except BadImage:  # told among the unreadable
                 continue
         elif images.ndim == 4:
-            yield finding, images[finding.row]
+            yield finding, as_uint8(images[finding.row][None], intensity)[0]

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from mixnn.data.check.files import Contents
 from mixnn.data.check.findings import KINDS, WRONG, Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
+from mixnn.data.images.intensity import range_words, union
 from mixnn.errors import InputError, printable
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import TEXT
@@ -40,7 +41,7 @@ def report_lines(dataset: Dataset, contents: Contents, findings: Sequence[Findin
     """Everything, for standard output."""
     yield from count_lines(dataset)
     yield ""
-    yield from size_lines(contents)
+    yield from size_lines(contents, len(dataset.unreadable))
     for kind, found in by_kind(findings).items():
         severity, what = KINDS[kind]
         yield f"\n{severity}: {kind}: {len(found):,}  ({what})"
@@ -70,16 +71,19 @@ def count_lines(dataset: Dataset) -> list[str]:
     return aligned([*rows, ["(all)", *(f"{len(samples):,}" for samples in parts.values())]])
 
 
-def size_lines(contents: Contents) -> Iterator[str]:
+def size_lines(contents: Contents, none: int) -> Iterator[str]:
     """How many images can be read, how large they are, and of what modes."""
     total, bad = len(contents.sizes), len(contents.unreadable)
-    yield f"images   {total - bad:,} can be read, {bad:,} cannot"
+    yield f"images   {total - bad:,} can be read, {bad + none:,} cannot"
     sizes = contents.sizes[contents.sizes[:, 0] > 0]
     if len(sizes):
         yield f"sizes    {len(np.unique(sizes, axis=0)):,} different"
         for name, sides in {"short": sizes.min(1), "long": sizes.max(1)}.items():
             low, middle, high = (int(np.quantile(sides, q, method="lower")) for q in (0, 0.5, 1))
             yield f"         {name} side: smallest {low:,}, median {middle:,}, largest {high:,} px"
+    if contents.spans:
+        found = range_words(union(contents.spans).range)
+        yield f"values   {len(contents.spans):,} of more than 8 bits; {found} becomes 0 to 255 (--data.intensity-range)"
     yield "modes    " + (", ".join(f"{mode} {count:,}" for mode, count in contents.modes.most_common()) or "none")
 
 

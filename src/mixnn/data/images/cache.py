@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import PIL
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
@@ -22,14 +23,16 @@ from torch import Tensor
 
 from mixnn.data.images.decode_pool import Decoded, Stream
 from mixnn.data.images.encoded import EncodedImages, Selection
+from mixnn.data.images.intensity import Range, as_uint8
 from mixnn.errors import InputError
+from mixnn.utils.files import default_cache_dir
 
 Store = Literal["memory", "cache", "nowhere"]
 Progress = Callable[[int, int], None]  # images done, images in all
 CHUNK = 64  # images in one piece of a process's work
 IN_MEMORY = 2 * 2**30  # bytes of pixels that "auto" keeps in memory
 COMMIT = 2**26  # bytes of pixels after which the disk is waited for
-VERSION = "1"  # of how images are decoded: another one, another cache
+VERSION = "2"  # of how images are decoded: another one, another cache
 SEEN = np.uint64(1 << 32)  # marks an image that could be read; the bits below are its checksum
 
 
@@ -59,30 +62,33 @@ def open_images(
     cache_dir: Path | None = None,
     workers: int = 0,
     progress: Progress | None = None,
+    intensity: Range | None = None,
 ) -> Opened:
     """Decode `images` once at `size` pixels, or take up what an earlier run decoded.
 
     Args:
-        images: encoded; or uint8 (N, H, W, 3), or float32 (N, D), which are taken as they are.
+        images: encoded; or an array (N, H, W, 3), uint8 or to be scaled; or float32 (N, D).
         store: "memory"; "cache", a memory-mapped file; or "nowhere", decode again at each use.
         cache_dir: holds the file, or for "nowhere" what is known of each image; the user's where None.
         workers: processes that decode.
         progress: called with (images done, images to do).
+        intensity: what becomes black and white of pixels of more than 8 bits.
 
     Raises:
+        UnknownRangeError: there are such pixels, and no `intensity` is given.
         InputError: the cache cannot be written.
     """
     if isinstance(images, np.ndarray):
-        all_rows = np.arange(len(images))
+        images, all_rows = as_uint8(images, intensity), np.arange(len(images))
         writable = images if images.flags.writeable else images.copy()  # torch knows no other
         return Opened(torch.from_numpy(writable), all_rows, all_rows, checksums(images), {})
     chosen = selection(images)
-    stream = Stream(chosen.base, size, workers)
+    stream = Stream(chosen.base, size, workers, intensity)
     kept: Memory | Cache
     if store == "memory" or len(chosen.base) == 0:
         kept = Memory(chosen.rows, size)
     else:
-        kept = Cache(cache_dir or default_cache_dir(), chosen, size, with_pixels=store == "cache")
+        kept = Cache(cache_dir or default_cache_dir(), chosen, size, with_pixels=store == "cache", intensity=intensity)
     bad: dict[int, str] = {}
     with kept.locked() as state:
         missing = np.flatnonzero(state == 0)
@@ -115,20 +121,18 @@ def choose_store(images: int, size: int, cache_dir: Path | None, held: Callable[
     return "cache" if missing <= 0 or missing <= held() else "nowhere"
 
 
-def held_bytes(parts: Iterable[EncodedImages], size: int, cache_dir: Path | None) -> int:
+def held_bytes(
+    parts: Iterable[EncodedImages], size: int, cache_dir: Path | None, intensity: Range | None = None
+) -> int:
     """Bytes on the disk of the files that hold pixels of `parts`."""
     folder = cache_dir or default_cache_dir()
-    caches = {Cache(folder, selection(images), size, with_pixels=True).path / "pixels" for images in parts}
+    chosen = (Cache(folder, selection(images), size, with_pixels=True, intensity=intensity) for images in parts)
+    caches = {cache.path / "pixels" for cache in chosen}
     return sum(512 * path.stat().st_blocks for path in caches if path.exists())
 
 
 def selection(images: EncodedImages) -> Selection:
     return images if isinstance(images, Selection) else images[:]
-
-
-def default_cache_dir() -> Path:
-    """`mixnn` in the user's folder for caches."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixnn"
 
 
 def checksums(images: NDArray[Any]) -> NDArray[np.uint32]:
@@ -175,18 +179,22 @@ class Cache:
     asked for, so that every selection shares it.
 
     Args:
-        folder: holds a folder for each source and size, named by a hash of names, file sizes and times.
+        folder: holds a folder for each source and size, named by a hash of names and states of files.
         chosen: the images.
         size: S, pixels.
         with_pixels: keep them; otherwise only what was seen to be readable.
+        intensity: the scale of pixels of more than 8 bits.
 
     Every method raises InputError where the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, chosen: Selection, size: int, *, with_pixels: bool) -> None:
+    def __init__(
+        self, folder: Path, chosen: Selection, size: int, *, with_pixels: bool, intensity: Range | None
+    ) -> None:
         self.rows, self.shape = chosen.rows, (len(chosen.base), size, size, 3)
         kind = "pixels" if with_pixels else "seen"
-        key = hashlib.sha256(f"{VERSION} {kind} {size} {chosen.base.stamp()}".encode()).hexdigest()[:32]
+        about = f"{VERSION} {PIL.__version__} {kind} {size} {intensity} {chosen.base.stamp()}"
+        key = hashlib.sha256(about.encode()).hexdigest()[:32]
         self.folder, self.path, self.with_pixels = folder, folder / key, with_pixels
         self.pending: list[tuple[NDArray[np.int64], NDArray[np.uint64]]] = []
         self.waiting = 0  # bytes

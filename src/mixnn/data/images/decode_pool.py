@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mixnn.data.images.decoder import BadImage, decode, no_warnings
 from mixnn.data.images.encoded import EncodedImages
-from mixnn.data.images.pool import Pool
+from mixnn.data.images.intensity import Range
+from mixnn.data.images.pool import Pool, stopping
 
 CHUNK_BYTES = 2**22  # bytes of pixels that a process decodes in one go
 
@@ -35,11 +36,12 @@ class Stream:
         images: N, encoded.
         size: S, pixels.
         workers: processes; 0 decodes where the pixels are asked for.
+        intensity: see `decode`.
     """
 
-    def __init__(self, images: EncodedImages, size: int, workers: int) -> None:
+    def __init__(self, images: EncodedImages, size: int, workers: int, intensity: Range | None = None) -> None:
         self.images, self.size = images, size
-        self.pool = Pool(partial(decode_rows, images, size), workers, "--data.workers")
+        self.pool = Pool(partial(decode_rows, images, size, intensity), workers, "--data.workers")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -49,6 +51,7 @@ class Stream:
 
         Raises:
             LocalError: the system ended a decoding process.
+            UnknownRangeError: an image has more than 8 bits, and no `intensity` is given.
         """
         images = max(1, CHUNK_BYTES // (3 * self.size**2))
         cuts = [range(0, max(1, len(rows)), images) for rows in plan]
@@ -60,13 +63,15 @@ class Stream:
             yield Decoded(np.concatenate([part.pixels for part in done]) if len(done) > 1 else done[0].pixels, bad)
 
 
-def decode_rows(images: EncodedImages, size: int, rows: NDArray[np.int64]) -> Decoded:
+def decode_rows(images: EncodedImages, size: int, intensity: Range | None, rows: NDArray[np.int64]) -> Decoded:
     """The images of `rows` (n,)."""
     pixels, bad = np.zeros((len(rows), size, size, 3), np.uint8), {}
     with no_warnings():
         for place, row in enumerate(rows.tolist()):
+            if stopping():
+                break
             try:
-                pixels[place] = decode(images.source(row), size)
+                pixels[place] = decode(images.source(row), size, intensity)
             except BadImage as error:
                 bad[place] = str(error)
     return Decoded(pixels, bad)

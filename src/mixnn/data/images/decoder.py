@@ -10,14 +10,18 @@ import os
 import stat
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, features
 
-from mixnn.errors import InputError
+from mixnn.data.images.formats import open_image
+from mixnn.data.images.intensity import Range, Span, UnknownRangeError, eight_bits, span_of
+from mixnn.errors import InputError, LocalError
 
 try:
     import simplejpeg  # type: ignore[import-untyped,unused-ignore]  # it has no types, and may not be there
@@ -26,8 +30,8 @@ except ImportError:
 if not features.check("libjpeg_turbo"):  # this Pillow has another library, which may round differently
     simplejpeg = None
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 ORIENTATION = 0x0112  # EXIF: how the camera was held
+BITS, SAMPLE_FORMAT = 258, 339  # tags of a TIFF
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,6 +41,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+DEEPER = "pixels have more than 8 bits, and the run was trained on images of 8"
+ROOM = 2**26  # bytes
 # What Pillow makes of damaged files.
 DAMAGE = (
     *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error),
@@ -48,25 +54,56 @@ class BadImage(Exception):
     """Why one image cannot be used, in a few words; never a reason to stop a run by itself."""
 
 
-def decode(source: str | bytes, size: int) -> NDArray[np.uint8]:
+def decode(source: str | bytes, size: int, intensity: Range | None = None) -> NDArray[np.uint8]:
     """An image as uint8 (size, size, 3): turned upright, short side resized, center cut out.
 
     Args:
         source: a path, or the bytes of an image file.
         size: pixels.
+        intensity: what becomes black and white of pixels of more than 8 bits.
 
     Raises:
+        UnknownRangeError: it has more than 8 bits, and no `intensity` is given.
         BadImage: the file is missing, is no image, is too large (Pillow's guard against
             decompression bombs, 179 million pixels), or ends too early.
     """
+    with opened(source) as (image, file):
+        pixels = decode_jpeg(image, file, size)
+        return to_square(image, size, intensity) if pixels is None else square(pixels, size)
+
+
+def image_span(source: str | bytes) -> Span | None:
+    """The lowest and highest value of an image; None for one of 8 bits, of which only the header is read.
+
+    Raises:
+        BadImage: see `decode`.
+    """
+    with opened(source) as (image, _):
+        return span_of(deep_values(image)) if is_deep(image) else None
+
+
+@contextmanager
+def opened(source: str | bytes) -> Iterator[tuple[Image.Image, BinaryIO]]:
+    """An image and its file; what goes wrong inside is a BadImage."""
     try:
         if isinstance(source, str):
             refuse_pipe(source)
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, Image.open(file) as image:
-            pixels = decode_jpeg(image, file, size)
-            return to_square(image, size) if pixels is None else square(pixels, size)
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file, open_image(file) as image:
+            yield image, file
+    except UnknownRangeError:
+        raise
     except DAMAGE as error:
-        raise BadImage(reason(error, source)) from error
+        if isinstance(error, MemoryError) and not has_room():  # else a damaged header asks for too much
+            raise LocalError("memory is short for reading images: use fewer --data.workers, 0 for none") from error
+        raise BadImage(reason(error)) from error
+
+
+def has_room() -> bool:
+    """Whether there is memory for another picture of some megapixels."""
+    try:
+        return bool(bytearray(ROOM))
+    except MemoryError:
+        return False
 
 
 def decode_jpeg(image: Image.Image, file: BinaryIO, size: int) -> NDArray[np.uint8] | None:
@@ -93,11 +130,13 @@ def refuse_pipe(path: str) -> None:
         raise ValueError("is a pipe or a device, no file")
 
 
-def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+def to_square(image: Image.Image, size: int, intensity: Range | None) -> NDArray[np.uint8]:
     """`decode`, of an image that has just been opened."""
     if min(image.size) >= 4 * size:
         image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decode at a half, a quarter or an eighth of its size
-    return square(as_rgb(upright(image)), size)
+    turn = orientation(image)
+    image = as_rgb(image, intensity)
+    return square(image if turn is None else image.transpose(turn), size)
 
 
 def no_warnings() -> warnings.catch_warnings[None]:
@@ -105,43 +144,52 @@ def no_warnings() -> warnings.catch_warnings[None]:
     return warnings.catch_warnings(action="ignore")
 
 
-def reason(error: Exception, source: str | bytes) -> str:
+def reason(error: Exception) -> str:
     """Why an image is bad, of an error out of `DAMAGE`."""
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
-    if isinstance(error, UnidentifiedImageError):
-        return "is empty" if is_empty(source) else "is no image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def is_empty(source: str | bytes) -> bool:
-    return not source if isinstance(source, bytes) else os.path.getsize(source) == 0
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF note says."""
+def orientation(image: Image.Image) -> Image.Transpose | None:
+    """How its EXIF note says to turn it; a note that cannot be understood says nothing."""
     if "exif" not in image.info and image.format in ("JPEG", "PNG", "GIF", "BMP", "PPM"):
-        return image  # looking for a note that cannot be there costs time
+        return None  # looking for a note that cannot be there costs time
     image.load()  # Pillow turns a TIFF by itself then, and takes the note away
-    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
-    return image if turn is None else image.transpose(turn)
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except DAMAGE:
+        return None
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
-    """Colors of 8 bits: 16-bit gray scaled down, transparent parts on white.
+def is_deep(image: Image.Image) -> bool:
+    """Whether it is gray with more than 8 bits."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def deep_values(image: Image.Image) -> NDArray[Any]:
+    """The pixels of such an image as numbers."""
+    values = np.asarray(image)
+    tags = getattr(image, "tag_v2", {})
+    unsigned = values.dtype == np.int32 and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
+    return values.view(np.uint32) if unsigned else values  # Pillow takes the bits of these for an int32
+
+
+def as_rgb(image: Image.Image, intensity: Range | None) -> Image.Image:
+    """Colors of 8 bits: what has more is scaled, transparent parts are on white.
 
     Raises:
-        ValueError: the pixels are floating-point numbers, whose range nobody knows.
+        UnknownRangeError: it has more than 8 bits, and no `intensity` is given.
+        ValueError: pixels are not finite.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        gray = np.asarray(image)
-        return Image.fromarray((gray >> 8 if gray.max() > 255 else gray).astype(np.uint8)).convert("RGB")
+    if is_deep(image):
+        return Image.fromarray(eight_bits(deep_values(image), intensity)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -162,14 +210,16 @@ def square(image: Image.Image | NDArray[np.uint8], size: int) -> NDArray[np.uint
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
 
 
-def read_image(path: Path, size: int) -> NDArray[np.uint8]:
+def read_image(path: Path, size: int, intensity: Range | None = None) -> NDArray[np.uint8]:
     """`decode`, for a single file that the user named.
 
     Raises:
-        InputError: it is missing, is no image, or ends too early.
+        InputError: it is missing, is no image, ends too early, or has more than 8 bits and no `intensity` is given.
     """
     try:
         with no_warnings():
-            return decode(str(path), size)
+            return decode(str(path), size, intensity)
+    except UnknownRangeError as error:
+        raise InputError(f"image {path}: {DEEPER}: save it with 8 bits") from error
     except BadImage as error:
         raise InputError(f"image {path} cannot be read ({error}): repair it, or leave it away") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from typing import Protocol, overload
 
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.data.images.decoder import BadImage
+
+HAS_CHANGE_TIME = os.name == "posix"
+EDGE = 4096  # bytes at each end of a file
 
 Rows = slice | NDArray[np.int64]
 
@@ -113,12 +117,33 @@ class ImageFiles:
         digest = hashlib.sha256(about.encode("utf-8", "surrogateescape"))
         for name in self.names:
             try:
-                status = os.stat(os.path.join(self.root, name))
-                state = f"{status.st_size} {status.st_mtime_ns}"
+                state = file_state(os.path.join(self.root, name))
             except (OSError, ValueError):  # ValueError: a zero byte in the name
                 state = "missing"
             digest.update(f"{name}\0{state}\0".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
+
+
+def file_state(path: str) -> str:
+    """Another text whenever the file was written, also where its size and time of modification were kept.
+
+    The time of change says it, which programs cannot set. Reading the contents instead would make a data set on a
+    slow disk wait at each start for as long as decoding it does. Where there is no such time (Windows has that of
+    creation), what stands at both ends of the file takes its place.
+
+    Raises:
+        OSError, ValueError: there can be no such file.
+    """
+    status = os.stat(path)
+    state = f"{status.st_size} {status.st_mtime_ns}"
+    if HAS_CHANGE_TIME:
+        return f"{state} {status.st_ctime_ns}"
+    if not stat.S_ISREG(status.st_mode):
+        return state
+    with open(path, "rb") as file:
+        head = file.read(EDGE)
+        file.seek(max(len(head), status.st_size - EDGE))
+        return f"{state} {hashlib.blake2b(head + file.read(EDGE), digest_size=16).hexdigest()}"
 
 
 class ImageBytes:
@@ -126,7 +151,7 @@ class ImageBytes:
 
     Args:
         column: N entries, such as a list, or a column that reads them from a mapped file.
-        identity: a text that changes when the column does, e.g. a hash or the file's name and time.
+        identity: a text that changes when the column does, e.g. a hash or the file's name and `file_state`.
     """
 
     def __init__(self, column: Sequence[bytes | None], identity: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from mixnn.errors import LocalError
@@ -38,6 +40,8 @@ class Pool(Generic[Piece, Result]):
     def map(self, pieces: Iterable[Piece]) -> Iterator[Result]:
         """What `work` makes of each piece, in order.
 
+        A Ctrl-C stops the processes at their next `stopping()`.
+
         Raises:
             LocalError: the system ended a process.
         """
@@ -47,11 +51,15 @@ class Pool(Generic[Piece, Result]):
         waiting: deque[Future[Result]] = deque()
         try:
             for piece in pieces:
-                waiting.append(self._started().submit(_work_on, piece))
+                with uninterrupted():
+                    waiting.append(self._started().submit(_work_on, piece))
                 if len(waiting) >= AHEAD * self.workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except KeyboardInterrupt:
+            self.stop.value, self.processes = True, None
+            raise
         except BrokenProcessPool as error:
             raise LocalError(
                 "the system ended a process that reads images: memory may be short; "
@@ -63,22 +71,47 @@ class Pool(Generic[Piece, Result]):
 
     def _started(self) -> ProcessPoolExecutor:
         if self.processes is None:
-            self.processes = ProcessPoolExecutor(self.workers, initializer=_begin, initargs=(self.work,))
-            weakref.finalize(self, _end, self.processes)
+            self.stop = multiprocessing.RawValue(ctypes.c_bool, False)
+            self.processes = ProcessPoolExecutor(self.workers, initializer=_begin, initargs=(self.work, self.stop))
+            weakref.finalize(self, _end, self.processes, self.stop)
         return self.processes
 
 
-def _end(processes: ProcessPoolExecutor) -> None:
+def _end(processes: ProcessPoolExecutor, stop: Any) -> None:
     """Waits for the processes, but where garbage is collected in the thread that waits for their results."""
-    processes.shutdown(wait=threading.current_thread() is threading.main_thread(), cancel_futures=True)
+    stop.value = True
+    with uninterrupted():
+        processes.shutdown(wait=threading.current_thread() is threading.main_thread(), cancel_futures=True)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C takes effect at the end: in the middle, processes that just start would die of it, or be waited for."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        if interrupts:
+            signal.raise_signal(signal.SIGINT)
 
 
 _work: Callable[[Any], Any]  # of this process
+_stop: Any = None  # shared with the first process; None in that
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
-    global _work
-    _work = work
+def stopping() -> bool:
+    """Whether nobody waits any more for what this process does: to be asked now and then within a piece."""
+    return _stop is not None and bool(_stop.value)
+
+
+def _begin(work: Callable[[Any], Any], stop: Any) -> None:
+    global _work, _stop
+    _work, _stop = work, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the first process says what happens
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the first process is of no use here
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -93,4 +126,4 @@ def _end_with_parent() -> None:
 
 
 def _work_on(piece: Any) -> Any:
-    return _work(piece)
+    return None if stopping() else _work(piece)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mixnn.data.readers.columns import Places, is_utf8
 from mixnn.data.readers.table import read_content
+from mixnn.data.words import in_spelling_of
 from mixnn.errors import InputError
 
 COLUMNS = ("file_name", "corrected_label", "decision")
@@ -28,10 +29,13 @@ class Correction(NamedTuple):
 Corrections = Mapping[str, Correction]  # by file name
 
 
-def read_corrections(path: str) -> dict[str, Correction]:
+def read_corrections(path: str, words: Collection[str] = ()) -> dict[str, Correction]:
     """The decisions of a `corrections.csv`, by file name.
 
     Further columns do no harm, nor does a decision that is there twice.
+
+    Args:
+        words: that a label may be; `1.0`, as a table program writes it, is the `1` among them.
 
     Raises:
         InputError: the file is missing or no such table, a decision is unknown or does not go with its label, or two
@@ -43,7 +47,8 @@ def read_corrections(path: str) -> dict[str, Correction]:
     assert content.splits is not None  # the column of decisions stands in for it
     assert content.lines is not None
     found: dict[str, Correction] = {}
-    for name, label, decision, line in zip(content.names, content.labels, content.splits, content.lines, strict=True):
+    labels = in_spelling_of(content.labels, words)
+    for name, label, decision, line in zip(content.names, labels, content.splits, content.lines, strict=True):
         now = _correction(label, decision, f"{path}, line {line}")
         if found.setdefault(name, now) != now:
             both = " and ".join(f"{one.decision} {one.label or ''}".strip() for one in (found[name], now))

@@ -13,35 +13,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixnn.data.dataset import Dataset, LabelArray
+from mixnn.data.labels.agreement import agreement
+from mixnn.data.labels.agreement import in_order as agrees
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers.columns import Places
 from mixnn.data.readers.table import read_content
-from mixnn.errors import InputError
+from mixnn.data.words import in_spelling_of
+from mixnn.errors import InputError, printable
 
 FORMS = "a .csv with the columns file_name,label, an .npy, an .npz or .pt as FILE:KEY, or a .json list"
+MAX = 2**53  # up to which floats are exact
 
 
-def read_label_file(spec: str, names: Sequence[str], classes: Sequence[str], option: str) -> NDArray[np.int64]:
-    """Labels of the N samples `names`: int64 (N,), places in `classes`.
+def read_label_file(
+    spec: str, dataset: Dataset, option: str, *, dropped: str | None = None, in_order: bool = False
+) -> tuple[NDArray[np.int64], LabelArray | None]:
+    """Labels of the N training samples, and for a file without names, how well they agree with those they have.
 
     A `.csv` with the columns file_name and label is matched by name, where rows of other files do not matter; or
     row by row if it has just these names in this order, for data that has a file twice. All others hold N labels in
-    the order of `names`, integers from 0 or words of `classes`.
+    the order of the samples, integers from 0 or words.
 
     Args:
         spec: the file, or FILE:KEY for one of several arrays in an `.npz` or `.pt`.
-        names: N file names or stand-ins, as `Samples` has them.
-        classes: C names.
         option: where the user gave `spec`, for messages.
+        dropped: a further word that a label may be.
+        in_order: a person says that labels without names are in the order of the data.
+
+    Returns:
+        int64 (N,), places in the classes, then in `unlabeled`, then `dropped`.
 
     Raises:
         InputError: the file is missing, damaged, a program in disguise, or not about these samples and classes.
     """
+    words = [*dataset.classes, *dataset.unlabeled, *([] if dropped is None else [dropped])]
+    names, place = dataset.train.names, {word: i for i, word in enumerate(words)}
     try:
         path, key = _split(spec)
         if path.suffix.lower() == ".csv":
-            return _places(_match(*_read_csv(path), names), classes)
-        return _checked(_load(path, key, len(names)), len(names), classes)
+            return _places(_match(*_read_csv(path), names), place), None
+        given = _checked(_load(path, key, len(names)), len(names))
+        if not isinstance(given, np.ndarray):
+            labels, numbers = _places(given, place), []
+        else:
+            numbers = _number_order(given, dataset, place)
+            labels = np.array([place.get(word, -1) for word in numbers])[given]
+            if (labels < 0).any():
+                row = int(labels.argmin())
+                raise InputError(f"label {given[row]} (sample {row}) is {numbers[given[row]]!r}, which no sample has")
+        known = np.where(labels < len(dataset.classes), labels, -1)
+        found = agreement(dataset.train.labels, known)
+        if not in_order and not agrees(dataset.train.labels, known):
+            raise InputError(
+                f"it agrees with {found.agree:,} of {found.compared:,} labels of the data, no more than by chance "
+                f"({found.by_chance:,.0f}): give a .csv with the columns file_name,label; or, if the order is that of "
+                f"the data, from {names[0]!r} to {names[-1]!r}, add --data.labels-order given"
+            )
+        return labels, LabelArray(printable(f"{option} {spec}"), numbers, found.agree, found.compared)
     except InputError as error:
         raise InputError(f"{option} {spec}: {error}") from error
 
@@ -114,7 +143,8 @@ def _read_json(path: Path) -> NDArray[Any]:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"no JSON that can be read ({error}): save a list of labels") from error
-    if not isinstance(content, list) or {type(label) for label in content} not in ({int}, {str}):
+    kinds = {type(label) for label in content} if isinstance(content, list) else set()
+    if not kinds or not any(kinds <= same for same in ({int, float}, {str}, {bool})):
         raise InputError("no list of integers, or of words: save one label for each sample")
     return np.array(content)
 
@@ -140,30 +170,59 @@ def _read_pt(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"cannot be loaded ({reason}): get it again, or save its labels with numpy.save") from error
 
 
-def _checked(labels: NDArray[Any], count: int, classes: Sequence[str]) -> NDArray[np.int64]:
+def _checked(labels: NDArray[Any], count: int) -> NDArray[np.int64] | list[str]:
+    """Integers from an array (N,) of these, of whole floats or of booleans; or words."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.ndim != 1:
         raise InputError(f"labels have shape {labels.shape}: one label for each sample is needed")
     if len(labels) != count:
         raise InputError(f"{len(labels)} labels for {count} training samples: give the file made for this data")
     if labels.dtype.kind == "S":
-        return _places([word.decode("utf-8", "replace") for word in labels.tolist()], classes)
+        return [word.decode("utf-8", "replace") for word in labels.tolist()]
     if labels.dtype.kind == "U":
-        return _places(labels.tolist(), classes)
-    if labels.dtype.kind not in "iu":
+        words: list[str] = labels.tolist()
+        return words
+    if labels.dtype.kind not in "iufb":
         raise InputError(f"labels have dtype {labels.dtype}: save them as integers or words")
-    outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-    if len(outside):
-        first, last = labels[outside[0]], len(classes) - 1
-        raise InputError(
-            f"label {first} (sample {outside[0]}) is no class: use 0 to {last}, for {len(classes)} classes"
-        )
+    if labels.dtype.kind == "f":
+        broken = np.flatnonzero((labels != np.trunc(labels)) | ~(np.abs(labels) < MAX))
+        if len(broken):
+            raise InputError(
+                f"label {labels[broken[0]]} (sample {broken[0]}) is no whole number: save integers or words"
+            )
     return labels.astype(np.int64)
 
 
-def _places(words: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    place = {name: i for i, name in enumerate(classes)}
+def _number_order(labels: NDArray[np.int64], dataset: Dataset, place: dict[str, int]) -> list[str]:
+    """What the numbers 0, 1 … stand for.
+
+    Raises:
+        InputError: one stands for nothing, or there are two orders of the classes.
+    """
+    orders = dataset.number_orders or [[*dataset.classes, *dataset.unlabeled]]
+    outside = np.flatnonzero((labels < 0) | (labels >= len(orders[0])))
+    if len(outside):
+        first, last = labels[outside[0]], len(orders[0]) - 1
+        raise InputError(
+            f"label {first} (sample {outside[0]}) is no class: use 0 to {last}, for {len(orders[0])} classes"
+        )
+    if len(orders) == 1:
+        return orders[0]
+    value, text = orders
+    other = next(i for i, (one, two) in enumerate(zip(value, text, strict=True)) if one != two)
+    own = dataset.train.labels
+    fit = [int((np.array([place[word] for word in order])[labels] == own).sum()) for order in orders]
+    raise InputError(
+        f"{other} stands for {value[other]!r} if classes are sorted by value, for {text[other]!r} if as text, as "
+        f"torchvision does; then {fit[0]:,} or {fit[1]:,} of {len(own):,} labels agree with the data: say which by "
+        "--data.class-order value or text"
+    )
+
+
+def _places(words: Sequence[str], place: dict[str, int]) -> NDArray[np.int64]:
     try:
-        return np.array([place[word] for word in words], dtype=np.int64)
+        return np.array([place[word] for word in in_spelling_of(words, place)], dtype=np.int64)
     except KeyError as error:
-        some = ", ".join(map(repr, classes[:20]))
+        some = ", ".join(map(repr, [*place][:20]))
         raise InputError(f"label {error.args[0]!r} is no class: correct it; the classes are {some}") from None

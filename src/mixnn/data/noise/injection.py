@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.data.dataset import Dataset, Samples
+from mixnn.data.dataset import Dataset, LabelArray, Samples
 from mixnn.data.labels.files import read_label_file
 from mixnn.data.noise.instance_dependent import corrupt_by_image
 from mixnn.data.noise.transition import FROM_FILE, RATED, corrupt, parse_noise, parse_rate, transition_matrix
@@ -34,7 +34,14 @@ def check_noise(noise: str) -> None:
         raise InputError(f"--noise {noise}: no such file; write it as file:FILE, or file:FILE:KEY")
 
 
-def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Samples], NDArray[np.uint8]]) -> Dataset:
+def add_noise(
+    dataset: Dataset,
+    noise: str,
+    seed: int,
+    thumbnails: Callable[[Samples], NDArray[np.uint8]],
+    *,
+    in_order: bool = False,
+) -> Dataset:
     """`dataset` with noisy labels in its training part, and those of before as `original`.
 
     Unlabeled samples stay so, and labels that are verified stay what they are. Same data, noise and seed, same
@@ -44,6 +51,7 @@ def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Sam
         noise: kind and value, such as asymmetric:0.4 or file:labels.csv; see `mixnn.data.noise.transition`.
         seed: in 0–2^32-1.
         thumbnails: gives uint8 (n, 32, 32, 3) for the images of n samples; asked for `instance` noise only.
+        in_order: a person says that labels of a file without names are in the order of the data.
 
     Raises:
         InputError: the noise is not defined for these classes, or its file does not go with the data.
@@ -52,7 +60,8 @@ def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Sam
     kind, value = parse_noise(noise)
     labels, classes = dataset.train.labels, dataset.classes
     if kind == "file":
-        noisy = labels_from_file(dataset, value)
+        noisy, array = labels_from_file(dataset, value, in_order=in_order)
+        dataset = replace(dataset, label_arrays=(*dataset.label_arrays, *([array] if array else [])))
     elif kind == "matrix":
         noisy = corrupt(labels, read_matrix(value, classes), seed)
     elif kind == "instance":
@@ -66,18 +75,19 @@ def add_noise(dataset: Dataset, noise: str, seed: int, thumbnails: Callable[[Sam
     return replace(dataset, train=replace(dataset.train, labels=noisy), original=labels)
 
 
-def labels_from_file(dataset: Dataset, spec: str) -> NDArray[np.int64]:
+def labels_from_file(
+    dataset: Dataset, spec: str, *, in_order: bool = False
+) -> tuple[NDArray[np.int64], LabelArray | None]:
     """(N,), what a label file says of the training part; the unlabeled and the verified keep theirs."""
     labels, classes = dataset.train.labels, dataset.classes
     kept = labels < 0 if dataset.train.verified is None else (labels < 0) | dataset.train.verified
-    # A file of `mixnn corrupt` has the words for "don't know" too; they count as classes while it is read.
-    words = [*classes, *dataset.unlabeled]
-    given = read_label_file(spec, dataset.train.names, words, "--noise file")
+    # A file of `mixnn corrupt` has the words for "don't know" too.
+    given, array = read_label_file(spec, dataset, "--noise file", in_order=in_order)
     lost = np.flatnonzero((given >= len(classes)) & ~kept)
     if len(lost):
-        name, word = dataset.train.names[lost[0]], words[given[lost[0]]]
+        name, word = dataset.train.names[lost[0]], dataset.unlabeled[given[lost[0]] - len(classes)]
         raise InputError(f"--noise file:{spec}: {name} has a label in the data, but {word!r} in the file: give it one")
-    return np.where(kept, labels, given)
+    return np.where(kept, labels, given), array
 
 
 def read_matrix(path: str, classes: list[str] | None = None) -> NDArray[np.float64]:

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mixnn.data.dataset import Dataset, Source, build_dataset
-from mixnn.errors import InputError
+from mixnn.data.images.links import link_note
+from mixnn.data.readers.archives import is_archive, unpacked
+from mixnn.errors import InputError, printable
+from mixnn.utils.console import say
+from mixnn.utils.processes import first_process
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a table are called, where readers cannot know; None is for their usual names.
+    """What readers cannot know: names of the columns of a table, and what folders are; None is for what is usual.
 
     Attributes:
         image: file names, or the images themselves.
         label: labels.
         split: train, val or test.
         root: the folder that file names are relative to; None is the one the table lies in.
+        layout: classes, parts or metadata, see `mixnn.config.DataOptions`.
     """
 
     image: str | None = None
     label: str | None = None
     split: str | None = None
     root: str | None = None
+    layout: str | None = None
 
     def refuse(self, why: str, options: Sequence[str] = ("image", "label", "split", "root")) -> None:
         """Raise InputError where one of `options` was given; `why` follows its value."""
         for option in options:
             value = getattr(self, option)
             if value is not None:
-                name = option if option == "root" else f"{option}-column"
+                name = option if option in ("root", "layout") else f"{option}-column"
                 raise InputError(f"--data.{name} {value!r} {why}: leave it away")
 
 
@@ -72,41 +80,46 @@ READERS = {
 }
 
 
-def read_source(
-    source: str,
-    *,
-    columns: Columns | None = None,
-    unlabeled: str | None = None,
-    heldout: str | None = None,
-    relabeled: bool = False,
-) -> Dataset:
+def read_source(source: str, *, columns: Columns | None = None, cache_dir: str | None = None, **how: Any) -> Dataset:
     """Names and labels of `photos/`, `csv:labels.csv`, `cifar10:DIR` … (see `READERS`); image files stay unread.
 
     Args:
         source: kind and path; a path alone is an image folder, or a file whose ending is a kind.
         columns: of tables.
-        unlabeled, heldout, relabeled: see `build_dataset`.
+        how: keywords of `build_dataset`.
+        cache_dir: where archives are unpacked; the user's where None.
 
     Raises:
         InputError: the source is unknown, missing or damaged.
     """
     kind, path = split_source(source)
     columns = columns or Columns()
+    if kind == "folder":
+        path = unpacked(path, cache_dir) if is_archive(path) else path
+    else:
+        columns.refuse(f"is about folders, and {source} is none", ("layout",))
     if not READERS[kind].has_columns:
         columns.refuse(f"does not go with {kind}, which has no table")
     module, function = READERS[kind].read.split(":")
     read = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     content: Source = read(path, columns)
-    return build_dataset(content, unlabeled=unlabeled, heldout=heldout, relabeled=relabeled)
+    if first_process():
+        links = link_note([part.images for part in content.parts.values()], path if os.path.isdir(path) else None)
+        for note in [*content.notes, links]:
+            if note:
+                say(f"mixnn: {printable(note)}")
+    return build_dataset(content, **how)
 
 
 def split_source(source: str) -> tuple[str, str]:
     """`csv:a.txt` as ("csv", "a.txt"), and `a.csv` alone as ("csv", "a.csv").
 
     Raises:
-        InputError: the kind is unknown.
+        InputError: the kind is unknown, or it is an address.
     """
     kind, colon, path = source.partition(":")
+    if any(re.match(r"[a-z][\w+.-]*://", text) for text in (source, path)):
+        raise InputError(f"data {source!r} is an address: download it first, and give the file or the folder")
     if colon and not Path(source).exists():
         if kind in READERS:
             return kind, path

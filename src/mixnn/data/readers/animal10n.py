@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.images.decoder import SUFFIXES
 from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.formats import SUFFIXES
 from mixnn.data.readers import Columns
 from mixnn.data.readers.lists import first_folder
 from mixnn.errors import InputError

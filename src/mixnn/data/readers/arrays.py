@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Part, Source
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
+from mixnn.data.readers.parquet import word
+from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
 IMAGES = ("images", "x", "X", "data")
@@ -31,29 +33,30 @@ def read_arrays(path: str, columns: Columns) -> Source:
         columns: `image` and `label` name other members.
 
     Raises:
-        InputError: there is no such file or member, an array is not uint8 (N, H, W[, 3]) or float (N, D), or the
-            labels are not one for each image.
+        InputError: there is no such file or member, an array is neither images (N, H, W[, 3]) nor float (N, D), or
+            the labels are not one for each image.
     """
     columns.refuse(f"goes with tables, and {path} holds arrays", ("split", "root"))
     file = Path(path)
     members = list_arrays(file)
     classes = class_names(file, members)
-    parts = {}
+    parts, given = {}, []
     for name in ("train", "val", "test"):
         image_member, label_member = members_of(members, name, columns)
         if image_member is not None and label_member is not None:
             images, labels = load_array(file, image_member), load_array(file, label_member)
             where = (f"{image_member!r} of {file}", f"{label_member!r} of {file}")
             parts[name] = _part(name, images, labels, where, classes)
+            given.append(labels)
         elif image_member is not None or label_member is not None or name == "train":
-            option, given = ("label", columns.label) if image_member else ("image", columns.image)
+            option, named = ("label", columns.label) if image_member else ("image", columns.image)
             found = ", ".join(members) or "nothing"
-            if given is not None:
-                what = f"{path} has no {given!r} (it has {found})"
+            if named is not None:
+                what = f"{path} has no {named!r} (it has {found})"
                 raise InputError(f"--data.{option}-column: {what}: name one that it has")
             fix = f"add them as {name}_{option}s, or give --data.{option}-column"
             raise InputError(f"{path} has no {option}s for {name!r} (it has {found}): {fix}")
-    return Source(parts, classes)
+    return _source(parts, given, classes)
 
 
 def members_of(members: Sequence[str], part: str, columns: Columns) -> tuple[str | None, str | None]:
@@ -82,7 +85,7 @@ def class_names(file: Path, members: Sequence[str]) -> list[str] | None:
     if member is None:
         return None
     names = load_array(file, member)
-    words = _words(names) if names.ndim == 1 else None
+    words = label_words(names) if names.ndim == 1 and names.dtype.kind in "iuUS" else None
     if words is None or len(set(words)) < len(words):
         raise InputError(f"{member!r} of {file} is no list of different names: save one name for each class")
     return words
@@ -96,7 +99,7 @@ def arrays_in_memory(images: Any, labels: Any) -> Source:
     """
     given = np.asarray(labels)
     given = np.array(given.tolist()) if given.dtype.kind == "O" else given  # a column of text, for one
-    return Source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)})
+    return _source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)}, [given], None)
 
 
 def _part(
@@ -111,24 +114,24 @@ def _part(
         raise InputError(f"{where} has shape {given.shape}: {fix}")
     if len(given) != len(images):
         raise InputError(f"{where} has {len(given)} labels for {len(images)} images: save one for each")
-    labels: Sequence[str] | NDArray[np.int64] | None = _words(given)
-    if labels is None:
-        raise InputError(f"{where} has dtype {given.dtype}: save labels as integers or text")
-    if classes is not None and given.dtype.kind in "iu":
+    labels: Sequence[str] | NDArray[np.int64]
+    try:
+        labels = label_words(given, classes)
+    except TypeError as error:
+        raise InputError(f"{where} has {error}: save labels as integers or text") from error
+    if classes is not None and given.dtype.kind in "iub":
         labels = given.astype(np.int64)
     return Part(images, labels, [f"{name}/{i:05d}" for i in range(len(images))])
 
 
 def _images(array: NDArray[Any], where: str) -> NDArray[Any]:
-    """As uint8 (N, H, W, 3), or float32 (N, D); the array itself where it is that already."""
+    """As (N, H, W, 3) of its type, or float32 (N, D); the array itself where it is that already."""
     shape, kind = array.shape, array.dtype.kind
     if 0 in shape:
         raise InputError(f"{where} has shape {shape}, which holds no image: save at least one")
     if array.ndim == 2 and kind == "f":
-        return _embeddings(array, where)
-    if kind == "f":
-        fix = "save pixels as uint8 from 0 to 255, as (255 * images).round().astype('uint8') does for 0 to 1"
-        raise InputError(f"{where} has floating-point pixels ({array.dtype}), whose range nobody knows: {fix}")
+        with np.errstate(over="ignore"):  # what does not fit is found then
+            return finite(array.astype(np.float32, copy=False), where)
     if array.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3):
         array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))  # colors first, as torch has them
     elif array.ndim == 3:
@@ -136,22 +139,48 @@ def _images(array: NDArray[Any], where: str) -> NDArray[Any]:
     if array.ndim != 4 or array.shape[3] not in (1, 3):
         fix = "images are (N, H, W) or (N, H, W, 3), without depth or transparency; embeddings are float (N, D)"
         raise InputError(f"{where} has shape {shape} and dtype {array.dtype}: {fix}")
+    if kind not in "biuf":
+        raise InputError(f"{where} has dtype {array.dtype}: save pixels as numbers, best as uint8 from 0 to 255")
+    if kind == "f":
+        finite(array, where)
+    elif kind == "b":
+        array = array * np.uint8(255)
     if array.dtype != np.uint8:
-        raise InputError(f"{where} has dtype {array.dtype}: save pixels as uint8 from 0 to 255")
+        return np.broadcast_to(array, (*array.shape[:3], 3))  # it takes no memory until it is scaled
     return np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array
 
 
-def _embeddings(array: NDArray[Any], where: str) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what does not fit is found below
-        embeddings = array.astype(np.float32, copy=False)
-    bad = np.flatnonzero(~np.isfinite(embeddings).all(1))
+def finite(array: NDArray[Any], where: str) -> NDArray[Any]:
+    """Raises InputError where it is not."""
+    bad = np.flatnonzero(~np.isfinite(array).all(tuple(range(1, array.ndim))))
     if len(bad):
-        raise InputError(f"{where} has NaN or infinity in {len(bad)} rows, the first is {bad[0]}: correct them")
-    return embeddings
+        fix = "leave these samples out, or make them anew"
+        raise InputError(f"{where} has NaN or infinity in {len(bad)} rows, the first is {bad[0]}: {fix}")
+    return array
 
 
-def _words(array: NDArray[Any]) -> list[str] | None:
-    """Integers or text (n,) as text; None for anything else."""
-    if array.dtype.kind == "S":
-        return [word.decode("utf-8", "replace") for word in array.tolist()]
-    return [str(word) for word in array.tolist()] if array.dtype.kind in "iuU" else None
+def label_words(array: NDArray[Any], classes: Sequence[str] | None = None) -> list[str]:
+    """Labels (n,) as text: whole floats as whole numbers, NaN as "".
+
+    Args:
+        classes: what floats are places in.
+
+    Raises:
+        TypeError: they are neither numbers nor text, or a number is not whole.
+    """
+    if array.dtype.kind not in "iufbUS":
+        raise TypeError(f"dtype {array.dtype}")
+    values = array.tolist()
+    if array.dtype.kind == "f":
+        broken = [value for value in values if value % 1 and value == value]
+        if broken:
+            raise TypeError(f"{broken[0]}, which is no whole number")
+        return [word(value, classes) for value in values]
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _source(parts: dict[str, Part], labels: Sequence[NDArray[Any]], classes: list[str] | None) -> Source:
+    """Of labels that are numbers and no places in `classes`, each number is called by itself."""
+    if classes is not None or any(array.dtype.kind in "US" for array in labels):
+        return Source(parts, classes)
+    return Source(parts, numbers=number_words(str(label) for part in parts.values() for label in part.labels))

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Part, Source
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
+from mixnn.data.readers.splits import split_of
+from mixnn.data.words import whole_floats
 from mixnn.errors import InputError
 
 IMAGE = ("file_name", "filename", "image", "image_path", "path", "file")
 LABEL = ("label", "class", "category", "target")
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 
 
 class Places(NamedTuple):
@@ -71,7 +68,8 @@ def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = 
     if label is None:
         left = [place for place in range(len(header)) if place not in (image, split)]
         if not guess or len(left) != 1:
-            raise _missing(header, LABEL, path, "label")
+            one_hot = " (has each class a column, of 0 and 1? pandas makes labels of them by `.idxmax(axis=1)`)"
+            raise InputError(f"{_missing(header, LABEL, path, 'label')}{one_hot if len(left) > 1 else ''}")
         label = left[0]
     if label == image:
         raise InputError(f"table {path}: column {header[image]!r} has both images and labels: name two")
@@ -98,12 +96,12 @@ def to_source(content: Content, path: str, root: str) -> Source:
         if not is_utf8(word):
             at = _where(content, content.labels.index(word))
             raise InputError(f"table {path}, {at}: label {word!r} is not UTF-8: save the table as UTF-8")
-    whole = Part(content.images or ImageFiles(root, content.names), content.labels, content.names)
+    whole = Part(content.images or ImageFiles(root, content.names), whole_numbers(content.labels), content.names)
     if content.splits is None:
         return Source({"train": whole}, content.classes)
     meaning = {}
     for word in dict.fromkeys(content.splits):
-        meaning[word] = SPLITS.get(word.strip().lower(), "")
+        meaning[word] = split_of(word) or ""
         if not meaning[word]:
             at = _where(content, content.splits.index(word))
             raise InputError(
@@ -114,6 +112,12 @@ def to_source(content: Content, path: str, root: str) -> Source:
     if "train" not in parts:
         raise InputError(f"table {path} has no row for training (split: {', '.join(parts)}): write train into some")
     return Source(parts, content.classes)
+
+
+def whole_numbers(labels: Sequence[str]) -> list[str]:
+    """The labels of a column, without the `.0` that a table program gave to all of them."""
+    whole = whole_floats(labels)
+    return [whole.get(label, label) for label in labels]
 
 
 def take(part: Part, rows: NDArray[np.int64]) -> Part:

@@ -10,139 +10,104 @@ import os
 import numpy as np
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.images.decoder import SUFFIXES
 from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.formats import Listing
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import SPLITS, Content, choose, is_utf8, take, to_source
+from mixnn.data.readers.columns import Content, choose, is_utf8, take, to_source
+from mixnn.data.readers.layout import Layout, find_layout, images_are, some, tables_in
+from mixnn.data.readers.splits import split_of
 from mixnn.data.readers.table import read_content
+from mixnn.data.readers.walk import identity, images_below, subfolders
 from mixnn.errors import InputError
-
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-
-Seen = set[tuple[int, int]]  # device and inode of folders
 
 
 def read_folder(path: str, columns: Columns) -> Source:
     """`path`/[train|val|test/]class/…/image.jpg, or metadata.csv, .jsonl or .parquet in place of class folders.
 
-    Images are not opened. Hidden files and files that are no images by name are passed over; links
-    to folders are followed. The order takes one image of each class in turn, so that the first N
-    are a fair part.
+    See `mixnn.data.readers.layout` for what counts as what. A file is opened only where its name does not say whether
+    it is an image; what is none is passed over, and told. Links to folders are followed. The order is torchvision's
+    `ImageFolder`: class by class, as arrays of labels come.
 
     Raises:
-        InputError: the folder is missing, has no class folders or a class without images, a folder
-            cannot be listed, a metadata file is damaged, there are parts but none to train on, or a held-out
-            part has a class of its own.
+        InputError: the folder is missing, has no class folders or a class without images, a folder cannot be listed
+            or is called like a part where others are not, a metadata file is damaged, there are parts but none to
+            train on, or a held-out part has a class of its own.
     """
     if not os.path.exists(path):
         raise InputError(f"{path} does not exist: give a folder with one sub-folder for each class")
     if not os.path.isdir(path):
         raise InputError(f"{path} is a file: give a folder of images, or csv:{path} for a list")
     columns.refuse(f"does not go with a folder: file names are relative to {path}", ("root",))
-    metadata = metadata_file(path)
-    if metadata is not None:
-        content = _read_metadata(metadata, columns)
-        source = to_source(content, metadata, path)
-        return _by_first_folder(source) if content.splits is None else source
-    folders = split_folders(path)
-    if not any(metadata_file(os.path.join(path, folder)) for folder in folders.values()):
+    layout = find_layout(path, columns)
+    if not layout.tables:
         columns.refuse(f"does not go with {path}, which has no metadata file")
-    if folders:
-        return Source(_read_parts(path, folders, columns))
-    return Source({"train": _read_classes(path, "", {_identity(path)})})
-
-
-def _read_parts(path: str, folders: dict[str, str], columns: Columns) -> dict[str, Part]:
-    """Each part from its folder in `path`, "train" first; names are relative to `path`."""
-    seen = {_identity(path), *(_identity(os.path.join(path, folder)) for folder in folders.values())}
+    notes = list(layout.notes)
+    if not layout.parts:
+        ((top, table),) = layout.tables.items()
+        content = _read_metadata(table, columns)
+        source = to_source(content, table, os.path.join(path, top))
+        if content.splits is None and columns.layout is None:
+            source = _by_first_folder(source, table)
+        notes += _unlisted(content, table)
+        return source._replace(parts={name: _below(part, top) for name, part in source.parts.items()}, notes=notes)
     parts: dict[str, Part] = {}
-    for split, folder in folders.items():
-        metadata = metadata_file(os.path.join(path, folder))
-        if metadata is not None:
-            content = _read_metadata(metadata, columns)._replace(splits=None)  # the folder says it
-            part = to_source(content, metadata, os.path.join(path, folder)).parts["train"]
-            parts[split] = part._replace(names=[f"{folder}/{name}" for name in part.names])
-            continue
-        parts[split] = _read_classes(path, f"{folder}/", seen)
-        new = sorted(set(parts[split].labels) - set(parts["train"].labels))
-        if new:
-            where = os.path.join(path, folder)
-            raise InputError(f"{where} has class {new[0]!r}, which {folders['train']} has not: rename or remove it")
-    return parts
+    for split, prefix in layout.parts.items():
+        if prefix in layout.tables:
+            table = layout.tables[prefix]
+            content = _read_metadata(table, columns)._replace(splits=None)  # the folder says it
+            parts[split] = _below(to_source(content, table, os.path.join(path, prefix)).parts["train"], prefix)
+            notes += _unlisted(content, table)
+        else:
+            parts[split] = _read_classes(path, prefix, layout)
+            _check_classes(parts, split, os.path.join(path, prefix))
+    for split in dict.fromkeys(layout.below.values()):
+        parts[split] = _read_classes(path, layout.parts["train"], layout, split)
+        _check_classes(parts, split, f"part {split} of {path}")
+    return Source(parts, notes=notes)
 
 
-def _read_classes(top: str, inner: str, seen: Seen) -> Part:
-    """Class folders in `top`/`inner`; folders of `seen` are not entered from below."""
-    folder = os.path.join(top, inner)
-    classes = [name for name in _subfolders(folder) if _identity(os.path.join(folder, name)) not in seen]
+def _check_classes(parts: dict[str, Part], split: str, where: str) -> None:
+    """Raise InputError where a part has a class that nothing is trained on."""
+    new = sorted(set(parts[split].labels) - set(parts["train"].labels))
+    if new:
+        raise InputError(f"{where} has class {new[0]!r}, which train has not: rename it, or move it elsewhere")
+
+
+def _read_classes(path: str, prefix: str, layout: Layout, below: str | None = None) -> Part:
+    """Class folders in `path`/`prefix`.
+
+    Args:
+        below: the split to read, where each class has its own parts.
+    """
+    folder = os.path.join(path, prefix)
+    seen = {identity(os.path.join(path, other)) for other in ("", *layout.parts.values())}  # not entered from below
+    classes = [name for name in subfolders(folder) if identity(os.path.join(folder, name)) not in seen]
     if not classes:
-        fix = "put the images of each class into a folder of its own, or a metadata.csv beside them"
-        raise InputError(f"{folder} has no sub-folders: {fix}")
-    seen = seen | {_identity(os.path.join(folder, name)) for name in classes}
-    names, counts = [], []
+        raise InputError(f"{folder} has no sub-folders: {_fix_no_classes(folder)}")
+    seen |= {identity(os.path.join(folder, name)) for name in classes}
+    listing = Listing()
+    names: list[str] = []
+    labels: list[str] = []
     for name in classes:
         if not is_utf8(name):
             raise InputError(f"class folder {os.path.join(folder, name)!r} has a name that is not UTF-8: rename it")
-        files = _images_below(os.path.join(folder, name), seen)
-        if not files:
-            suffixes = ", ".join(sorted(SUFFIXES))
-            raise InputError(f"class folder {os.path.join(folder, name)} has no images ({suffixes}): remove it")
-        names += [f"{inner}{name}/{file}" for file in files]
-        counts.append(len(files))
-    labels = np.repeat(np.arange(len(classes)), counts)
-    place_in_class = np.concatenate([np.arange(count) for count in counts])
-    order = np.lexsort((labels, place_in_class))
-    names = [names[row] for row in order.tolist()]
-    return Part(ImageFiles(top, names), [classes[label] for label in labels[order].tolist()], names)
+        inner = [f"{name}/"] if below is None else [f"{name}/{sub}/" for sub, of in layout.below.items() if of == below]
+        inner = [one for one in inner if os.path.isdir(os.path.join(folder, one))]
+        files = [one + file for one in inner for file in images_below(os.path.join(folder, one), seen, listing)]
+        if not files and below in (None, "train"):
+            fix = "put some there, or move it out of the data"
+            raise InputError(f"class folder {os.path.join(folder, name)} has no images{listing.last_words()}: {fix}")
+        names += [prefix + file for file in files]
+        labels += [name] * len(files)
+    listing.tell(folder)
+    return Part(ImageFiles(path, names), labels, names, listing.below(path))
 
 
-def _images_below(folder: str, seen: Seen) -> list[str]:
-    """Names relative to `folder`, sorted. No folder is entered twice, whatever links say."""
-    seen, found, waiting = set(seen), [], [""]
-    while waiting:
-        inner = waiting.pop()
-        links, folders = [], []
-        for entry in _entries(os.path.join(folder, inner)):
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(f"{inner}{entry.name}/")
-            elif entry.is_symlink() and os.path.isdir(entry.path):
-                links.append(f"{inner}{entry.name}/")
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                found.append(inner + entry.name)
-        for name in sorted(folders) + sorted(links):
-            identity = _identity(os.path.join(folder, name))
-            if identity not in seen:
-                seen.add(identity)
-                waiting.append(name)
-    return sorted(found)
-
-
-def split_folders(path: str) -> dict[str, str]:
-    """Split -> folder, "train" first; empty where `path` has class folders.
-
-    Raises:
-        InputError: two folders are one part, or the folders are parts without one to train on.
-    """
-    names = _subfolders(path)
-    lower = {name.lower() for name in names}
-    found: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: SPLITS.get(name.lower()) != "train"):
-        split = SPLITS.get(name.lower())
-        inside = os.path.join(path, name)
-        if split == "train" and not (metadata_file(inside) or _subfolders(inside) or SPLITS.keys() >= lower):
-            continue  # a class of that name
-        if split is None or "train" not in (split, *found):
-            continue
-        if split in found:
-            raise InputError(f"{path} has {found[split]!r} and {name!r}, both for {split}: keep one")
-        found[split] = name
-    if names and "train" not in found and SPLITS.keys() >= lower:
-        raise InputError(f"{path} has {', '.join(names)}, but no train beside them: add it, or give one part alone")
-    strange = [name for name in names if name not in found.values()]
-    if found and strange:
-        what = f"has {found['train']!r} with folders inside, so {strange[0]!r} beside it has to be train, val or test"
-        raise InputError(f"{path} {what}: move it elsewhere")
-    return found
+def _fix_no_classes(folder: str) -> str:
+    tables = tables_in(folder)
+    if tables:
+        return f"give {os.path.join(folder, tables[0])} as DATA if it has the labels, with --data.root for the images"
+    return "put the images of each class into a folder of its own, or a metadata.csv beside them"
 
 
 def _read_metadata(path: str, columns: Columns) -> Content:
@@ -150,44 +115,46 @@ def _read_metadata(path: str, columns: Columns) -> Content:
     return read_content(path, kind, lambda header: choose(header, columns, path, guess=True))
 
 
-def metadata_file(folder: str) -> str | None:
-    """The table that says the labels of the images in `folder`; None where its folders do.
+def _below(part: Part, prefix: str) -> Part:
+    """With names that begin with `prefix`."""
+    return part._replace(names=[prefix + name for name in part.names]) if prefix else part
+
+
+def _unlisted(content: Content, table: str) -> list[str]:
+    """How many images beside a table it does not name, and how many rows name nothing."""
+    if content.images is not None:
+        return []
+    folder = os.path.dirname(table)
+    listed = {os.path.normpath(name) for name in content.names}
+    found = images_below(folder)
+    more = [name for name in found if os.path.normpath(name) not in listed]
+    missing = [name for name in content.names if not os.path.exists(os.path.join(folder, name))]
+    notes = []
+    if more:
+        told = f"{table} lists {len(found) - len(more):,} of {len(found):,} images"
+        notes.append(f"{told}: {images_are(len(more))} passed over, such as {more[0]}")
+    if missing:
+        notes.append(f"{table} has {len(missing):,} rows without a file, such as {missing[0]}")
+    return notes
+
+
+def _by_first_folder(source: Source, table: str) -> Source:
+    """Parts where file names begin with the folder of one.
 
     Raises:
-        InputError: there are two.
+        InputError: some do and some do not, or none is to train on.
     """
-    found = [path for name in METADATA if os.path.isfile(path := os.path.join(folder, name))]
-    if len(found) > 1:
-        raise InputError(f"{found[0]} and {found[1]} stand side by side: keep one")
-    return found[0] if found else None
-
-
-def _by_first_folder(source: Source) -> Source:
-    """Parts where all file names begin with the folder of one, `train` among them."""
     whole = source.parts["train"]
-    splits = np.array([SPLITS.get(name.partition("/")[0].lower(), "") for name in whole.names])
-    found = np.unique(splits).tolist()
-    if "" in found or "train" not in found:
+    firsts = [os.path.normpath(name).rpartition("/")[0].partition("/")[0] for name in whole.names]
+    splits = {first: split_of(first) for first in dict.fromkeys(firsts)}
+    likely = [first for first, split in splits.items() if split]
+    if not likely:
         return source
-    return source._replace(parts={split: take(whole, np.flatnonzero(splits == split)) for split in found})
-
-
-def _subfolders(folder: str) -> list[str]:
-    return sorted(entry.name for entry in _entries(folder) if os.path.isdir(entry.path))
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """All but hidden ones."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be listed ({error.strerror}): allow it, or remove it") from error
-
-
-def _identity(folder: str) -> tuple[int, int]:
-    try:
-        status = os.stat(folder)
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be looked at ({error.strerror}): allow it, or remove it") from error
-    return status.st_dev, status.st_ino
+    found = list(dict.fromkeys(split for split in splits.values() if split))
+    if len(likely) < len(splits) or "train" not in found:
+        others = [first or "images in no folder" for first, split in splits.items() if not split]
+        beside = f"beside {some(others)}" if others else "but none to train on"
+        fix = "add a column split, or --data.layout metadata to train on all"
+        raise InputError(f"{table} has images in {some(likely)}, called like parts of the data, {beside}: {fix}")
+    rows = np.array([found.index(splits[first] or "") for first in firsts])
+    return source._replace(parts={split: take(whole, np.flatnonzero(rows == i)) for i, split in enumerate(found)})

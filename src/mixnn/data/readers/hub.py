@@ -15,12 +15,15 @@ from typing import Any
 
 from mixnn.data.dataset import Part, Source
 from mixnn.data.images.decoder import BadImage
-from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
+from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles, file_state
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import SPLITS
+from mixnn.data.readers.columns import whole_numbers
+from mixnn.data.readers.parquet import word as word_of
+from mixnn.data.readers.splits import split_of
+from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
-WORDS = ("int", "uint", "string", "large_string", "bool")  # types of labels without a list of names
+WORDS = ("int", "uint", "float", "string", "large_string", "bool")  # types of labels without a list of names
 WAIT = 10  # seconds for the hub's first answer
 
 
@@ -53,10 +56,10 @@ def read_hub(path: str, columns: Columns) -> Source:
             labels = _labels(rows, label)
             if split == "train" or any(labels):
                 parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
-    if not hasattr(features[label], "names"):
-        return Source(parts)
     words = {word for part in parts.values() for word in part.labels}
-    return Source(parts, [name for name in features[label].names if name in words])
+    if hasattr(features[label], "names"):
+        return Source(parts, [name for name in features[label].names if name in words], features[label].names)
+    return Source(parts, numbers=None if "string" in features[label].dtype else number_words(words))
 
 
 @contextmanager
@@ -109,7 +112,7 @@ def _load(path: str) -> dict[str, Any]:
         return {"train": content}
     splits: dict[str, Any] = {}
     for split, rows in content.items():
-        usual = SPLITS.get(str(split).lower(), str(split))
+        usual = split_of(str(split)) or str(split)
         splits[split if usual in content or usual in splits else usual] = rows
     return splits
 
@@ -173,7 +176,10 @@ def _labels(rows: Any, column: str) -> list[str]:
     if names is not None:
         word = {None: "", -1: ""} | dict(enumerate(names))
         return [word.get(label, str(label)) for label in content]
-    return ["" if label is None else str(label) for label in content]
+    broken = [value for value in content if isinstance(value, float) and value % 1 and value == value]
+    if broken:
+        raise InputError(f"column {column!r} holds {broken[0]}, which is no whole number: name another")
+    return whole_numbers([word_of(label) for label in content])
 
 
 def _images(rows: Any, column: str) -> EncodedImages:
@@ -183,8 +189,7 @@ def _images(rows: Any, column: str) -> EncodedImages:
     if all(chunk.field("bytes").null_count == len(chunk) for chunk in chunks):
         paths = [path or "" for chunk in chunks for path in chunk.field("path").to_pylist()]
         return ImageFiles(os.sep, [os.path.abspath(path) if path else "" for path in paths], keep_inside=False)
-    files = [(file["filename"], os.stat(file["filename"])) for file in rows.cache_files]
-    identity = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in files]
+    identity = [f"{file['filename']} {file_state(file['filename'])}" for file in rows.cache_files]
     return ImageBytes(Column(encoded, column), "\n".join([column, *identity]))
 
 

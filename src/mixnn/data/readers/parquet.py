@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, overload
 
-from mixnn.data.images.encoded import ImageBytes
+from mixnn.data.images.encoded import ImageBytes, file_state
 from mixnn.data.readers.columns import Choose, Content
 from mixnn.errors import InputError
 
@@ -65,8 +65,7 @@ def read_parquet(path: str, choose: Choose) -> Content:
     if images is not None and ("" in names or len(set(names)) < len(images)):
         stem = os.path.splitext(os.path.basename(path))[0]
         names = [f"{stem}/{row:05d}" for row in range(len(images))]
-    status = os.stat(path)
-    identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns} {image}"
+    identity = f"{os.path.abspath(path)} {file_state(path)} {image}"
     return Content(
         names,
         _words(table.column(label), path, label, classes),

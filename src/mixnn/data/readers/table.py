@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from array import array
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from mixnn.data.dataset import Source
 from mixnn.data.readers import Columns, parquet
-from mixnn.data.readers.columns import Choose, Content, choose, is_utf8, to_source
+from mixnn.data.readers.columns import Choose, Content, Places, choose, is_utf8, to_source
 from mixnn.data.readers.parquet import word
+from mixnn.data.readers.splits import split_of
 from mixnn.errors import InputError
 from mixnn.utils.csv_files import csv_rows
 
@@ -28,7 +31,8 @@ def read_table(path: str, columns: Columns, *, kind: str) -> Source:
     if columns.root is not None and not os.path.isdir(columns.root):
         raise InputError(f"--data.root {columns.root} is no folder: give the one that file names are relative to")
     content = read_content(path, kind, lambda header: choose(header, columns, path))
-    return to_source(content, path, columns.root or os.path.dirname(path) or ".")
+    source = to_source(content, path, columns.root or os.path.dirname(path) or ".")
+    return source if content.splits is not None else source._replace(notes=_other_parts(path))
 
 
 read_csv, read_tsv, read_jsonl, read_parquet = (
@@ -49,6 +53,39 @@ def read_content(path: str, kind: str, choose: Choose) -> Content:
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())
         raise InputError(f"table {path} cannot be read ({why}): give an existing, whole file") from error
+
+
+def _other_parts(path: str) -> list[str]:
+    """What to say of tables beside this one that are called like other parts: `test.csv` beside `train.csv`."""
+    folder, name = os.path.split(path)
+    stem, ending = os.path.splitext(name)
+    if split_of(stem) is None:
+        return []
+    files = sorted(file for file in os.listdir(folder or ".") if file.lower().endswith(ending.lower()))
+    others = [file for file in files if split_of(file.removesuffix(ending)) not in (None, split_of(stem))]
+    fix = "to measure on one, put both into one table with a column split"
+    return [f"not read: {', '.join(others)} beside {path}; {fix}"] if others else []
+
+
+class _Header(Exception):
+    """What was asked for is known; the rest need not be read."""
+
+
+def read_header(path: str, kind: str) -> list[str]:
+    """Names of the columns; none of an empty table.
+
+    Raises:
+        InputError: as `read_content`.
+    """
+    header: list[str] = []
+
+    def stop(found: Sequence[str]) -> Places:
+        header.extend(found)
+        raise _Header
+
+    with suppress(_Header):
+        read_content(path, kind, stop)
+    return header
 
 
 def _read_csv(path: str, delimiter: str, choose: Choose) -> Content:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.images.decoder import SUFFIXES
 from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.formats import SUFFIXES
 from mixnn.data.readers import Columns
 from mixnn.data.readers.lists import first_folder, labeled_lines, numbered_lines
 from mixnn.errors import InputError

@@ -12,9 +12,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mixnn.evidence.neighbors.brute_force import BLOCK, SPARE, Progress, compare_pairs, greatest, ranked, silent
+from mixnn.evidence.neighbors.brute_force import (
+    BLOCK,
+    SPARE,
+    Progress,
+    compare_pairs,
+    count_found,
+    greatest,
+    ranked,
+    sampled,
+    silent,
+)
 from mixnn.evidence.neighbors.points import Points
-from mixnn.evidence.neighbors.recall import count_found, sampled
 from mixnn.tables.topk_rows import chunks
 
 LIST = 512  # samples in a list, in the mean; twice as many at most
@@ -65,16 +74,17 @@ class InvertedFile:
         self.place[self.order] = torch.arange(n, device=device)
         self.table = torch.empty(n, seen.width, device=device)  # in that order
         self.scores = torch.empty(0, dtype=self.dtype, device=device)
-        for rows, x in seen.batches(self.order):
-            self.table[rows] = x
+        for part in chunks(*points.features.shape):
+            self.table[part] = seen[self.order[part]]
 
     def widen(self) -> None:
         """Search twice as many lists as long as a sample finds too few of its neighbors, and gains by it."""
         rows, before = sampled(len(self.points), self.order.device), 0.0
         while True:
-            recall = count_found(self.points, rows, self.search(rows)) / max(1, len(rows) * self.k)
+            found, expected = count_found(self.points, rows, self.search(rows))
+            recall = found / max(1, expected)
             if (
-                recall >= TARGET_RECALL
+                found >= TARGET_RECALL * expected
                 or recall < before + MIN_RECALL_GAIN
                 or self.probes >= min(MAX_PROBES, len(self.centers))
             ):

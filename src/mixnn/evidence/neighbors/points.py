@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import copy
 
 import torch
@@ -44,12 +43,6 @@ class Points:
     @property
     def width(self) -> int:
         return (self.features if self.components is None else self.components).shape[1]
-
-    def batches(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """The points of `rows` (n,), so many at a time: where they stand among these, and float32 (m, D)."""
-        for part in chunks(*self.features.shape):
-            if part.start < len(rows):
-                yield part, self[rows[part]]
 
     def pca_project(self, count: int) -> Points:
         """The same points by their first principal components."""

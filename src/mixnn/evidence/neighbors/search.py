@@ -8,22 +8,10 @@ import torch
 from torch import Tensor
 
 from mixnn.errors import InputError
-from mixnn.evidence.neighbors.brute_force import Progress, compare_pairs, silent
-from mixnn.evidence.neighbors.hnsw import Graph, require_faiss
+from mixnn.evidence.neighbors.brute_force import Progress, compare_pairs, count_found, sampled, silent
+from mixnn.evidence.neighbors.hnsw import Graph
 from mixnn.evidence.neighbors.inverted_file import InvertedFile
 from mixnn.evidence.neighbors.points import Points
-from mixnn.evidence.neighbors.recall import count_found, sampled
-
-__all__ = [
-    "Backend",
-    "Metric",
-    "choose",
-    "fast_bfloat16",
-    "may_miss",
-    "nearest_neighbors",
-    "require_backend",
-    "sampled_recall",
-]
 
 Metric = Literal["l2", "cosine"]
 Backend = Literal["auto", "exact", "bfloat16", "ivf", "hnsw"]
@@ -43,12 +31,6 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def require_backend(backend: Backend) -> None:
-    """Raise InputError if what `backend` needs is not installed."""
-    if backend == "hnsw":
-        require_faiss()
-
-
 def choose(backend: Backend, device: torch.device, n: int, width: int, k: int) -> Backend:
     """What `backend` comes to: itself, or for "auto" all pairs up to 60 000 samples, and an inverted file above.
 
@@ -64,10 +46,6 @@ def choose(backend: Backend, device: torch.device, n: int, width: int, k: int) -
     # In bfloat16 the products are three times as fast, but candidates have to be ranked afterwards.
     worth = width >= MIN_WIDTH and n >= MIN_SAMPLES_PER_K * k
     return "bfloat16" if worth and fast_bfloat16(device) else "exact"
-
-
-def may_miss(backend: Backend) -> bool:
-    return backend != "exact"
 
 
 @torch.no_grad()
@@ -132,10 +110,10 @@ def nearest_neighbors(
 def sampled_recall(
     features: Tensor, found: Tensor, *, rows: slice = slice(None), metric: Metric = "l2"
 ) -> tuple[int, int]:
-    """How many of the true neighbors were found, and how many there are, for a sample of about 200 of all N samples.
+    """How many of the distinct neighbors were found, and how many there are, for about 200 of all N samples.
 
-    A neighbor that is as near as a true one counts. Of the sample, those among `rows` are looked at, by float32: for
-    all of them 200 × N × D products, and no table.
+    For copies see `count_found`; a neighbor that is as near as a true one is right. Of these samples, those among
+    `rows` are looked at, by float32: for all of them 200 × N × D products, and no table.
 
     Args:
         features: (N, D), as given to `nearest_neighbors`.
@@ -143,5 +121,4 @@ def sampled_recall(
     """
     row_indices = torch.arange(len(features), device=features.device)[rows]
     is_sampled = torch.isin(row_indices, sampled(len(features), row_indices.device))
-    sampled_found = found[is_sampled]
-    return count_found(Points(features, metric), row_indices[is_sampled], sampled_found), sampled_found.numel()
+    return count_found(Points(features, metric), row_indices[is_sampled], found[is_sampled])

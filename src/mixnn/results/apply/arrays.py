@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
-from mixnn.data.readers.arrays import CLASSES, class_names, members_of
+from mixnn.data.readers.arrays import CLASSES, class_names, label_words, members_of
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import Changes
 from mixnn.utils.files import atomic_write
@@ -32,11 +32,11 @@ def clean_arrays(path: str, columns: Columns, changes: Changes, out: Path) -> No
     assert member is not None  # the run was trained on it
     classes, given = class_names(file, list(arrays)), arrays[member]
     flat = given.reshape(-1)
-    words = [word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in flat.tolist()]
-    if classes is not None and flat.dtype.kind in "iu":
+    words = label_words(flat, classes)
+    if classes is not None and flat.dtype.kind in "iub":
         words = [classes[label] for label in flat.tolist()]
     names = [f"train/{i:05d}" for i in range(len(words))]
-    now = [changes.now(name, word) for name, word in zip(names, words, strict=True)]
+    original, now = changes.of(names, words)
     keep = np.array([label is not None for label in now])
     labels = [label for label in now if label is not None]
     if classes is not None:
@@ -49,7 +49,6 @@ def clean_arrays(path: str, columns: Columns, changes: Changes, out: Path) -> No
             arrays[name] = array[keep]
     arrays[member] = _coded(labels, flat.dtype, classes, f"{member!r} of {path}").reshape(-1, *given.shape[1:])
     if ORIGINALS not in arrays:
-        original = [changes.original(name, word) for name, word in zip(names, words, strict=True)]
         arrays[ORIGINALS] = _coded(original, flat.dtype, classes, ORIGINALS)[keep]
     _write(arrays, out)
 
@@ -64,10 +63,12 @@ def _coded(words: list[str], dtype: np.dtype[Any], classes: list[str] | None, wh
         return np.array(words, dtype=np.str_)
     if dtype.kind == "S":
         return np.array([word.encode() for word in words])
+    numbers = {word: str(label) for label, word in enumerate(classes or [])}
+    numbers |= {"False": "0", "True": "1"} if dtype.kind == "b" else {"": "nan"} if dtype.kind == "f" else {}
     try:
-        return np.array([int(word) if classes is None else classes.index(word) for word in words]).astype(dtype)
-    except ValueError:
-        new = next(word for word in words if classes is not None or not word.isdigit())
+        return np.array([float(numbers[word] if classes else numbers.get(word, word)) for word in words]).astype(dtype)
+    except (KeyError, ValueError):
+        new = next(word for word in words if word not in numbers and (classes is not None or not word.isdigit()))
         raise InputError(f"{where} holds numbers, which cannot say {new!r}: add an array `classes` first") from None
 
 

@@ -26,13 +26,10 @@ class Changes:
     before: dict[str, str]
     after: dict[str, str | None]
 
-    def original(self, name: str, current: str) -> str:
-        """The label before, of a sample that the data labels `current`."""
-        return self.before.get(name, current)
-
-    def now(self, name: str, current: str) -> str | None:
-        """The label from now on, of a sample that the data labels `current`; None where it is left out."""
-        return self.after.get(name, current)
+    def of(self, names: Sequence[str], current: Sequence[str]) -> tuple[list[str], list[str | None]]:
+        """Labels before and from now on, of samples that the data labels `current`; None where one is left out."""
+        samples = list(zip(names, current, strict=True))
+        return [self.before.get(*sample) for sample in samples], [self.after.get(*sample) for sample in samples]
 
 
 def check_reviewed(

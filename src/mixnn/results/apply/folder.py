@@ -11,15 +11,15 @@ from typing import Literal, NamedTuple
 
 from mixnn.data.labels.corrections import Corrections
 from mixnn.data.readers import Columns
-from mixnn.data.readers.folder import metadata_file, read_folder, split_folders
+from mixnn.data.readers.folder import read_folder
+from mixnn.data.readers.layout import RECORD, Layout, find_layout
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
-from mixnn.results.apply.table import check_backup, clean_in_place, clean_table
+from mixnn.results.apply.table import check_replaceable, clean_in_place, clean_table
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
 
 Mode = Literal["copy", "hardlink", "symlink"]
-RECORD = "corrections_applied"
 HEADER = ("file_name", "label", ORIGINAL, "decision", "original_file_name")
 
 
@@ -52,15 +52,15 @@ def clean_folder(path: str, columns: Columns, changes: Changes, decisions: Corre
     Raises:
         InputError: a label cannot be the name of a folder, a link cannot be made, or `out` cannot be written.
     """
-    images, tables = labeled_images(path, columns, changes), tables_in(path)
-    places = new_places(path, images)
+    images, layout = labeled_images(path, columns, changes), find_layout(path, columns)
+    places = new_places(layout, images)
     with atomic_write(out) as new:
         new.mkdir()
         for name, place in places.items():
             source = os.path.realpath(os.path.join(path, name))
             if os.path.isfile(source):  # a table may name what is not there
                 _put(source, new / place, mode)
-        for inside, table in tables:
+        for inside, table in layout.tables.items():
             target = new / inside / os.path.basename(table)
             clean_table(table, _kind(table), columns, changes, target, inside=inside, guess=True)
         write_record(new / f"{RECORD}.csv", images, places, decisions)
@@ -72,32 +72,40 @@ def clean_folder_in_place(path: str, columns: Columns, changes: Changes, decisio
     Where tables say the labels, these are written anew, and kept as they were with `.bak` at the end.
 
     Raises:
-        InputError: a label cannot be the name of a folder, or a file cannot be moved.
+        InputError: a label cannot be the name of a folder, a link leads out of `path` where something would be moved or
+            written, or a file cannot be moved. Links to files are moved, and what they lead to stays where it is.
     """
-    images, tables, top = labeled_images(path, columns, changes), tables_in(path), Path(path)
-    places = new_places(path, images)
-    for _, table in tables:
-        check_backup(table)
+    images, layout, top = labeled_images(path, columns, changes), find_layout(path, columns), Path(path)
+    places = new_places(layout, images)
+    dropped = Path(f"{top.resolve()}-dropped")
+    moves = {
+        top / image.name: top / places[image.name] if image.name in places else dropped / image.name
+        for image in images
+        if not _in_table(image.name, layout) and places.get(image.name) != image.name
+    }
+    for table in layout.tables.values():
+        check_replaceable(table)
+    for folder in dict.fromkeys(path.parent for path in (*moves, *moves.values(), *map(Path, layout.tables.values()))):
+        _check_inside(folder, dropped if folder.is_relative_to(dropped) else top.resolve())
     records = itertools.chain([RECORD], (f"{RECORD}-{i}" for i in itertools.count(2)))
     record = next(file for name in records if not (file := top / f"{name}.csv").exists())
     write_record(record, images, places, decisions)  # first: it says what was to be moved, whatever happens
-    dropped = Path(f"{top.resolve()}-dropped")
     try:
-        for image in images:
-            if _in_table(image.name, tables) or places.get(image.name) == image.name:
-                continue
-            source = top / image.name
-            target = top / places[image.name] if image.name in places else dropped / image.name
+        for source, target in moves.items():
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():  # of an earlier round
+            if os.path.lexists(target):  # of an earlier round
                 raise InputError(f"--in-place: {target} is there already: move it away")
-            shutil.move(source, target)
+            if source.is_symlink():
+                target.symlink_to(os.path.realpath(source))  # a relative one would lead elsewhere from there
+                source.unlink()
+            else:
+                shutil.move(source, target)
             if not any(source.parent.iterdir()):
-                os.removedirs(source.parent)  # a class without images would be refused
+                os.removedirs(os.path.realpath(source.parent))  # a class without images would be refused
     except OSError as error:
         fix = f"allow it; what was to be moved stands in {record}"
         raise InputError(f"--in-place: {error.filename} cannot be moved ({error.strerror}): {fix}") from error
-    for inside, table in tables:
+    for inside, table in layout.tables.items():
         clean_in_place(table, _kind(table), columns, changes, inside=inside, guess=True)
 
 
@@ -107,18 +115,15 @@ def labeled_images(path: str, columns: Columns, changes: Changes) -> list[Labele
     Raises:
         InputError: the folder cannot be read.
     """
-    images = []
+    images: list[Labeled] = []
     for part, content in read_folder(path, columns).parts.items():
-        for name, current in zip(content.names, map(str, content.labels), strict=True):
-            train = part == "train"
-            original, now = (
-                (changes.original(name, current), changes.now(name, current)) if train else (current, current)
-            )
-            images.append(Labeled(name, current, original, now))
+        current = list(map(str, content.labels))
+        original, now = changes.of(content.names, current) if part == "train" else (current, current)
+        images += map(Labeled, content.names, current, original, now)
     return images
 
 
-def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
+def new_places(layout: Layout, images: Sequence[Labeled]) -> dict[str, str]:
     """Where each image goes, by name; those that go altogether, or lie outside the folder, are not in it.
 
     No two get one place: `cat/1.jpg` that is a dog becomes `dog/1-cat.jpg` where there is a `dog/1.jpg`.
@@ -126,10 +131,9 @@ def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
     Raises:
         InputError: a label cannot be the name of a folder.
     """
-    tables, folder = tables_in(path), None if metadata_file(path) else split_folders(path).get("train")
-    inner = f"{folder}/" if folder else ""
+    inner = layout.parts.get("train", "")
     here = [image for image in images if image.now is not None and _is_inside(image.name)]
-    places = {image.name: image.name for image in here if image.now == image.current or _in_table(image.name, tables)}
+    places = {image.name: image.name for image in here if image.now == image.current or _in_table(image.name, layout)}
     taken = set(places)
     for image in here:
         if image.name in places or image.now is None:
@@ -141,15 +145,6 @@ def new_places(path: str, images: Sequence[Labeled]) -> dict[str, str]:
         taken.add(place)
         places[image.name] = place
     return places
-
-
-def tables_in(path: str) -> list[tuple[str, str]]:
-    """The tables that say labels, each with what stands before its file names, as `train/`."""
-    whole = metadata_file(path)
-    if whole is not None:
-        return [("", whole)]
-    found = ((f"{folder}/", metadata_file(os.path.join(path, folder))) for folder in split_folders(path).values())
-    return [(inside, table) for inside, table in found if table is not None]
 
 
 def write_record(out: Path, images: Iterable[Labeled], places: dict[str, str], decisions: Corrections) -> None:
@@ -187,8 +182,15 @@ def _is_inside(name: str) -> bool:
     return not os.path.isabs(name) and os.path.normpath(name).split(os.sep)[0] != os.pardir
 
 
-def _in_table(name: str, tables: Iterable[tuple[str, str]]) -> bool:
-    return any(name.startswith(inside) for inside, _ in tables)
+def _check_inside(folder: Path, top: Path) -> None:
+    """Raise InputError where links lead out of `top` on the way to `folder`."""
+    real = folder.resolve()
+    if not real.is_relative_to(top):
+        raise InputError(f"--in-place: {folder} is outside of {top}, by a link to {real}: give --out")
+
+
+def _in_table(name: str, layout: Layout) -> bool:
+    return any(name.startswith(inside) for inside in layout.tables)
 
 
 def _kind(table: str) -> str:

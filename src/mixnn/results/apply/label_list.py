@@ -17,7 +17,7 @@ def clean_label_list(dataset: Dataset, changes: Changes, out: Path) -> None:
         InputError: a label is no class of the data, or an empty one would mean "don't know".
     """
     words, names = dataset.label_words(dataset.train.labels), dataset.train.names
-    now = [changes.now(name, word) for name, word in zip(names, words, strict=True)]
+    original, now = changes.of(names, words)
     known = {*dataset.classes, *dataset.unlabeled}
     for name, label in zip(names, now, strict=True):
         if label is None and "" in known:
@@ -26,5 +26,4 @@ def clean_label_list(dataset: Dataset, changes: Changes, out: Path) -> None:
             raise InputError(
                 f"{name} is {label!r}, but the classes of this data cannot become more: choose one of them"
             )
-    original = [changes.original(name, word) for name, word in zip(names, words, strict=True)]
     write_csv(out, ["file_name", "label", ORIGINAL], zip(names, now, original, strict=True))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import Places, choose
+from mixnn.data.readers.columns import Places, choose, whole_numbers
 from mixnn.data.readers.parquet import import_arrow
 from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
@@ -63,9 +63,7 @@ def clean_table(
         return chosen
 
     content = read_content(path, kind, places)
-    named = [(inside + name, label) for name, label in zip(content.names, content.labels, strict=True)]
-    now = [changes.now(name, label) for name, label in named]
-    original = [changes.original(name, label) for name, label in named]
+    original, now = changes.of([inside + name for name in content.names], whole_numbers(content.labels))
     rows = Rows(found[0], content.labels, now, original, content.classes)
     with atomic_write(out) as temporary:
         if kind in ("csv", "tsv"):
@@ -81,14 +79,16 @@ def clean_in_place(path: str, kind: str, columns: Columns, changes: Changes, **m
         InputError: there is such a file already, or as for `clean_table`.
     """
     backup = Path(f"{path}.bak")
-    check_backup(path)
+    check_replaceable(path)
     with atomic_write(backup) as temporary:
         temporary.write_bytes(Path(path).read_bytes())
     clean_table(path, kind, columns, changes, Path(path), **more)
 
 
-def check_backup(path: str) -> None:
-    """Raise InputError where a backup of `path` would replace a file."""
+def check_replaceable(path: str) -> None:
+    """Raise InputError where a backup of `path` would replace a file, or `path` is a link to another place."""
+    if os.path.islink(path):
+        raise InputError(f"--in-place: {path} is a link to {os.path.realpath(path)}, which stays as it is: give --out")
     if os.path.lexists(f"{path}.bak"):
         raise InputError(f"--in-place keeps the table of before as {path}.bak, which exists: move it away")
 

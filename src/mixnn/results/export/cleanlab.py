@@ -21,6 +21,7 @@ from mixnn.utils.csv_files import write_csv
 def write(findings: Findings, folder: Path, prefix: str) -> None:
     """`label_issues.csv`, `labels.npy`, `pred_probs.npy`, `classes.json`, `knn_graph.npz`; samples with a label only.
 
+    Labels are numbers, as cleanlab wants them; the table has the names of their classes beside them.
     The graph has as many neighbors for each sample as all have, and is left away where that is none.
     """
     evidence = findings.evidence
@@ -28,8 +29,10 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     about = (findings.rows[row] for row in kept.tolist())
     names_and_quality = ((row["file_name"], row["is_label_issue"], row["label_quality"]) for row in about)
     labels = zip(evidence.given[kept].tolist(), predicted[kept].tolist(), strict=True)
+    named = ((*pair, *(findings.classes[label] for label in pair)) for pair in labels)
     header = ["file_name", "is_label_issue", "label_quality", "given_label", "predicted_label"]
-    write_csv(folder / "label_issues.csv", header, map(add, names_and_quality, labels))
+    header += ["given_class", "predicted_class"]
+    write_csv(folder / "label_issues.csv", header, map(add, names_and_quality, named))
     np.save(folder / "labels.npy", evidence.given[kept])
     shape = len(kept), evidence.probs.shape[1]
     probs = np.lib.format.open_memmap(folder / "pred_probs.npy", "w+", np.float32, shape)

@@ -26,16 +26,12 @@ def sample(findings: Findings, row: int, prefix: str) -> dict[str, object]:
     return {
         "filepath": os.path.abspath(os.path.join(prefix, about["file_name"])),
         "tags": ["label_issue"] if findings.issues.is_label_issue[row] else [],
-        "ground_truth": {"_cls": "Classification", "label": about["given_label"]} if quality else None,
-        "predictions": {
-            "_cls": "Classification",
-            "label": about["predicted_label"],
-            "confidence": float(probs.max()),
-        },
-        "suggested": {
-            "_cls": "Classification",
-            "label": about["suggested_label"],
-            "confidence": float(about["suggested_confidence"]),
-        },
+        "ground_truth": classification(about["given_label"]) if quality else None,
+        "predictions": classification(about["predicted_label"], confidence=float(probs.max())),
+        "suggested": classification(about["suggested_label"], confidence=float(about["suggested_confidence"])),
         "mistakenness": 1 - float(quality) if quality else None,
     }
+
+
+def classification(label: str, **more: float) -> dict[str, object]:
+    return {"_cls": "Classification", "label": label, **more}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mixnn.config import IN_MEMORY
+from mixnn.data.read import read
+from mixnn.data.readers import READERS, split_source
 from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.sample_lists import read_list
+from mixnn.runs.stored_config import stored_config
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,48 @@ class Findings:
         classes: C names.
         evidence: arrays of N rows.
         issues: the label quality that the run has stored.
+        others: (file name, label, split) of samples that the run did not judge: held out, unreadable, left out by
+            --limit; only where the data is a folder or a table.
     """
 
     rows: list[dict[str, str]]
     classes: list[str]
     evidence: Evidence
     issues: LabelIssues
+    others: list[tuple[str, str, str]]
 
 
-def read_findings(run: RunDirectory) -> Findings:
-    """Raises InputError where the run is not complete."""
+def read_findings(run: RunDirectory, *, source: str | None = None, with_others: bool = False) -> Findings:
+    """What the run found out.
+
+    Args:
+        source: where the data is now; None is where the run found it.
+        with_others: read the data again, for the samples that the run did not judge.
+
+    Raises:
+        InputError: the run is not complete, or the data cannot be read.
+    """
     rows, evidence = read_list(run, run.labels), run.read_evidence()
     if [row.get("file_name") for row in rows] != evidence.names.tolist():
         raise InputError(f"{run.labels} and {run.evidence} are not of one run: {run.again}")
-    return Findings(rows, run.read_classes(), evidence, stored_label_issues(evidence))
+    others = other_samples(run, set(evidence.names.tolist()), source) if with_others else []
+    return Findings(rows, run.read_classes(), evidence, stored_label_issues(evidence), others)
+
+
+def other_samples(run: RunDirectory, judged: set[str], source: str | None) -> list[tuple[str, str, str]]:
+    """(file name, label, split) of what is not `judged`, but for what a person has thrown out."""
+    config = stored_config(run)
+    source = config.source if source is None else source
+    if source == IN_MEMORY or READERS[split_source(source)[0]].corrected not in ("folder", "table"):
+        return []
+    try:
+        dataset = read(source, replace(config.options.data, heldout="train"))  # whose others are all parts, whole
+    except InputError as error:
+        raise InputError(f"{error}; --source says where the data of the run is now") from error
+    left_out = judged | {dataset.train.names[row] for row in dataset.dropped.tolist()}
+    return [
+        (name, label, split)
+        for split, part in {"train": dataset.train, **dataset.others}.items()
+        for name, label in zip(part.names, dataset.label_words(part.labels), strict=True)
+        if name not in left_out
+    ]

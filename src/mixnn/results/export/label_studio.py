@@ -29,7 +29,8 @@ def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
     """One image as Label Studio imports it."""
     about, label = findings.rows[row], findings.classes[findings.issues.suggested[row]]
     name = about["file_name"].encode("utf-8", "surrogateescape")
-    result = {"from_name": "label", "to_name": "image", "type": "choices", "value": {"choices": [label]}}
+    choice = {"type": "choices", "value": {"choices": [label]}}
+    result = {"id": "label", "from_name": "label", "to_name": "image", **choice}
     return {
         "data": {
             "image": prefix + quote(name),
@@ -39,11 +40,7 @@ def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
             "is_label_issue": bool(findings.issues.is_label_issue[row]),
         },
         "predictions": [
-            {
-                "model_version": "mixnn",
-                "score": float(about["suggested_confidence"]),
-                "result": [{"id": "label", **result}],
-            }
+            {"model_version": "mixnn", "score": float(about["suggested_confidence"]), "result": [result]},
         ],
     }
 

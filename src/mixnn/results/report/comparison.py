@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from mixnn.results.issues import stored_label_issues
-from mixnn.results.report.overview import Images, draw_suspects, new_page
+from mixnn.results.report.overview import Images, draw_issues, new_page
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, tidy
 
 
 def draw_comparison(
-    runs: Mapping[str, RunDirectory], path: Path, title: str, below: str, suspects: Sequence[int], images: Images
+    runs: Mapping[str, RunDirectory], path: Path, title: str, below: str, issues: Sequence[int], images: Images
 ) -> None:
-    """Write held-out accuracy by epoch and the final losses of each run to `path`, and suspects of the last run."""
+    """Write held-out accuracy by epoch and the final losses of each run to `path`, and label issues of the last run."""
     figure, charts, pictures = new_page(title, below)
     curves, losses = figure.add_subplot(charts[0]), figure.add_subplot(charts[1])
     for (name, run), color in zip(runs.items(), (BAD, GOOD, SOFT, INK), strict=False):
@@ -39,5 +39,5 @@ def draw_comparison(
     for axes in (curves, losses):
         axes.legend(fontsize=8, frameon=False)
         tidy(axes)
-    draw_suspects(figure, pictures, evidence, stored_label_issues(evidence), run.read_classes(), suspects, images)
+    draw_issues(figure, pictures, evidence, stored_label_issues(evidence), run.read_classes(), issues, images)
     save(figure, path)

@@ -59,7 +59,7 @@ def samples(
     shown, why = cards(evidence, issues), review(evidence, issues)
     points = mapped(evidence, shown)
     nearest = evidence.neighbors[:, :NEIGHBORS]
-    first = np.concatenate([shown.suspects, shown.doubtful])
+    first = np.concatenate([shown.flagged, shown.doubtful])
     followed = first[:WITH_NEIGHBORS]
     rows = once(np.concatenate([first, shown.unlabeled, points, nearest[followed].ravel()]))
     place = np.zeros(len(evidence.given), dtype=np.int64)  # of a row among those shown
@@ -72,7 +72,10 @@ def samples(
     files = [pictures[row] for row in with_picture]
     conflicts = [row for row in rows.tolist() if why.duplicate[row] >= 0]
     return {
-        "duplicates": [[int(place[row]), *named(evidence, why.duplicate[row])] for row in conflicts],
+        "duplicates": [  # one that may not be among those shown: its name, and its given label
+            [int(place[row]), str(evidence.names[other]), int(evidence.given[other])]
+            for row, other in zip(conflicts, why.duplicate[conflicts].tolist(), strict=True)
+        ],
         "groups": {name: len(part) for name, part in shown._asdict().items()},
         "samples": {
             "row": column(rows, "u4"),
@@ -94,11 +97,6 @@ def samples(
             "bytes": column(np.frombuffer(b"".join(files), dtype=np.uint8), "u1"),
         },
     }
-
-
-def named(evidence: Evidence, row: int) -> tuple[str, int]:
-    """A sample that may not be among those shown: its name, and its given label."""
-    return str(evidence.names[row]), int(evidence.given[row])
 
 
 def unit_square(points: NDArray[np.float32], index: NDArray[np.int64]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One picture of a run: curves, loss histogram, suspects. Must not know: torch, training."""
+"""One picture of a run: curves, loss histogram, label issues. Must not know: torch, training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Images = Mapping[int, Any]  # row of the training set -> uint8 (H, W, 3)
-SUSPECTS, ACROSS = 16, 8
+SHOWN, ACROSS = 16, 8
 NAMED, WRITTEN = 30, 12  # classes whose names, or figures, have room beside the noise matrix
 
 
@@ -43,7 +43,7 @@ def draw_overview(run: RunDirectory) -> None:
         draw_quality(figure.add_subplot(charts[0]), issues)
         draw_noise_matrix(figure.add_subplot(charts[1]), evidence.noise_matrix, classes)
     images = dict(zip(thumbnails["rows"].tolist(), thumbnails["images"], strict=True)) if thumbnails else {}
-    draw_suspects(figure, pictures, evidence, issues, classes, issues.ranking[:flagged].tolist(), images)
+    draw_issues(figure, pictures, evidence, issues, classes, issues.ranking[:flagged].tolist(), images)
     save(figure, run.overview)
 
 
@@ -53,7 +53,7 @@ def new_page(title: str, below: str) -> tuple[Figure, GridSpec, GridSpec]:
     figure.suptitle(title, color=INK, y=0.96, fontsize=14, parse_math=False)
     figure.text(0.5, 0.465, below, ha="center", color=INK, fontsize=12, parse_math=False)
     charts = GridSpec(1, 2, figure, top=0.88, bottom=0.55, wspace=0.25)
-    pictures = GridSpec(SUSPECTS // ACROSS, ACROSS, figure, top=0.41, bottom=0.02, hspace=0.4, wspace=0.1)
+    pictures = GridSpec(SHOWN // ACROSS, ACROSS, figure, top=0.41, bottom=0.02, hspace=0.4, wspace=0.1)
     return figure, charts, pictures
 
 
@@ -128,7 +128,7 @@ def draw_noise_matrix(axes: Axes, matrix: NDArray[np.floating], classes: Sequenc
     tidy(axes)
 
 
-def draw_suspects(
+def draw_issues(
     figure: Figure,
     grid: GridSpec,
     evidence: Evidence,
@@ -138,7 +138,7 @@ def draw_suspects(
     images: Images,
 ) -> None:
     """The samples `rows`, as many as fit: thumbnail, given → suggested."""
-    for place, row in enumerate(rows[:SUSPECTS]):
+    for place, row in enumerate(rows[:SHOWN]):
         axes = figure.add_subplot(grid[place // ACROSS, place % ACROSS])
         axes.axis("off")
         if row in images:

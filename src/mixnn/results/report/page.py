@@ -1,30 +1,21 @@
-"""One HTML file that shows a run and takes decisions on its suspects. Must not know: torch, training."""
+"""One HTML file that shows a run and takes decisions on its label issues. Must not know: torch, training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from string import Template
-from typing import Any
 
-from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import stored_label_issues
+from jinja2 import Environment, FunctionLoader, StrictUndefined, UndefinedError
+from markupsafe import Markup
+
+from mixnn.results.issues import percent, stored_label_issues
 from mixnn.results.report.columns import name_html, script_json
 from mixnn.results.report.content import collect
-from mixnn.results.report.sentences import (
-    apply_words,
-    class_rows,
-    command_html,
-    facts,
-    is_low_noise,
-    next_steps,
-    percent,
-    sentences,
-)
+from mixnn.results.report.summary import summary
 from mixnn.results.report.umap_2d import umap_2d
-from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.directory import RunDirectory
 from mixnn.utils.files import atomic_write, read_yaml
 
 TEMPLATE = resources.files("mixnn.results.report") / "template"
@@ -32,7 +23,6 @@ STYLES = ("style.css", "cards.css", "print.css")
 PROJECTIONS = {"pca": "principal components", "umap": "UMAP, from the nearest neighbors of each"}
 SCRIPTS = ("base.js", "review.js", "matrix.js", "gallery.js", "keys.js", "map.js")
 TRAINING = ("training.html", "charts.js")  # of a run with learning curves and losses
-TRAINING_LINK = '<a href="#training">Training</a>'
 
 
 def write_report(run: RunDirectory, path: Path, projection: str = "pca") -> None:
@@ -45,7 +35,10 @@ def write_report(run: RunDirectory, path: Path, projection: str = "pca") -> None
         InputError: the run is not finished, its files are damaged, or `path` cannot be written.
     """
     with run.reading():
-        page = build_page(run, projection)
+        try:
+            page = build_page(run, projection)
+        except UndefinedError as error:  # a setting that the template names
+            raise KeyError(str(error)) from error
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -55,51 +48,39 @@ def build_page(run: RunDirectory, projection: str = "pca") -> str:
     evidence, classes, config = run.read_evidence(), run.read_classes(), read_yaml(run.config)
     if projection == "umap":
         evidence = replace(evidence, coordinates=umap_2d(evidence))
-    issues, metrics = stored_label_issues(evidence), run.read_metrics() if run.trained else []
-    low_noise = is_low_noise(issues, int((evidence.given >= 0).sum()))
-    return Template(read("page.html")).substitute(
-        title=name_html(str(config["source"])).removeprefix("<bdi>").removesuffix("</bdi>"),
-        source=name_html(str(config["source"])),
-        about=name_html(about_run(config)),
-        style="\n".join(map(read, STYLES)),
-        facts="\n".join(fact_html(*fact) for fact in facts(evidence, issues, metrics)),
-        summary="\n".join(f"<p>{sentence}</p>" for sentence in sentences(evidence, issues, classes, metrics)),
-        next_steps="\n".join(step_html(text, command) for text, command in next_steps(run, config, low_noise)),
-        class_rows=class_table(evidence, issues, classes),
-        projection=PROJECTIONS[projection],
-        training=read(TRAINING[0]) if run.trained else "",
-        training_link=TRAINING_LINK if run.trained else "",
-        apply=command_html(apply_words(run)),
-        data=script_json(collect(run, evidence, issues)),
-        script="\n".join(map(read, (*SCRIPTS, *TRAINING[1:]) if run.trained else SCRIPTS)),
+    issues, trained = stored_label_issues(evidence), run.trained
+    reviewed = ["--data.corrections", "corrections.csv", "--out", f"{run.path}-reviewed"]
+    pages = Environment(
+        loader=FunctionLoader(read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
-
-
-def about_run(config: Mapping[str, Any]) -> str:
-    """How the run was made, in one line."""
-    added = f", noise {config['noise']} added" if config.get("noise") else ""
-    if config.get("command") == "find":
-        return f"found without training, seed {config['seed']}{added}"
-    return f"{config['method']}, {config['epochs']} epochs, seed {config['seed']}{added}"
+    pages.filters |= {"name": name_markup, "count": "{:,}".format, "percent": percent, "command": command_markup}
+    return pages.get_template("page.html").render(
+        summary(evidence, issues, classes, run.read_metrics() if trained else []),
+        config=config,
+        trained=trained,
+        style="\n".join(map(read, STYLES)),
+        apply=["mixnn", "apply", str(run.path), "corrections.csv", "--out", "CLEAN"],
+        again=["mixnn", "train" if trained else "find", "--config", str(run.config), *reviewed],
+        projection=PROJECTIONS[projection],
+        data=script_json(collect(run, evidence, issues)),
+        script="\n".join(map(read, (*SCRIPTS, *TRAINING[1:]) if trained else SCRIPTS)),
+    )
 
 
 def read(name: str) -> str:
     return (TEMPLATE / name).read_text(encoding="utf-8")
 
 
-def fact_html(figure: str, what: str) -> str:
-    return f"<div><dt>{what}</dt><dd>{figure}</dd></div>"
+def name_markup(name: object) -> Markup:
+    """A name for the page, whatever it holds."""
+    return Markup(name_html(str(name)))
 
 
-def step_html(text: str, command: list[str]) -> str:
-    return f"<li>{text}{command_html(command) if command else ''}</li>"
-
-
-def class_table(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> str:
-    """The rows of the table of classes."""
-    return "\n".join(
-        f'<tr><th scope="row">{name}</th><td>{count:,}</td><td>{wrong:,}</td>'
-        f'<td class="bar" style="--share:{wrong / max(1, count):.4f}">{percent(wrong / max(1, count))}</td>'
-        f"<td>{largest}</td><td>{right}</td></tr>"
-        for name, count, wrong, largest, right in class_rows(evidence, issues, classes)
-    )
+def command_markup(words: list[str]) -> Markup:
+    """A command to copy; no line ends within a word."""
+    spans = " ".join(f"<span>{name_html(shlex.quote(word))}</span>" for word in words)
+    return Markup(f"<pre><code>{spans}</code></pre>")

@@ -39,7 +39,7 @@ def encoded_pictures(rows: NDArray[np.int64], images: Iterable[NDArray[np.uint8]
 def read_pictures(run: RunDirectory) -> dict[int, bytes]:
     """Image files by row of the training set; none where the data has no images.
 
-    A run written before there were small ones has pictures of its first suspects.
+    A run written before there were small ones has pictures of its first label issues.
     """
     if not run.thumbnails.exists():
         return {}

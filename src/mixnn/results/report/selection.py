@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.runs.directory import Evidence
 
-SUSPECTS = 50_000  # cards at most, the worst first
+FLAGGED = 50_000  # cards at most, the worst first
 DOUBTFUL = 200  # labels that are not flagged, but next in the order
 WITHOUT_LABEL = 10_000
 POINTS = 20_000  # on the map
@@ -25,38 +25,38 @@ class Cards(NamedTuple):
     """Rows of the training set, in the order a person should look at them.
 
     Attributes:
-        suspects: labels flagged as issues.
+        flagged: label issues, the worst first.
         doubtful: labels that come next.
         unlabeled: samples without a label, the surest suggestion first.
     """
 
-    suspects: Rows
+    flagged: Rows
     doubtful: Rows
     unlabeled: Rows
 
 
 def cards(evidence: Evidence, issues: LabelIssues) -> Cards:
     """What there is to decide on."""
-    flagged = int(issues.is_label_issue.sum())
+    count = int(issues.is_label_issue.sum())
     labeled = issues.ranking[evidence.given[issues.ranking] >= 0]
     unlabeled = np.flatnonzero(evidence.given < 0)
     surest = unlabeled[np.argsort(-issues.suggested_confidence[unlabeled], kind="stable")]
-    doubtful = labeled[flagged : max(flagged, min(flagged + DOUBTFUL, len(labeled)))]
-    return Cards(labeled[: min(flagged, SUSPECTS)], doubtful, surest[:WITHOUT_LABEL])
+    doubtful = labeled[count : max(count, min(count + DOUBTFUL, len(labeled)))]
+    return Cards(labeled[: min(count, FLAGGED)], doubtful, surest[:WITHOUT_LABEL])
 
 
 def pictured(evidence: Evidence, shown: Cards) -> Rows:
     """Samples that a report needs pictures of: those to be looked at first, and neighbors of the first of these."""
-    first = np.concatenate([shown.suspects, shown.doubtful])[:PICTURED]
+    first = np.concatenate([shown.flagged, shown.doubtful])[:PICTURED]
     nearest = evidence.neighbors[first[:WITH_NEIGHBORS], :NEIGHBORS].ravel()
     return once(np.concatenate([first, shown.unlabeled[:PICTURED_WITHOUT_LABEL], nearest]))
 
 
 def mapped(evidence: Evidence, shown: Cards) -> Rows:
-    """Points of the map: suspects first, but where there are very many, half of the room is left for the others."""
+    """Points of the map: label issues first, but where there are very many, half of the room is left for the others."""
     if evidence.coordinates is None:
         return np.zeros(0, dtype=np.int64)
-    first = shown.suspects[: POINTS // 2]
+    first = shown.flagged[: POINTS // 2]
     others = np.setdiff1d(np.arange(len(evidence.given)), first)
     room = min(POINTS - len(first), len(others))
     chosen = np.random.default_rng(0).choice(others, room, replace=False)  # the same points every time

@@ -69,7 +69,7 @@ const PLACE = new Map(Array.from(SAMPLES.row, (row, i) => [row, i]));
 const NEAREST = column(DATA.nearest);
 const neighborLabels = (i) => SAMPLES.neighbors.subarray(i * SAMPLES.neighborCount, (i + 1) * SAMPLES.neighborCount);
 const neighborSamples = (i) => NEAREST.subarray(i * SAMPLES.neighborCount, (i + 1) * SAMPLES.neighborCount);
-const SUSPECTS = DATA.groups.suspects;
+const FLAGGED = DATA.groups.flagged;
 
 // Pictures: the bytes of image files, which become addresses when they are first shown.
 const picture = (() => {

@@ -2,22 +2,22 @@
 
 const PAGE = 24;
 const GROUPS = {
-  suspects: "suspects, the worst first",
+  flagged: "label issues, the worst first",
   doubtful: "next in doubt",
   unlabeled: "without a label",
   decided: "decided",
 };
 
 // `list` are the places shown, `at` is where in it the current card is.
-const gallery = { group: "suspects", pair: null, one: null, text: "", open: false, list: [], at: 0 };
+const gallery = { group: "flagged", pair: null, one: null, text: "", open: false, list: [], at: 0 };
 
 const pageOf = (at) => Math.floor(at / PAGE);
 const current = () => gallery.list[gallery.at];
 const cardOf = (i) => byId("cards").querySelector(`[data-place="${i}"]`);
 
 function placesOf(group) {
-  const { suspects, doubtful, unlabeled } = DATA.groups;
-  const ends = { suspects: [0, suspects], doubtful: [suspects, suspects + doubtful], unlabeled: [suspects + doubtful, suspects + doubtful + unlabeled] };
+  const { flagged, doubtful, unlabeled } = DATA.groups;
+  const ends = { flagged: [0, flagged], doubtful: [flagged, flagged + doubtful], unlabeled: [flagged + doubtful, flagged + doubtful + unlabeled] };
   if (group === "decided") return [...review.decided.keys()].map((row) => PLACE.get(row)).sort((a, b) => a - b);
   const [from, to] = ends[group];
   return Array.from({ length: to - from }, (_, k) => from + k);
@@ -47,12 +47,12 @@ function showFilters() {
   showChosen(one === null ? pair : null);
   const size = gallery.list.length;
   const more = DATA.pairs.reduce((sum, [, , n]) => sum + n, 0);
-  const cut = gallery.group === "suspects" && more > SUSPECTS ? ` (the worst ${count(SUSPECTS)} of ${count(more)}; labels.csv has all)` : "";
+  const cut = gallery.group === "flagged" && more > FLAGGED ? ` (the worst ${count(FLAGGED)} of ${count(more)}; labels.csv has all)` : "";
   byId("shown").textContent = size === 0 ? emptyText() : `${many(size, "sample", "samples")}${cut}`;
 }
 
 function emptyText() {
-  if (gallery.group === "suspects" && SUSPECTS === 0) return "No label is flagged. “Next in doubt” shows those that come nearest.";
+  if (gallery.group === "flagged" && FLAGGED === 0) return "No label is flagged. “Next in doubt” shows those that come nearest.";
   return "No sample fits; choose another filter.";
 }
 

@@ -146,20 +146,20 @@ for (const [group, text] of Object.entries(GROUPS)) {
   const size = DATA.groups[group];
   if (size !== 0) byId("group").append(el("option", { value: group }, size === undefined ? text : `${text} (${count(size)})`));
 }
-if (SUSPECTS === 0) gallery.group = byId("group").value;
+if (FLAGGED === 0) gallery.group = byId("group").value;
 byId("group").addEventListener("change", (event) => filter({ group: event.target.value }));
 byId("search").addEventListener("input", (event) => filter({ text: event.target.value.toLowerCase() }));
 byId("open").addEventListener("change", (event) => filter({ open: event.target.checked }));
 byId("pair").addEventListener("click", () => filter({ pair: null }));
 matrix.choose = (given, suggested) => {
   const same = gallery.one === null && gallery.pair?.join() === [given, suggested].join();
-  byId("group").value = "suspects";
-  filter({ group: "suspects", pair: same ? null : [given, suggested] });
+  byId("group").value = "flagged";
+  filter({ group: "flagged", pair: same ? null : [given, suggested] });
   if (!same) byId("review").scrollIntoView({ block: "start" });
 };
 document.querySelector(".keys").open = matchMedia("(hover: hover)").matches;
 const MIN_CONFIDENCES = [95, 90, 85, 80, 75, 70, 65, 60, 55, 50];
-const surest = SAMPLES.confidence.subarray(0, SUSPECTS).reduce((largest, value) => Math.max(largest, value), 0);
+const surest = SAMPLES.confidence.subarray(0, FLAGGED).reduce((largest, value) => Math.max(largest, value), 0);
 byId("least").value = MIN_CONFIDENCES.find((least) => surest >= least / 100) ?? 50;
 byId("class-names").append(...LABELS.slice(0, CLASSES).map((name) => el("option", { value: visible(name) })));
 byId("digits").append(...DIGITS.flatMap((place, k) => [el("kbd", {}, String(k + 1)), " ", named(LABELS[place]), "\u2002"]));

@@ -14,8 +14,8 @@ function mapOf(data) {
   const top = (k) => view.height / 2 + (y[k] - view.y) * side() * view.zoom;
   const stretch = () => Math.min(1.6, (view.width - 24) / Math.max(1, side()));
   const place = (k) => (view.by === "suggested" ? SAMPLES.suggested : SAMPLES.given)[index[k]];
-  const suspect = (k) => index[k] < SUSPECTS;
-  const shown = (k) => (!view.only || suspect(k)) && (view.alone === null || place(k) === view.alone);
+  const flagged = (k) => index[k] < FLAGGED;
+  const shown = (k) => (!view.only || flagged(k)) && (view.alone === null || place(k) === view.alone);
 
   function paint(k) {
     if (view.by !== "quality") return color(place(k));
@@ -43,7 +43,7 @@ function mapOf(data) {
       pen.lineWidth = 0.9;
       pen.strokeStyle = ring;
       for (let k = 0; k < index.length; k++) {
-        if (suspect(k) !== above || !shown(k)) continue;
+        if (flagged(k) !== above || !shown(k)) continue;
         pen.fillStyle = paint(k);
         disc(k, above ? size * 1.2 : size);
         pen.fill();

@@ -102,19 +102,19 @@ function download() {
 // The counter and the buttons beside it.
 function showProgress() {
   const kinds = { accept: 0, keep: 0, other: 0, drop: 0 };
-  let suspects = 0;
+  let flagged = 0;
   for (const [row, { decision }] of review.decided) {
     kinds[decision] += 1;
-    if (PLACE.get(row) < SUSPECTS) suspects += 1;
+    if (PLACE.get(row) < FLAGGED) flagged += 1;
   }
   const total = review.decided.size;
   const parts = Object.entries(kinds).filter(([, n]) => n).map(([kind, n]) => `${count(n)} ${kind}`);
-  const beyond = total - suspects ? `, and ${many(total - suspects, "other sample", "other samples")}` : "";
+  const beyond = total - flagged ? `, and ${many(total - flagged, "other sample", "other samples")}` : "";
   byId("counter").value = total
-    ? `${count(suspects)} of ${many(SUSPECTS, "suspect", "suspects")} decided${beyond}: ${parts.join(", ")}`
+    ? `${count(flagged)} of ${many(FLAGGED, "label issue", "label issues")} decided${beyond}: ${parts.join(", ")}`
     : "nothing decided yet";
-  byId("done").max = Math.max(1, SUSPECTS);
-  byId("done").value = suspects;
+  byId("done").max = Math.max(1, FLAGGED);
+  byId("done").value = flagged;
   byId("undo").disabled = review.steps.length === 0;
   byId("download").disabled = total === 0;
   byId("storage").hidden = review.stored;
