@@ -124,10 +124,12 @@ FINE = {
     "report thumbnails.npz": "missing shorter flat not-a-number far another",
     "report losses.npz": "missing shorter not-a-number far another",
     "model.safetensors": "turned another",
+    "train config.yaml": "another",
+    "train checkpoints/last.pt": "missing",
 }
 # --resume writes these anew, to the last byte: with each of these damages.
 ANEW = ("environment.json", "metrics.csv", "losses.npz", "noise.npz", "unreadable.csv")
-RESUMED = ("missing", "junk", "another", "5", "{}", "columns", "short-row", "words", "objects")
+RESUMED = ("junk", "another", "5", "columns", "words")
 
 
 def all_damage() -> Iterator[Damage]:

@@ -135,5 +135,5 @@ def check_counts(dataset: Dataset, where: str, least: int = 2) -> None:
     for name, count in zip(dataset.classes, counts, strict=True):
         if count < least:
             images = "one image" if count == 1 else "no image"
-            fix = "use a larger --limit" if "--limit" in where else "add images, or remove the class"
+            fix = "use a larger --limit" if "--limit" in where else "add images of it, or move them to another class"
             raise InputError(f"class {name!r} has {images}{where}, at least {least} are needed: {fix}")

@@ -216,8 +216,11 @@ class RunDirectory:
         except FileNotFoundError as error:
             raise InputError(f"{path or self.path} is missing, the run is not finished: {self.again}") from error
         except DAMAGE as error:
-            known = isinstance(error, OSError) and error.strerror
-            reason = known or f"{type(error).__name__}: {' '.join(str(error).split()).partition('. ')[0]}"
+            reason = " ".join(str(error).split()).partition(". ")[0]
+            if isinstance(error, OSError) and error.strerror:
+                reason = error.strerror
+            if "pickle" in reason:  # NumPy would have it allowed
+                reason = "it is no NumPy file, or holds Python objects, which are never loaded"
             raise InputError(f"{path or self.path} is damaged ({reason}): {self.again} to write it anew") from error
 
     def read_json(self, path: Path) -> Any:

@@ -67,10 +67,13 @@ class Checkpoint:
             "rows": [{name: str(as_text(value)) for name, value in row.items()} for row in self.rows],
             "history": {epoch: [part.tolist() for part in parts] for epoch, parts in self.history.items()},
         }
-        fix = "the checkpoint before it is still there: make room, then repeat the command with --resume"
-        # To a file of Python's, since torch's own say nothing of use about a full disk (torch 2.13).
-        with atomic_write(self.path, fix) as temporary, open(temporary, "wb") as file:
-            torch.save(state, file)
+        kept = "the one before it is kept: " if self.path.exists() else ""
+        fix = f"{kept}make room, then repeat the command with --resume"
+        with atomic_write(self.path, fix) as temporary, open(temporary, "wb") as file:  # torch's own hide a full disk
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # as it closes an archive that could not be written to (torch 2.13)
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
     def load(self) -> int:
         """Take up what was saved; the number of epochs done, 0 where nothing was saved yet.

@@ -54,7 +54,7 @@ def _part(root: Path, folder: str) -> Part:
         word, _, rest = file.partition("_")
         if word not in places:
             name = root / folder / file
-            raise InputError(f"{name} does not begin with a label, as 3_00042.jpg does: rename or remove it")
+            raise InputError(f"{name} does not begin with a label, as 3_00042.jpg does: rename it")
         rows.append((rest, places[word], file))
     if not rows:
         raise InputError(f"{root / folder} has no images: {FIX}")

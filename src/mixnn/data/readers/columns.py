@@ -117,7 +117,7 @@ def to_source(content: Content, path: str, root: str, columns: Columns) -> Sourc
         raise InputError(f"table {path} has no rows: add one for each image")
     if "" in content.names:
         at = _where(content, content.names.index(""))
-        raise InputError(f"table {path}, {at}: the file name is empty: fill it in, or remove the row")
+        raise InputError(f"table {path}, {at}: the file name is empty: fill it in")
     for word in dict.fromkeys(content.labels):
         if not is_utf8(word):
             at = _where(content, content.labels.index(word))
