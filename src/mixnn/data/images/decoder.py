@@ -32,6 +32,7 @@ if not features.check("libjpeg_turbo"):  # this Pillow has another library, whic
 
 ORIENTATION = 0x0112  # EXIF: how the camera was held
 BITS, SAMPLE_FORMAT = 258, 339  # tags of a TIFF
+UNSIGNED, SIGNED = 1, 2  # sample formats
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -167,16 +168,31 @@ def orientation(image: Image.Image) -> Image.Transpose | None:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether it is gray with more than 8 bits."""
-    return image.mode == "F" or image.mode.startswith("I")
+    """Whether it is gray with more than 8 bits, or with a sign."""
+    return (
+        image.mode == "F"
+        or image.mode.startswith("I")
+        or (image.mode == "L" and tiff_tag(image, SAMPLE_FORMAT, UNSIGNED) == SIGNED)
+    )
 
 
 def deep_values(image: Image.Image) -> NDArray[Any]:
     """The pixels of such an image as numbers."""
     values = np.asarray(image)
-    tags = getattr(image, "tag_v2", {})
-    unsigned = values.dtype == np.int32 and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
-    return values.view(np.uint32) if unsigned else values  # Pillow takes the bits of these for an int32
+    # Pillow takes signed 8 bits for unsigned ones, and unsigned 32 bits for signed ones.
+    if values.dtype == np.uint8:
+        return values.view(np.int8)
+    unsigned = (
+        values.dtype == np.int32
+        and tiff_tag(image, BITS, 0) == 32
+        and tiff_tag(image, SAMPLE_FORMAT, UNSIGNED) == UNSIGNED
+    )
+    return values.view(np.uint32) if unsigned else values
+
+
+def tiff_tag(image: Image.Image, tag: int, default: int) -> int:
+    """Its first value."""
+    return int(getattr(image, "tag_v2", {}).get(tag, (default,))[0])
 
 
 def as_rgb(image: Image.Image, intensity: Range | None) -> Image.Image:
