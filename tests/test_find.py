@@ -259,7 +259,7 @@ def wrong_features(root: Path) -> None:
         ("data.npz --out new --weights x.pt", ["add --network"]),
         ("photos --out new --network cnn", ["--network cnn starts at random", "--weights FILE"]),
         ("photos --out new --network nothing", ["nothing"]),
-        ("photos --out photos/run", ["lies inside the images"]),
+        ("photos --out photos/run", ["lies inside the data"]),
         ("gone --out new", ["gone"]),
         ("data.npz", ["--out is missing"]),
         ("--out new", ["DATA is missing"]),
