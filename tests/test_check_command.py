@@ -91,7 +91,7 @@ def test_a_table_with_all_options(photos, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--workers", "-1"], "--workers is -1: use 0 or more"),
+        (["--workers", "-1"], "--workers is -1: use 0 to 256"),
         (["--workers", "many"], "--workers"),
         (["--out", "found.txt"], r"found\.txt: give a file name that ends in \.csv"),
         (["--out", "labels.csv"], r"labels\.csv already holds something else"),

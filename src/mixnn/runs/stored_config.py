@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from mixnn.config import DataOptions, RunConfig, TrainOptions, option_section
+from mixnn.config import DataOptions, FindOptions, RunConfig, TrainOptions, option_section
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 from mixnn.utils.files import read_yaml
@@ -17,6 +17,8 @@ def stored_config(run: RunDirectory) -> RunConfig:
     content = read_yaml(run.config)
     data, options = content.get("data", {}), content.keys() & {field.name for field in fields(TrainOptions)} - {"data"}
     types = get_type_hints(RunConfig) | get_type_hints(TrainOptions)
+    if content.get("command") == "find":
+        types |= get_type_hints(FindOptions)
     check_types(types, {"source": content.get("source")} | {name: content[name] for name in options}, run)
     section = option_section(content.get("method", TrainOptions.method))
     for name, part in {"data": data, section: content.get(section) or {}}.items():
