@@ -144,7 +144,7 @@ def test_arrays_in_memory(tmp_path: Path) -> None:
         ("photos", {"epoch": 3}, "epoch=3: did you mean epochs"),
         ("photos", {"data": {"hold_out": 0.1}}, "data.hold_out=0.1: did you mean data.holdout"),
         ("photos", {"epochs": "many"}, "epochs: Expected an integer. Got value: many"),
-        ("photos", {"batch_size": 1}, "batch_size is 1: use at least 2"),
+        ("photos", {"batch_size": 1}, "batch_size is 1: use 2 to 1000000"),
         ("photos", {"source": "photos"}, "give it as the first argument"),
         ("nosuch", {}, "nosuch does not exist"),
         ((np.zeros((3, 4)),), {}, "data has 1 parts: give"),

@@ -18,7 +18,7 @@ EVERYWHERE = {"errors", "config", "utils"}  # which every room may import
 # What else a room may import; of two that fit the longer name counts.
 RULES = {
     "errors": "",
-    "config": "errors",
+    "config": "errors utils.option_values",
     "utils": "errors",
     "presets": "",
     "models": "",

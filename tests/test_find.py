@@ -202,10 +202,12 @@ def test_its_run_has_a_report(place: Path, tmp_path: Path) -> None:
 def test_reviewed_labels_go_back_and_are_verified(place: Path, tmp_path: Path) -> None:
     decisions = write_corrections(tmp_path / "c.csv", ("red/00.png", "blue", "accept"), ("red/05.png", "", "drop"))
     result = succeed("apply", place / "runs/photos", decisions, "--out", tmp_path / "clean")
-    assert f"mixnn find {tmp_path / 'clean'} --out runs/cleaned" in result.out
+    words = f"--network test_find:bright --config {place / 'runs/photos/config.yaml'} --out runs/cleaned"
+    assert f"mixnn find {tmp_path / 'clean'} {words}" in result.out
     labels = labels_of(tmp_path / "clean")
     assert labels["blue/00.png"] if "red/00.png" not in labels else labels["red/00.png"] == "blue"
     again = ["find", "--config", place / "runs/photos/config.yaml", "--data.corrections", decisions]
+    again += ["--network", "test_find:bright"]  # no file names code
     succeed(*again, "--out", tmp_path / "run")
     rows = {row["file_name"]: row for row in read_csv(tmp_path / "run/labels.csv")}
     assert len(rows) == 59

@@ -146,11 +146,18 @@ def test_parts_of_other_sizes(tmp_path: Path, test: tuple[int, ...]) -> None:
 
 
 def test_a_part_without_one_image_to_measure_on_is_told(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bad files, or labels that nobody knows."""
+    """Bad files, or labels that nobody knows: then some of the training part is held out."""
     rows = [f"{word}/{i:02d}.jpg,{word},train" for word in CLASSES for i in range(3)]
-    for measured in ([f"{name},red,test" for name in BAD], ["red/05.jpg,unsure,test"]):
-        table = photos / "parts.csv"
+    table = photos / "parts.csv"
+
+    def found(*measured: str) -> Loaded:
         table.write_text("\n".join(["image,label,split", *rows, *measured, "blue/09.jpg,unsure,train"]))
-        found = loaded(f"csv:{table}", unlabeled="unsure")
-        assert (found.heldout, found.dataset.heldout) == (None, None)
-        assert "no accuracy: no image of part 'test' is of use" in capsys.readouterr().err
+        return loaded(f"csv:{table}", unlabeled="unsure")
+
+    bad = found(*(f"{name},red,test" for name in BAD))
+    assert (bad.heldout, bad.dataset.heldout) == (None, None)
+    assert "no accuracy: no image of part 'test' is of use" in capsys.readouterr().err
+    unlabeled = found("red/05.jpg,unsure,test")
+    assert (unlabeled.dataset.heldout_name, len(unlabeled.dataset.heldout or [])) == ("holdout", 3)
+    told = "1 of 1 samples of part 'test' have no label: accuracy is not measured on it; `mixnn predict` labels them"
+    assert f"mixnn: {told}" in capsys.readouterr().err.splitlines()

@@ -6,31 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from mixnn.errors import InputError, require_between
-
-MAX_WORKERS = 256  # processes that decode images
-MAX_SEED = 2**32 - 1  # of NumPy's generators
-# What numbers may be; beyond, a training diverges, or they do not fit where they go.
-TRAIN_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, 1_000_000),
-    "batch_size": (2, 1_000_000),
-    "lr": (0, 1000),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, 1000),
-    "restart_every": (1, 1_000_000),
-    "min_lr": (0, 1000),
-    "gamma": (1e-6, 1),
-    "imbalance": (1, 1_000_000),
-    "limit": (2, 2**63 - 1),
-    "steps_per_epoch": (1, 1_000_000),
-    "seed": (0, MAX_SEED),
-}
-DATA_RANGES: dict[str, tuple[float, float]] = {
-    "data.image_size": (8, 1024),
-    "data.crop_size": (8, 1024),
-    "data.holdout": (0, 0.99),
-    "data.workers": (0, MAX_WORKERS),
-}
+from mixnn.errors import InputError
+from mixnn.utils.option_values import check_ranges, check_types
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
@@ -48,7 +25,7 @@ class DataOptions:
             out some of the training part all the same, to choose settings without a look at the test part.
         image_column: of a table: file names or images.
         label_column: of a table: labels.
-        split_column: of a table: train, val or test; all is train where there is none.
+        split_column: of a table: train, val or test, or True and False of what it is called; none for all to be train.
         root: folder that the file names of a table are relative to; the table's own where not given.
         layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
             passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
@@ -60,6 +37,8 @@ class DataOptions:
         merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
+        missing_labels: NaN, None, NA, null and the like, and -1 beside classes, count as unlabeled, or keep takes
+            them as classes; an empty label is never one.
         intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; those of the data where not
             given.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
@@ -83,6 +62,7 @@ class DataOptions:
     merge_similar_labels: bool = False
     corrections: str | None = None
     unlabeled: str | None = None
+    missing_labels: Literal["unlabeled", "keep"] = "unlabeled"
     intensity_range: str | None = None
     on_bad_image: Literal["set-aside", "fail"] = "set-aside"
     store: Literal["auto", "memory", "cache", "nowhere"] = "auto"
@@ -91,7 +71,7 @@ class DataOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        check_ranges({f"data.{name}": value for name, value in vars(self).items()}, DATA_RANGES)
+        check_ranges({f"data.{name}": value for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -206,7 +186,7 @@ class TrainOptions:
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
-        check_ranges(vars(self), TRAIN_RANGES)
+        check_ranges(vars(self))
         if self.schedule == "steps" and (not self.milestones or min(self.milestones) < 1):
             raise InputError(f"--milestones is {self.milestones}: give the epochs of --schedule steps, as [10, 20]")
         self.data.check()
@@ -249,7 +229,7 @@ class FindOptions:
             raise InputError("--features and --network both say where features come from: give one of them")
         if self.weights is not None and self.network is None:
             raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
-        check_ranges(vars(self), {name: TRAIN_RANGES[name] for name in ("limit", "seed")})
+        check_ranges(vars(self))
         self.data.check()
 
     def for_reading(self) -> ReadOptions:
@@ -293,23 +273,24 @@ class RunConfig:
         return {"source": self.source} | asdict(self.options) | {section: dict(self.method_options)}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> RunConfig:
+    def from_dict(cls, content: Mapping[str, Any], where: object = "configuration") -> RunConfig:
         """The reverse of `to_dict`; keys that are no settings of a run are passed over.
 
-        Of a run of `mixnn find` it is what a training on the same data would be.
+        Of a run of `mixnn find` it is what a training on the same data would be. Raises InputError, about the file
+        `where`, for a setting of another type than it has to be, or where there is no source.
         """
         known = {f.name for f in fields(TrainOptions)}
-        options = {key: value for key, value in content.items() if key in known}
-        options["data"] = DataOptions(**options.get("data", {}))
-        section = option_section(options.get("method", TrainOptions.method))
-        return cls(content["source"], TrainOptions(**options), dict(content.get(section) or {}))
-
-
-def check_ranges(values: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Raise InputError for the first option whose number is out of range; None is no number."""
-    for name, (low, high) in ranges.items():
-        if values.get(name) is not None:
-            require_between(f"--{name.replace('_', '-')}", values[name], low, high)
+        options = {key: value for key, value in content.items() if key in known and value is not None}
+        section = option_section(str(options.get("method", TrainOptions.method)))
+        own = content.get(section) or {}
+        data = options.pop("data", {})
+        for name, part in {"data": data, section: own}.items():
+            if not isinstance(part, Mapping):
+                raise InputError(f"{where}: {name} is {part!r}: correct it")
+        check_types(cls, {"source": content.get("source")}, where)
+        check_types(DataOptions, data, f"{where}, data")
+        check_types(TrainOptions, options, where)
+        return cls(content["source"], TrainOptions(**options, data=DataOptions(**data)), dict(own))
 
 
 def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -62,17 +62,21 @@ def test_a_saved_table(tmp_path, capfd):
     assert looks_like(dataset.train.images) == [1, 0, 1]
 
 
-def test_splits(tmp_path):
+def test_splits(tmp_path, capsys):
     path = save(
         tmp_path / "d", train=table([0, 1]), validation=table([1]), test=table([-1, None]), extra=table([1, None])
     )
-    dataset = read_source(f"hf:{path}", unlabeled='""')
+    dataset = read(path)
     assert dataset.heldout_name == "val"  # the test part has no labels
     assert looks_like(dataset.heldout.images) == [1]
-    assert list(dataset.others) == ["extra"]
+    assert list(dataset.others) == ["test", "extra"]
     assert dataset.others["extra"].labels.tolist() == [1, -1]
-    with pytest.raises(InputError, match=r"empty label .*extra/00001"):
-        read(path)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mixnn")]
+    assert told == [
+        "mixnn: 3 labels are missing ('' 3): such samples count as unlabeled",
+        "mixnn: 2 of 2 samples of part 'test' have no label: accuracy is not measured on it; "
+        "`mixnn predict` labels them",
+    ]
 
 
 def test_other_names_of_splits(tmp_path):

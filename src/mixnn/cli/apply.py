@@ -17,7 +17,7 @@ from mixnn.data.labels.corrections import Corrections, read_corrections
 from mixnn.data.read import columns_of, read
 from mixnn.data.readers import READERS, split_source
 from mixnn.data.readers.archives import is_archive, unpacked
-from mixnn.errors import InputError, printable
+from mixnn.errors import InputError
 from mixnn.results.apply.arrays import clean_arrays
 from mixnn.results.apply.changes import Changes, check_reviewed, find_changes
 from mixnn.results.apply.folder import Mode, clean_folder, clean_folder_in_place
@@ -25,7 +25,7 @@ from mixnn.results.apply.label_list import clean_label_list
 from mixnn.results.apply.table import clean_in_place, clean_table
 from mixnn.results.issues import given_words
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.runs.stored_config import stored_config
+from mixnn.utils.console import show
 from mixnn.utils.files import read_yaml
 from mixnn.utils.output_paths import check_place, file_in
 from mixnn.utils.registry import is_code
@@ -46,12 +46,13 @@ def run(words: Sequence[str]) -> int:
     new = "take labels that no sample has yet"
     parser.add_argument("--new_classes", action="store_true", help=new)
     parser.add_argument("--source", type=str | None, default=None, help="where the data is now, if it was moved")
+    parser.add_csv_option()
     given = parser.parse_words(words)
     if given.in_place == (given.out is not None):
         raise InputError("give --out for a place to write to, or --in-place, and not both")
     directory = RunDirectory.existing(given.run)
     settings = read_yaml(directory.config)
-    config = stored_config(directory)
+    config = directory.read_config()
     source = config.source if given.source is None else given.source
     evidence, classes = directory.read_evidence(), directory.read_classes()
     corrections = read_corrections(given.corrections, given_words(evidence, classes))
@@ -73,10 +74,10 @@ def run(words: Sequence[str]) -> int:
     line = summary(corrections, evidence, classes)
     if given.in_place:
         clean_here(job)
-        print(f"{line}; changed in place: {printable(source)}")
+        show(f"{line}; changed in place: {source}")
     else:
         words = to_go_on(directory, settings, *write(job, Path(given.out), given.mode))
-        print(f"{line}; to go on: {printable(shlex.join(words))}")
+        show(f"{line}; to go on: {shlex.join(words)}")
     return 0
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
-from mixnn.config import LAYOUT, MAX_WORKERS
+from mixnn.config import LAYOUT
 from mixnn.data.read import read
 from mixnn.errors import require_between
-from mixnn.utils.console import counter
+from mixnn.utils.console import counter, say, show
+from mixnn.utils.option_values import MAX_WORKERS
 
-OPTIONS = {*LAYOUT, "unlabeled", "heldout", "class_order", "merge_similar_labels"}  # of DataOptions
+OPTIONS = {*LAYOUT, "unlabeled", "missing_labels", "heldout", "class_order", "merge_similar_labels"}  # of DataOptions
 
 
 def run(words: Sequence[str]) -> int:
@@ -25,6 +25,7 @@ def run(words: Sequence[str]) -> int:
         "--workers", type=int, default=min(os.cpu_count() or 1, MAX_WORKERS), help="processes that read images"
     )
     parser.add_data_options(OPTIONS)
+    parser.add_csv_option()
     given = parser.parse_words(words)
     require_between("--workers", given.workers, 0, MAX_WORKERS)
 
@@ -39,10 +40,10 @@ def run(words: Sequence[str]) -> int:
     dataset = read(given.source, data_options(given))
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
     with readable_output():
-        print("\n".join(report_lines(dataset, contents, findings)))
+        show(*report_lines(dataset, contents, findings))
     if out is not None:
         write_findings(findings, out)
         spans = contents.spans
         draw_findings(dataset, findings, out.with_suffix(".png"), union(spans).range if spans else None)
-        print(f"all findings: {out}, picture: {out.with_suffix('.png')}", file=sys.stderr)
+        say(f"all findings: {out}, picture: {out.with_suffix('.png')}")
     return int(any(finding.severity == "wrong" for finding in findings))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixnn.cli.parsing import Parser, data_options
-from mixnn.config import LAYOUT, MAX_SEED
+from mixnn.config import LAYOUT
 from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.data.images.measure import with_range
@@ -19,13 +19,14 @@ from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, check_noise, noise_record, printable
 from mixnn.data.noise.transition import KINDS
 from mixnn.data.read import read
-from mixnn.errors import InputError, require_between
-from mixnn.utils.console import counter, say
+from mixnn.errors import InputError
+from mixnn.utils.console import counter, say, show
 from mixnn.utils.csv_files import write_csv
 from mixnn.utils.files import atomic_write
+from mixnn.utils.option_values import check_ranges
 
 OPTIONS = {  # of DataOptions
-    *(*LAYOUT, "labels", "unlabeled"),
+    *(*LAYOUT, "labels", "unlabeled", "missing_labels"),
     *("labels_order", "class_order", "merge_similar_labels", "intensity_range"),
 }
 LARGEST = 3  # confusions on the screen
@@ -45,8 +46,9 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--out", required=True, help="CSV to write; noise.json and noise.png go beside it")
     parser.add_argument("--overwrite", action="store_true", help="replace these files")
     parser.add_data_options(OPTIONS)
+    parser.add_csv_option()
     given = parser.parse_words(words)
-    require_between("--seed", given.seed, 0, MAX_SEED)
+    check_ranges({"seed": given.seed})
     check_noise(given.noise)
     out = free_path(given.out, overwrite=given.overwrite)
 
@@ -64,7 +66,7 @@ def run(words: Sequence[str]) -> int:
         say(f"mixnn: {array}")
     record = noise_record(noisy, given.noise, given.seed)
     write(noisy, record, out)
-    print(f"{summary(record)}; to train on them, --noise file:{printable(str(out))}")
+    show(f"{summary(record)}; to train on them, --noise file:{out}")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from mixnn.errors import InputError
 from mixnn.results.issues import stored_label_issues
 from mixnn.results.label_lists import issue_lines, summary_figures
 from mixnn.runs.directory import RunDirectory
-from mixnn.utils.console import say_loading
+from mixnn.utils.console import say, say_loading, show
 from mixnn.utils.processes import first_process
 
 METHODS = {"ce": "cross-entropy", "posterior": "posterior"}
@@ -48,11 +47,11 @@ def run(words: Sequence[str]) -> int:
             data=DataOptions(holdout=0.25),
         )
         options.check()
-        print(f"{title}, {given.epochs} epochs", file=sys.stderr)
+        say(f"{title}, {given.epochs} epochs")
         # Resuming: a demo that was stopped goes on, one that is done is shown again.
         runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True, dataset=dataset)
     if first_process():
-        show(runs, RunDirectory(given.out), dataset.train)
+        show_comparison(runs, RunDirectory(given.out), dataset.train)
     return 0
 
 
@@ -69,22 +68,22 @@ def check_out(out: Path) -> None:
         raise InputError(f"--out {out} already holds {held}: choose a new directory, or the one of an earlier demo")
 
 
-def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> None:
+def show_comparison(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> None:
     """Print the comparison and the real suspects; save them as comparison.csv and .png beside the runs."""
     from mixnn.results.report.comparison import draw_comparison
 
     rows = [{"method": METHODS[name], **summary_figures(run)} for name, run in runs.items()]
     out.write_table(out.path / "comparison.csv", rows)
-    print(f"\n{'':<14}{'accuracy on held-out photos':^28}{'wrong labels found':^24}")
-    print(f"{'':<14}{'last epoch':>13}{'best epoch':>13}{'precision':>14}{'recall':>9}")
+    show("", f"{'':<14}{'accuracy on held-out photos':^28}{'wrong labels found':^24}")
+    show(f"{'':<14}{'last epoch':>13}{'best epoch':>13}{'precision':>14}{'recall':>9}")
     for row in rows:
         cells = [f"{float(str(row[key])):.1%}" for key in ("last_accuracy", "best_accuracy", "precision", "recall")]
-        print(f"{row['method']:<14}{cells[0]:>13}{cells[1]:>13}{cells[2]:>14}{cells[3]:>9}")
+        show(f"{row['method']:<14}{cells[0]:>13}{cells[1]:>13}{cells[2]:>14}{cells[3]:>9}")
 
     run = runs["posterior"]
     evidence, classes, suspects = run.read_evidence(), run.read_classes(), real_suspects(run)
-    print(f"\n{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
-    print("\n".join(issue_lines(evidence, stored_label_issues(evidence), classes, suspects[:SHOWN])))
+    show("", f"{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
+    show(*issue_lines(evidence, stored_label_issues(evidence), classes, suspects[:SHOWN]))
     place = {name: i for i, name in enumerate(photos.names)}
     draw_comparison(
         {METHODS[name]: run for name, run in runs.items()},
@@ -94,8 +93,8 @@ def show(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> N
         suspects,
         {i: np.asarray(photos.images)[place[str(evidence.names[i])]] for i in suspects},
     )
-    print(f"\nrun directories: {', '.join(str(run.path) for run in runs.values())} (labels.csv, overview.png, …)")
-    print(f"side by side: {out.path / 'comparison.png'}, {out.path / 'comparison.csv'}")
+    show("", f"run directories: {', '.join(str(run.path) for run in runs.values())} (labels.csv, overview.png, …)")
+    show(f"side by side: {out.path / 'comparison.png'}, {out.path / 'comparison.csv'}")
 
 
 def real_suspects(run: RunDirectory) -> list[int]:

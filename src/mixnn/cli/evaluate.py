@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Sequence
 
@@ -14,10 +13,12 @@ from mixnn.config import LAYOUT
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
+from mixnn.utils.console import say
+from mixnn.utils.csv_files import CsvWriter
 
 # How images are read is the run's to say, and none is held out.
 OPTIONS = (
-    *(*LAYOUT, "heldout", "labels", "unlabeled", "workers"),
+    *(*LAYOUT, "heldout", "labels", "unlabeled", "missing_labels", "workers"),
     *("labels_order", "class_order", "merge_similar_labels"),
 )
 
@@ -30,6 +31,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
     parser.add_argument("--network", type=str | None, default=None, help=NETWORK)
     parser.add_data_options(OPTIONS)
+    parser.add_csv_option()
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
     directory.check_trained()
@@ -52,7 +54,7 @@ def run(words: Sequence[str]) -> int:
     labels = translated(samples, dataset, classes)
     probs, bad = predict_samples(model, samples, data_options(given))
     for row, reason in bad.items():
-        print(f"mixnn: image {samples.names[row]} cannot be read ({reason}) and does not count", file=sys.stderr)
+        say(f"mixnn: image {samples.names[row]} cannot be read ({reason}) and does not count")
     readable = np.setdiff1d(np.arange(len(samples)), list(bad))
     if len(readable) == 0:
         raise InputError(f"{given.source} has no image that can be read: give others")
@@ -77,11 +79,11 @@ def translated(samples: Samples, dataset: Dataset, classes: list[str]) -> NDArra
 
 def report(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: list[str], what: str) -> None:
     """A CSV line a class, then the whole, on standard output."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = CsvWriter(sys.stdout)
     writer.writerow(["class", "images", "accuracy"])
     for label, name in enumerate(classes):
         in_class = labels == label
         if in_class.any():
             writer.writerow([name, int(in_class.sum()), f"{(predicted[in_class] == label).mean():.4f}"])
     writer.writerow(["(all)", len(labels), f"{(predicted == labels).mean():.4f}"])
-    print(f"accuracy on {what}: {(predicted == labels).mean():.2%}", file=sys.stderr)
+    say(f"accuracy on {what}: {(predicted == labels).mean():.2%}")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixnn.cli.parsing import Parser
-from mixnn.errors import printable
 from mixnn.results.export import TOOLS, export
 from mixnn.runs.directory import RunDirectory
+from mixnn.utils.console import show
 
 
 def run(words: Sequence[str]) -> int:
@@ -22,5 +22,5 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--source", type=str | None, default=None, help="where the data is now, if it was moved")
     given = parser.parse_words(words)
     names = export(RunDirectory.existing(given.run), given.to, Path(given.out), given.prefix, given.source)
-    print(f"{printable(given.out)}: {', '.join(names)}")
+    show(f"{given.out}: {', '.join(names)}")
     return 0

@@ -9,12 +9,12 @@ from dataclasses import fields
 from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, value_of, values_of, without_files
 from mixnn.cli.summaries import label_lines
 from mixnn.config import UNUSED, DataOptions, FindConfig, FindOptions
-from mixnn.errors import InputError, printable
+from mixnn.errors import InputError
 from mixnn.results.explanation import explain
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
-from mixnn.utils.console import say
+from mixnn.utils.console import say, show
 from mixnn.utils.files import read_yaml
 from mixnn.utils.registry import refuse_code
 
@@ -54,14 +54,14 @@ def run(words: Sequence[str]) -> int:
     else:
         names = [field.name for field in fields(FindOptions) if field.name != "data"]
         options = FindOptions(**{name: given[name] for name in names}, data=data_options(given))
-        say(f"mixnn: reading {printable(source)} …")
+        say(f"mixnn: reading {source} …")
 
         from mixnn.training.find import find
 
         directory = find(FindConfig(source, options), given.out)
-        print(summary(directory))
+        show(*summary(directory))
     if given.explain is not None:
-        print("\n".join(explain(directory, given.explain)))
+        show(*explain(directory, given.explain))
     return 0
 
 
@@ -81,14 +81,15 @@ def build_parser() -> Parser:
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
     parser.add_class_arguments(FindOptions, None, skip={"data"})
     parser.add_data_options(READING)
+    parser.add_csv_option()
     return parser
 
 
-def summary(run: RunDirectory) -> str:
+def summary(run: RunDirectory) -> list[str]:
     """What came out, read from the run directory."""
     evidence = run.read_evidence()
     lines = [f"{len(evidence.given):,} samples, {len(evidence.noise_matrix):,} classes"]
     lines += label_lines(run, evidence, stored_label_issues(evidence))
     names = f"report.html, {list_file(run.label_issues).name}, {list_file(run.labels).name}, overview.png"
     lines.append(f"run directory: {run.path}  ({names})")
-    return "\n".join(lines)
+    return lines

@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from typing import NoReturn
 
 from mixnn.distributed.shutdown import saying_when_stopped
-from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, printable, short_of_memory
-from mixnn.utils.console import say, write_on_any_terminal
+from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, short_of_memory
+from mixnn.utils.console import say, show, write_on_any_terminal
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
@@ -45,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_on_any_terminal()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
-        print(overview())
+        show(*overview().splitlines())
         return 0
     if words[0] == "--version":
         from importlib.metadata import version
 
-        print(f"mixnn {version('mixnn')}")
+        show(f"mixnn {version('mixnn')}")
         return 0
     command = words[0]
     try:
@@ -59,29 +59,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = importlib.import_module(f"mixnn.cli.{command}").run(words[1:])
         return code
     except ResultsError as error:
-        print(f"mixnn: {error}", file=sys.stderr)
+        say(f"mixnn: {error}")
         return 1
     except (ToldError, LostError) as error:
         return 2 if isinstance(error, InputError) else 1
     except InputError as error:
         # One line a machine, however many processes.
         if os.environ.get("LOCAL_RANK", "0") == "0" or isinstance(error, LocalError):
-            print(f"mixnn: {error}", file=sys.stderr)
+            say(f"mixnn: {error}")
         return 2
     except (MemoryError, RuntimeError, OSError, ImportError) as error:
         if short_of_memory(error):
-            print(f"mixnn: memory is short ({type(error).__name__}): {SAVES_MEMORY}", file=sys.stderr)
+            say(f"mixnn: memory is short ({type(error).__name__}): {SAVES_MEMORY}")
             return 2
         if not isinstance(error, OSError):
             raise
         # Of a path that nothing can be done with: too long, a loop, on a disk that is gone.
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
         what = name if len(name) <= LONG else f"{name[:LONG]}…"
-        print(f"mixnn: {printable(what)} cannot be used ({error.strerror or error}): give another", file=sys.stderr)
+        say(f"mixnn: {what} cannot be used ({error.strerror or error}): give another")
         return 2
     except KeyboardInterrupt:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together
-            print(f"\nmixnn: interrupted; {kept_words(words)}", file=sys.stderr)
+            say("", f"mixnn: interrupted; {kept_words(words)}")
         return 130
 
 
@@ -109,8 +109,9 @@ def entry() -> NoReturn:
 
 def say_stopped() -> None:
     """The last line of a process that is told to end, as by a scheduler."""
-    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which a bar has hidden
-    say(f"{cursor}\nmixnn: told to stop (SIGTERM); {kept_words(sys.argv[1:])}")
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h")  # the cursor, which a bar has hidden
+    say("", f"mixnn: told to stop (SIGTERM); {kept_words(sys.argv[1:])}")
 
 
 def kept_words(words: Sequence[str]) -> str:

@@ -19,6 +19,9 @@ from jsonargparse import ArgumentParser, Namespace
 
 from mixnn.config import DataOptions
 from mixnn.errors import InputError
+from mixnn.utils import csv_files
+from mixnn.utils.console import show
+from mixnn.utils.csv_files import SAFE
 
 
 @contextmanager
@@ -56,12 +59,18 @@ class Parser(ArgumentParser):
     def parse_words(self, words: Sequence[str]) -> Namespace:
         if not set(words).isdisjoint(HELP):
             with readable_output():
-                print(self.format_help() if wants_all(words) else self.short_help())
+                show(*(self.format_help().rstrip() if wants_all(words) else self.short_help()).splitlines())
             raise SystemExit(0)
         given = self.parse_args([underscored(word) for word in words])
         for name, value in given.items():
             self._check_given(name, value if isinstance(value, list) else [value])
+        csv_files.options[SAFE] = bool(given.get(SAFE))
         return given
+
+    def add_csv_option(self) -> None:
+        """For commands that write tables with names in them."""
+        about = "an apostrophe before cells that a spreadsheet would run; this program reads them as they were"
+        self.add_argument(f"--{SAFE}", action="store_true", help=about)
 
     def _check_given(self, name: str, values: Sequence[object]) -> None:
         """Raise InputError for what no option takes: nothing, and what is no path or name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ from mixnn.data.images.decoder import read_image
 from mixnn.data.images.formats import Listing
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
+from mixnn.utils.console import say
+from mixnn.utils.csv_files import CsvWriter
 
 if TYPE_CHECKING:
     from mixnn.models.saved import Predictor
@@ -29,6 +30,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
     parser.add_argument("--network", type=str | None, default=None, help=NETWORK)
+    parser.add_csv_option()
     given = parser.parse_words(words)
     directory = RunDirectory.existing(given.run)
     directory.check_trained()
@@ -73,7 +75,7 @@ def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]
     from mixnn.training.prediction import probabilities
 
     assert model.image_size is not None
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = CsvWriter(sys.stdout)
     header, bad = ["file_name", "label", "probability"], 0
     for start in range(0, len(paths), BATCH):
         names, images = [], []
@@ -83,7 +85,7 @@ def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]
                 names.append(name)
             except InputError as error:  # the good ones are predicted all the same
                 bad += 1
-                print(f"mixnn: {error}", file=sys.stderr)
+                say(f"mixnn: {error}")
         if images:
             if header:
                 writer.writerow(header)

@@ -10,6 +10,7 @@ from mixnn.cli.parsing import Parser
 from mixnn.errors import InputError
 from mixnn.results.report.page import write_report
 from mixnn.runs.directory import RunDirectory
+from mixnn.utils.console import show
 
 
 def run(words: Sequence[str]) -> int:
@@ -23,5 +24,5 @@ def run(words: Sequence[str]) -> int:
     if path.is_dir():
         raise InputError(f"--out {path} is a folder: name a file, as {path / 'report.html'}")
     write_report(directory, path, given.map)
-    print(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB; open it in a browser)")
+    show(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB; open it in a browser)")
     return 0

@@ -25,8 +25,7 @@ from mixnn.presets import read_preset
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
-from mixnn.runs.stored_config import stored_config
-from mixnn.utils.console import say_loading
+from mixnn.utils.console import say_loading, show
 from mixnn.utils.files import read_yaml
 from mixnn.utils.processes import first_process
 from mixnn.utils.registry import refuse_code
@@ -63,7 +62,7 @@ def run(words: Sequence[str]) -> int:
 
     directory = train(config, out, resume=resume)
     if first_process():  # the processes of this launch have parted by now
-        print(summary(directory))
+        show(*summary(directory))
     return 0
 
 
@@ -119,6 +118,7 @@ def build_parser(method: str | None) -> Parser:
     parser.add_argument("--config", action="config", help="settings as YAML, such as the config.yaml of a run")
     parser.add_class_arguments(TrainOptions, None, skip={"data"})  # as one option it would import what a file names
     parser.add_data_options()
+    parser.add_csv_option()
     if method is None:
         return parser
     from mixnn.methods import method_class
@@ -141,7 +141,7 @@ def read_settings(words: Sequence[str]) -> list[dict[str, Any]]:
     if "--resume" in words and (out := value_of(words, "--out")) is not None and RunDirectory(out).config.exists():
         RunDirectory(out).check_trained()
         files.insert(0, str(RunDirectory(out).config))
-        stored_config(RunDirectory(out))  # whose errors name the file
+        RunDirectory(out).read_config()  # whose errors name the file
     settings = [read_yaml(file) for file in files]
     for file, content in zip(files, settings, strict=True):
         refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("method", "network")})
@@ -173,7 +173,7 @@ def kept(words: Sequence[str]) -> str:
     return f"{done} epoch{'' if done == 1 else 's'} kept in {run.checkpoint}: "
 
 
-def summary(run: RunDirectory) -> str:
+def summary(run: RunDirectory) -> list[str]:
     """What came out, read from the run directory."""
     metrics, evidence = run.read_table(run.metrics), run.read_evidence()
     lines = []
@@ -187,4 +187,4 @@ def summary(run: RunDirectory) -> str:
     lines += label_lines(run, evidence, stored_label_issues(evidence))
     names = f"report.html, {list_file(run.labels).name}, model.safetensors, metrics.csv"
     lines.append(f"run directory: {run.path}  ({names})")
-    return "\n".join(lines)
+    return lines

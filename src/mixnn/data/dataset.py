@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.data.images.encoded import EncodedImages, Rows, pick
+from mixnn.data.labels.missing import missing_words, tell_missing
 from mixnn.data.words import similar_words, sort_words
 from mixnn.errors import InputError
+from mixnn.utils.console import say
+from mixnn.utils.processes import first_process
 
 ClassOrder = Literal["text", "value"]
 HELDOUT = ("test", "val")  # parts that accuracy can be measured on, the better first
@@ -110,7 +113,7 @@ class Dataset:
         heldout: samples kept apart for accuracy; None where the source has none and none were drawn.
         heldout_name: what to call them, e.g. "test" or "holdout".
         original: int64 (N,), the labels of `train` before noise was added; None where none was.
-        unlabeled: words that mean "don't know"; `unlabeled[i]` is label -1 - i.
+        unlabeled: words that mean "don't know", or that there is no label; `unlabeled[i]` is label -1 - i.
         others: parts of the source that the run does not use.
         dropped: int64 (D,), rows of `train` that a person has thrown out; noise is drawn before they go, so that
             what the others are given stays the same.
@@ -144,15 +147,17 @@ def build_dataset(
     source: Source,
     *,
     unlabeled: str | None = None,
+    missing: Literal["unlabeled", "keep"] = "unlabeled",
     heldout: str | None = None,
     relabeled: bool = False,
     class_order: ClassOrder | None = None,
     merge_similar: bool = False,
 ) -> Dataset:
-    """A source with its labels as numbers.
+    """A source with its labels as numbers. Labels that are missing, and parts without any, are told.
 
     Args:
         unlabeled: words that mean "don't know", with commas between them (a CSV line).
+        missing: what labels such as NaN are, see `missing_words`; keep: classes, but for an empty one.
         relabeled: other labels will take the place of these, so that a word of `unlabeled` need not occur yet.
         heldout: the part that accuracy is measured on; "test", or else "val", where not said. "train": none of the
             parts, so that some of the training part is held out.
@@ -160,32 +165,34 @@ def build_dataset(
         merge_similar: labels that `mixnn.data.words.bare` makes one are one class, in their most frequent spelling.
 
     Raises:
-        InputError: there is no part of that name, a word of `unlabeled` does not occur, a
-            label is empty and no such word, or a number is no place in the list of classes.
+        InputError: there is no part of that name, or it has no label, a word of `unlabeled` does not occur, or a
+            number is no place in the list of classes.
     """
-    unknown = [] if unlabeled is None else _split_words(unlabeled)
-    words: set[str] = set() if source.classes is None else set(source.classes)
-    for part in source.parts.values():
-        if not isinstance(part.labels, np.ndarray):
-            words.update(part.labels)
-    for word in unknown:
+    asked = split_words(unlabeled)
+    words = set(source.classes or ()).union(*map(_words, source.parts.values()))
+    for word in asked:
         if word not in words and not relabeled:
             some = ", ".join(map(repr, sort_words(words)[:20]))
             raise InputError(f"--data.unlabeled: no label is {word!r}: correct it; the labels are {some}")
-    if "" in words and "" not in unknown:
-        _refuse_empty(source)
+    lost = [word for word in sort_words(missing_words(words)) if word not in asked]
+    lost = [word for word in lost if missing == "unlabeled" or word == ""]
+    unknown = [*asked, *lost]
     kept = [word for word in source.classes or sort_words(words - set(unknown)) if word not in unknown]
     if class_order is not None and (source.classes or source.numbers) is not None:
         raise InputError(f"--data.class-order {class_order}: this data says the order of its classes: leave it away")
     kept = sorted(kept) if class_order == "text" else kept
-    orders = _number_orders(source, [*kept, *unknown], class_order)
+    orders = _number_orders(source, [*kept, *asked], class_order)
     merged = similar_words(_counts(source, kept)) if merge_similar else {}
     kept = [word for word in kept if word not in merged]
     orders = [[merged.get(word, word) for word in order] for order in orders]
     code = {word: i for i, word in enumerate(kept)} | {word: -1 - i for i, word in enumerate(unknown)}
     code |= {word: code[usual] for word, usual in merged.items()}
-    code_of_place = np.array([code[word] for word in source.classes or []], dtype=np.int64)
-    parts = {name: _coded(name, part, code, code_of_place) for name, part in source.parts.items()}
+    parts = {name: _coded(name, part, code, source.classes or []) for name, part in source.parts.items()}
+    given = [part.labels for name, part in parts.items() if name != "train" or not relabeled]
+    tell_missing(
+        {word: sum(int((labels == code[word]).sum()) for labels in given) for word in lost},
+        kept if missing == "unlabeled" else (),
+    )
     unreadable = [(name, *found) for name, part in source.parts.items() for found in part.unreadable]
     train = parts.pop("train")
     by_class = comes_by_class(train.labels)
@@ -193,12 +200,33 @@ def build_dataset(
     if heldout not in (None, "train", *parts):
         others = f"one of {', '.join(parts)}" if parts else "none, as there is no other"
         raise InputError(f"--data.heldout {heldout!r} is no part of the data to measure on: name {others}")
-    measured = heldout or next((name for name in HELDOUT if name in parts), "train")
+    _tell_unlabeled({name: part for name, part in parts.items() if name in (heldout, *HELDOUT)})
+    if heldout in parts and not (parts[heldout].labels >= 0).any():
+        raise InputError(f"--data.heldout {heldout}: no sample of that part has a label: leave it away")
+    labeled = [name for name in HELDOUT if name in parts and (parts[name].labels >= 0).any()]
+    measured = heldout or next(iter(labeled), "train")
     if measured == "train":
         return replace(dataset, others=parts)
     known = parts.pop(measured)
     known = known[np.flatnonzero(known.labels >= 0)] if (known.labels < 0).any() else known
     return replace(dataset, heldout=known, heldout_name=measured, others=parts)
+
+
+def _tell_unlabeled(parts: Mapping[str, Samples]) -> None:
+    """Say of parts to measure on how many of their samples have no label."""
+    for name, part in parts.items():
+        count, whole = int((part.labels < 0).sum()), len(part)
+        if count and first_process():
+            rest = "accuracy is not measured on it" if count == whole else "these do not count for accuracy"
+            what = f"{count:,} of {whole:,} samples of part {name!r} have no label"
+            say(f"mixnn: {what}: {rest}; `mixnn predict` labels them")
+
+
+def _words(part: Part) -> set[str]:
+    """Labels that occur; of places in a list of classes -1 alone, which is no place."""
+    if isinstance(part.labels, np.ndarray):
+        return {"-1"} if (part.labels == -1).any() else set()
+    return set(part.labels)
 
 
 def _number_orders(source: Source, words: list[str], class_order: ClassOrder | None) -> list[list[str]]:
@@ -232,29 +260,22 @@ def comes_by_class(labels: NDArray[np.int64]) -> bool:
     return changes - fewest < (by_chance - fewest) / 2
 
 
-def _refuse_empty(source: Source) -> None:
-    parts = source.parts.values()
-    empty = [name for part in parts for name, word in zip(part.names, part.labels, strict=True) if word == ""]
-    if empty:
-        found = f"{len(empty)} samples have" if len(empty) > 1 else "1 sample has"
-        fix = 'fill them in, or --data.unlabeled "" to have labels suggested'
-        raise InputError(f"{found} an empty label (the first: {empty[0]}): {fix}")
-
-
-def _split_words(line: str) -> list[str]:
-    """`a,"b, c"` as a, `b, c`; an empty line is one empty word."""
+def split_words(line: str | None) -> list[str]:
+    """`a,"b, c"` as a, `b, c`; an empty line is one empty word, and None is none."""
+    if line is None:
+        return []
     return list(dict.fromkeys(word.strip() for word in next(csv.reader([line], skipinitialspace=True)) or [""]))
 
 
-def _coded(name: str, part: Part, code: dict[str, int], code_of_place: NDArray[np.int64]) -> Samples:
+def _coded(name: str, part: Part, code: dict[str, int], classes: Sequence[str]) -> Samples:
     if not isinstance(part.labels, np.ndarray):
         try:
             labels = np.array([code[word] for word in part.labels], dtype=np.int64)
         except KeyError as error:
             raise InputError(f"label {error.args[0]!r} of part {name!r} is no class of this data: correct it") from None
         return Samples(part.images, labels, part.names)
-    places = part.labels
-    if len(places) and not 0 <= places.min() <= places.max() < len(code_of_place):
-        bad = int(places[(places < 0) | (places >= len(code_of_place))][0])
-        raise InputError(f"part {name!r} has label {bad}, but {len(code_of_place)} classes: correct the labels")
-    return Samples(part.images, code_of_place[places], part.names)
+    places, words = part.labels, [*classes, *(["-1"] if code.get("-1", 0) < 0 else [])]  # the last is place -1
+    bad = places[(places < len(classes) - len(words)) | (places >= len(classes))]
+    if len(bad):
+        raise InputError(f"part {name!r} has label {bad[0]}, but {len(classes)} classes: correct the labels")
+    return Samples(part.images, np.array([code[word] for word in words], dtype=np.int64)[places], part.names)

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.data.numpy_files import list_arrays, load_array
+from mixnn.data.scale import embedding_scale
 from mixnn.errors import InputError
+from mixnn.utils.console import note
 
 
 def read_features(path: str, samples: int) -> NDArray[np.float32]:
@@ -41,4 +43,7 @@ def read_features(path: str, samples: int) -> NDArray[np.float32]:
             f"--features {path} has NaN or infinity in {len(bad):,} rows, the first is {bad[0]}: make them anew, or "
             "leave these samples out"
         )
-    return features
+    scale = embedding_scale(features)
+    if scale is not None:
+        note(f"--features {path}: {scale.note}")
+    return features if scale is None else scale.apply(features)

@@ -5,7 +5,6 @@ Must not know: methods, networks, the run directory.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mixnn.config import DataOptions, ReadOptions
 from mixnn.data.batches import TrainData
@@ -27,9 +28,10 @@ from mixnn.data.images.measure import with_range
 from mixnn.data.images.pixels import Pixels, StreamPixels, TensorPixels
 from mixnn.data.images.thumbnails import thumbnails
 from mixnn.data.noise.injection import add_noise, noise_record
+from mixnn.data.scale import embedding_scale
 from mixnn.data.split import check_counts, fingerprint, keep_train, prepare
-from mixnn.errors import InputError, printable
-from mixnn.utils.console import counter
+from mixnn.errors import InputError
+from mixnn.utils.console import counter, note, say
 from mixnn.utils.files import Row
 from mixnn.utils.processes import default_workers, first_process
 
@@ -48,6 +50,7 @@ class Loaded(NamedTuple):
         noise_record: see `mixnn.data.noise.injection.noise_record`; None without noise.
         intensity: what became black and white of pixels of more than 8 bits; None where there were none.
         fingerprint: of the training samples.
+        scale: what embeddings were shifted and divided by, to have a usual size: (D,) each.
     """
 
     dataset: Dataset
@@ -58,6 +61,7 @@ class Loaded(NamedTuple):
     noise_record: dict[str, Any] | None
     intensity: Range | None
     fingerprint: str
+    scale: tuple[Tensor | float, Tensor | float] = (0.0, 1.0)
 
 
 def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded:
@@ -68,10 +72,10 @@ def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded
     """
     if first_process():
         for line in summary_lines(label_findings(dataset)):
-            print(f"mixnn: {line}", file=sys.stderr)
+            say(f"mixnn: {line}")
         if len(dataset.dropped):
             count = len(dataset.dropped)
-            print(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed", file=sys.stderr)
+            say(f"mixnn: {count:,} sample{'s are' if count > 1 else ' is'} left out, as reviewed")
     data = options.data
     images = [samples.images for samples in parts_of(dataset).values()]
     return with_range(partial(_load, dataset, options, device), images, data.intensity_range, data.workers)
@@ -84,20 +88,23 @@ def _load(dataset: Dataset, options: ReadOptions, device: torch.device, intensit
         small = partial(thumbnails, intensity=intensity)
         dataset = add_noise(dataset, options.noise, options.seed, small, in_order=in_order)
         record = noise_record(dataset, options.noise, options.seed)
-    for array in dataset.label_arrays if first_process() else ():
-        print(f"mixnn: {printable(str(array))}", file=sys.stderr)
+    for array in dataset.label_arrays:
+        note(str(array))
     dataset = prepare(
         dataset, holdout=data.holdout, imbalance=options.imbalance, limit=options.limit, seed=options.seed
     )
-    if dataset.by_class and len(dataset.train) == options.limit and first_process():
-        text = f"--limit {options.limit} takes a share of each class, as the samples come class by class"
-        print(f"mixnn: {text}", file=sys.stderr)
+    if dataset.by_class and len(dataset.train) == options.limit:
+        note(f"--limit {options.limit} takes a share of each class, as the samples come class by class")
     size = image_size(dataset.train, data)
     crop = crop_size(size, data)
     parts = {"train": dataset.train}
     if dataset.heldout is not None:
         parts[dataset.heldout_name] = dataset.heldout
     check_shapes(parts)
+    scale = embedding_scale(dataset.train.images) if size is None else None
+    if scale is not None:
+        note(f"embeddings: {scale.note}")
+        parts = {name: replace(part, images=scale.apply(part.images)) for name, part in parts.items()}
     store = pick_store(parts.values(), size or 0, data, intensity)
     opened = {name: open_part(name, samples, size or 0, store, data, intensity) for name, samples in parts.items()}
     unreadable = [row for name, samples in parts.items() for row in unreadable_rows(name, samples, opened[name])]
@@ -107,10 +114,10 @@ def _load(dataset: Dataset, options: ReadOptions, device: torch.device, intensit
         report(unreadable, sum(map(len, parts.values())) + len(none), data)
         dataset = readable(dataset, opened)
     if dataset.heldout is not None and len(dataset.heldout) == 0:
-        if first_process():
-            print(f"mixnn: no accuracy: no image of part {dataset.heldout_name!r} is of use", file=sys.stderr)
+        note(f"no accuracy: no image of part {dataset.heldout_name!r} is of use")
         dataset = replace(dataset, heldout=None, heldout_name="none")
     train, heldout = opened["train"], opened.get(dataset.heldout_name)
+    tell_copies(train.checksums)
     return Loaded(
         dataset,
         train_data(dataset.train, train, crop, options, device),
@@ -120,7 +127,17 @@ def _load(dataset: Dataset, options: ReadOptions, device: torch.device, intensit
         record,
         intensity,
         fingerprint(dataset.train, train.checksums, dataset.classes),
+        (0.0, 1.0) if scale is None else (torch.from_numpy(scale.shift), torch.from_numpy(scale.divisor)),
     )
+
+
+def tell_copies(checksums: NDArray[np.uint32]) -> None:
+    """Say so where most training inputs are copies of others, from which nothing can be learned."""
+    different, count = len(np.unique(checksums)), len(checksums)
+    if different == 1:
+        note(f"all {count:,} training inputs are the same: nothing tells the classes apart; look at DATA")
+    elif 2 * different < count:
+        note(f"only {different:,} of {count:,} training inputs are different ones: `mixnn check` lists the copies")
 
 
 def image_size(samples: Samples, data: DataOptions) -> int | None:
@@ -193,10 +210,7 @@ def pick_store(parts: Collection[Samples], size: int, data: DataOptions, intensi
     if store != "memory" and first_process():
         where = "in a cache file" if store == "cache" else "nowhere: they are decoded at each use"
         gigabytes = encoded * size * size * 3 / 1e9
-        print(
-            f"mixnn: {encoded:,} images of {size} px, {gigabytes:,.1f} GB, are kept {where} (--data.store)",
-            file=sys.stderr,
-        )
+        say(f"mixnn: {encoded:,} images of {size} px, {gigabytes:,.1f} GB, are kept {where} (--data.store)")
     return store
 
 
@@ -242,12 +256,10 @@ def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
     if data.on_bad_image == "fail":
         more = f", and {len(unreadable) - 1:,} more" if len(unreadable) > 1 else ""
         raise InputError(f"image {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
-    if first_process():
-        print(
-            f"mixnn: {len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: "
-            f"{printable(first)}. All are in unreadable.csv",
-            file=sys.stderr,
-        )
+    note(
+        f"{len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: {first}. "
+        "All are in unreadable.csv"
+    )
 
 
 def train_data(

@@ -27,6 +27,7 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
     columns = columns_of(data)
     how: dict[str, Any] = {
         "unlabeled": data.unlabeled,
+        "missing": data.missing_labels,
         "heldout": data.heldout,
         "relabeled": data.labels is not None,
         "class_order": data.class_order,
@@ -38,7 +39,13 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
     else:
         dataset = read_source(source, columns=columns, cache_dir=data.cache_dir, **how)
     if data.labels is not None:
-        dataset = with_label_file(dataset, data.labels, in_order=data.labels_order == "given")
+        dataset = with_label_file(
+            dataset,
+            data.labels,
+            unlabeled=data.unlabeled,
+            missing=data.missing_labels,
+            in_order=data.labels_order == "given",
+        )
     if data.corrections is not None:
         dataset = with_corrections(dataset, data.corrections)
     return dataset

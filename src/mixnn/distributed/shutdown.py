@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
+
+from mixnn.utils import console
 
 GO_ON = "repeat the command with --resume, on any number of processes; it goes on after the last finished epoch"
 LOST = f"another process of this run has ended, or cannot be reached: {GO_ON}"
@@ -37,8 +38,7 @@ def said_once(store: Counter) -> Say:
     def say(text: str) -> None:
         with lock:
             if is_first(store):
-                with suppress(OSError):  # nobody listens
-                    print(f"mixnn: {text}", file=sys.stderr, flush=True)
+                console.say(f"mixnn: {text}")
 
     return say
 

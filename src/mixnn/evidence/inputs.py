@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mixnn.data.labels.missing import is_missing, missing_words, tell_missing
+from mixnn.data.scale import embedding_scale
 from mixnn.errors import InputError
 
 SHOWN = 5  # names in a message
@@ -17,7 +19,7 @@ SHOWN = 5  # names in a message
 def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
     """The sorted classes, and the place of each label among them, int64 (N,); -1 where there is none.
 
-    Whole numbers written as floats are numbers; None, NaN and "" are no label.
+    Whole numbers written as floats are numbers; None, NaN, "" and what `missing_words` says are no label.
 
     Raises:
         InputError: no list of N labels, or fewer than two classes.
@@ -33,7 +35,7 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
     if array.ndim != 1 or len(array) == 0:
         raise InputError(f"labels have the shape {array.shape}: give one label for each of N samples, as (N,)")
     given = np.full(len(array), -1, np.int64)
-    known = np.array([not missing(label) for label in array.tolist()])
+    known = np.array([not is_missing(label) for label in array.tolist()])
     values = array[known]
     if values.dtype == object:
         values = np.array([label if isinstance(label, (int, float, np.number)) else str(label) for label in values])
@@ -41,15 +43,16 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
         raise InputError("labels hold infinity: give names or numbers, and None where there is none")
     if values.dtype.kind == "f" and (values == values.round()).all():
         values = values.astype(np.int64)
-    classes, places = np.unique(values, return_inverse=True)
+    words = [str(value) for value in values.tolist()]
+    lost = missing_words(set(words))
+    tell_missing({word: words.count(word) for word in sorted(lost)}, keep="give them other names to have classes")
+    kept = np.array([word not in lost for word in words], dtype=bool)
+    known[known] = kept
+    classes, places = np.unique(values[kept], return_inverse=True)
     if len(classes) < 2:
         raise InputError(f"labels have {len(classes)} class{'' if len(classes) == 1 else 'es'}: give at least two")
     given[known] = places
     return classes.tolist(), given
-
-
-def missing(label: Any) -> bool:
-    return label is None or type(label).__name__ == "NAType" or bool(label != label) or bool(label == "")
 
 
 def checked_features(features: Any, samples: int) -> Tensor:
@@ -73,6 +76,8 @@ def checked_features(features: Any, samples: int) -> Tensor:
             f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): make them anew, "
             "or leave these samples out"
         )
+    scale = embedding_scale(tensor.numpy())
+    tensor = tensor if scale is None else torch.from_numpy(scale.apply(tensor.numpy()))
     return tensor / tensor.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # only directions count
 
 

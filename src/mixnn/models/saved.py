@@ -26,6 +26,8 @@ def save_model(
     image_size: int | None,
     size: int,
     intensity: Range | None = None,
+    shift: Tensor | float = 0.0,
+    divisor: Tensor | float = 1.0,
 ) -> None:
     """The networks' weights as safetensors; what is needed to build them stands in its metadata.
 
@@ -34,6 +36,8 @@ def save_model(
         image_size: pixels that images are read at; None for embeddings.
         size: pixels of what the network sees, cut out of the image; the width of embeddings.
         intensity: what became black and white of pixels of more than 8 bits; None where there were none.
+        shift, divisor: (D,), what embeddings were shifted and divided by before training; the file's mean and std are
+            those of embeddings as they are given.
     """
     about = {
         "network": name,
@@ -45,6 +49,9 @@ def save_model(
         "bf16": networks[0].bf16,  # predict in the arithmetic of training
     }
     tensors = {name: tensor.contiguous().cpu() for name, tensor in nn.ModuleList(networks).state_dict().items()}
+    for place in range(len(networks)):
+        mean, std = (tensors[f"{place}.{name}"] * divisor for name in ("mean", "std"))
+        tensors |= {f"{place}.mean": (mean + shift).float(), f"{place}.std": std.float()}
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"mixnn": json.dumps(about)}))
 

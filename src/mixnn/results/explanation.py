@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mixnn.errors import InputError, printable
+from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import given_words, percent, stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
@@ -42,7 +42,7 @@ def about(evidence: Evidence, issues: LabelIssues, classes: list[str], row: int,
     """One sample: its label, its neighbors, the classifier, the noise, and what follows from them."""
     given, suggested = int(evidence.given[row]), int(issues.suggested[row])
     words = given_words(evidence, classes)
-    yield f"{printable(str(evidence.names[row]))}"
+    yield str(evidence.names[row])
     if given < 0:
         yield f"  given label       none ({words[given]!r}); suggested: {classes[suggested]}"
     else:
@@ -61,7 +61,7 @@ def about(evidence: Evidence, issues: LabelIssues, classes: list[str], row: int,
     yield f"  all together      {largest(evidence.label_posterior[row], classes)}"
     for other in duplicates(evidence, row):
         label = words[evidence.given[other]]
-        yield f"  same picture      {printable(str(evidence.names[other]))}, labeled {label}"
+        yield f"  same picture      {evidence.names[other]}, labeled {label}"
 
 
 def neighbor_lines(evidence: Evidence, words: list[str], row: int) -> Iterator[str]:
@@ -73,7 +73,7 @@ def neighbor_lines(evidence: Evidence, words: list[str], row: int) -> Iterator[s
     yield f"  {f'{len(nearest)} nearest':<17} {label_counts}"
     for k, other in enumerate(nearest.tolist()):
         far = "" if evidence.distances is None else f"  distance {evidence.distances[row, k]:.3f}"
-        yield f"    {words[evidence.given[other]]:<20} {printable(str(evidence.names[other]))}{far}"
+        yield f"    {words[evidence.given[other]]:<20} {evidence.names[other]}{far}"
 
 
 def duplicates(evidence: Evidence, row: int) -> list[int]:

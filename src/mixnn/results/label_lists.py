@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 
-from mixnn.errors import printable
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import (
     given_words,
@@ -66,7 +65,7 @@ def issue_lines(evidence: Evidence, issues: LabelIssues, classes: list[str], row
     """Samples as text for a terminal: name, given → suggested, confidence."""
     changes = [f"{classes[evidence.given[i]]} → {classes[issues.suggested[i]]}" for i in rows]
     return [
-        f"  {printable(str(evidence.names[i]))}  {change:<28} {issues.suggested_confidence[i]:.0%}"
+        f"  {evidence.names[i]}  {change:<28} {issues.suggested_confidence[i]:.0%}"
         for i, change in zip(rows, changes, strict=True)
     ]
 

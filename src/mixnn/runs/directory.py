@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from mixnn.config import RunConfig
 from mixnn.errors import InputError
 from mixnn.runs.lock import HOLDER, LOCK, locked
 from mixnn.tables.topk_rows import Table, TopkTable, stored
@@ -226,6 +227,10 @@ class RunDirectory:
         """Raises InputError if the file is missing or damaged."""
         with self.reading(path):
             return json.loads(path.read_text(encoding="utf-8"))
+
+    def read_config(self) -> RunConfig:
+        """The settings; InputError if the file is missing or damaged, or a setting is of another type."""
+        return RunConfig.from_dict(read_yaml(self.config), self.config)
 
     def read_classes(self) -> list[str]:
         """Class names, in the order of the network's outputs; InputError if the file is missing or damaged."""

@@ -19,7 +19,7 @@ from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
-from mixnn.errors import InputError, ResultsError, printable
+from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.forward_pass import is_embeddings
 from mixnn.evidence.held_out_labels import MEMORIZATION_GAP
 from mixnn.methods.base import Method
@@ -75,7 +75,9 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         if first:
             with steps.writing(run.model):
                 size, intensity = loaded.image_size, loaded.intensity
-                save_model(run.model, method.classifiers, options.network, size, input_size(data), intensity)
+                save_model(
+                    run.model, method.classifiers, options.network, size, input_size(data), intensity, *loaded.scale
+                )
         # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
         with steps.writing(run.evidence, fatal=world_size() > 1):
             names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
@@ -104,7 +106,7 @@ def check(options: TrainOptions) -> None:
 def prepare(source: str, dataset: Dataset | None, options: TrainOptions, device: torch.device) -> Loaded:
     """The samples to train on, and those held out; what is wrong with the network is said before images are read."""
     if rank() == 0 and dataset is None:
-        say(f"mixnn: reading {printable(source)} …")
+        say(f"mixnn: reading {source} …")
     dataset = read(source, options.data) if dataset is None else dataset
     try_network(options.network, input_shape(dataset.train, options.data), options.weights)
     return load(dataset, options.for_reading(), device)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from typing import TextIO
 
 from rich.console import Console
 
+from mixnn.errors import printable
 from mixnn.utils.processes import first_process
 
 
@@ -47,10 +49,28 @@ def showing(what: str) -> Iterator[None]:
         yield
 
 
-def say(line: str) -> None:
-    """Above the bar, where there is one."""
+def say(*lines: str) -> None:
+    """Lines on standard error, above the bar where there is one; names in them are text, whatever they hold."""
     with suppress(OSError):  # that nobody reads it any more is no reason to stop
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(_on_screen(lines, sys.stderr))
+        sys.stderr.flush()
+
+
+def show(*lines: str) -> None:
+    """Results, on standard output; likewise."""
+    sys.stdout.write(_on_screen(lines, sys.stdout))
+
+
+def _on_screen(lines: Iterable[str], stream: TextIO) -> str:
+    """Each as one line, in signs that `stream` has."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return "".join(f"{printable(line)}\n" for line in lines).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def note(line: str) -> None:
+    """What a person should know, once however many processes there are."""
+    if first_process():
+        say(f"mixnn: {line}")
 
 
 def say_loading() -> None:

@@ -44,14 +44,14 @@ def report_lines(dataset: Dataset, contents: Contents, findings: Sequence[Findin
     yield from size_lines(contents, len(dataset.unreadable))
     for kind, found in by_kind(findings).items():
         severity, what = KINDS[kind]
-        yield f"\n{severity}: {kind}: {len(found):,}  ({what})"
+        yield ""
+        yield f"{severity}: {kind}: {len(found):,}  ({what})"
         yield from (f"  {finding_text(finding)}" for finding in found[:SHOWN])
         if len(found) > SHOWN:
             yield f"  … and {len(found) - SHOWN:,} more"
     wrong = sum(finding.severity == WRONG for finding in findings)
-    yield (
-        f"\nwrong: {wrong:,} in all" if wrong else "\nno file is damaged, double or odd; for wrong labels: `mixnn find`"
-    )
+    yield ""
+    yield f"wrong: {wrong:,} in all" if wrong else "no file is damaged, double or odd; for wrong labels: `mixnn find`"
 
 
 def by_kind(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
@@ -99,7 +99,7 @@ def finding_text(finding: Finding) -> str:
 
 def _named(part: str, file_name: str, label: str) -> str:
     within = "" if file_name.startswith(f"{part}/") else part
-    return printable(" ".join(filter(None, [within, file_name, f"'{label}'" if label else ""])))
+    return " ".join(filter(None, [within, file_name, f"'{label}'" if label else ""]))
 
 
 def aligned(rows: list[list[str]]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +12,7 @@ from mixnn.data.dataset import Samples
 from mixnn.data.images.decode_pool import Stream
 from mixnn.data.images.decoder import square
 from mixnn.data.images.intensity import Range, as_uint8
+from mixnn.utils.console import say
 from mixnn.utils.processes import default_workers
 
 SIZE = 32
@@ -48,5 +48,5 @@ def thumbnails(
         if progress is not None:
             progress(int(rows[-1]) + 1, len(small))
     if bad:
-        print(f"mixnn: {bad:,} of {len(small):,} images cannot be read; noise takes them as black", file=sys.stderr)
+        say(f"mixnn: {bad:,} of {len(small):,} images cannot be read; noise takes them as black")
     return small

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Dataset, LabelArray
 from mixnn.data.labels.agreement import agreement
 from mixnn.data.labels.agreement import in_order as agrees
+from mixnn.data.labels.missing import is_missing
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers.columns import Places
 from mixnn.data.readers.table import read_content
@@ -27,7 +28,7 @@ MAX = 2**53  # up to which floats are exact
 
 
 def read_label_file(
-    spec: str, dataset: Dataset, option: str, *, dropped: str | None = None, in_order: bool = False
+    spec: str, dataset: Dataset, option: str, *, others: Sequence[str] = (), in_order: bool = False
 ) -> tuple[NDArray[np.int64], LabelArray | None]:
     """Labels of the N training samples, and for a file without names, how well they agree with those they have.
 
@@ -38,16 +39,16 @@ def read_label_file(
     Args:
         spec: the file, or FILE:KEY for one of several arrays in an `.npz` or `.pt`.
         option: where the user gave `spec`, for messages.
-        dropped: a further word that a label may be.
+        others: further words that a label may be; a number may be -1 where "-1" is one of them, or is unlabeled.
         in_order: a person says that labels without names are in the order of the data.
 
     Returns:
-        int64 (N,), places in the classes, then in `unlabeled`, then `dropped`.
+        int64 (N,), places in the classes, then in `unlabeled`, then in `others`.
 
     Raises:
         InputError: the file is missing, damaged, a program in disguise, or not about these samples and classes.
     """
-    words = [*dataset.classes, *dataset.unlabeled, *([] if dropped is None else [dropped])]
+    words = [*dataset.classes, *dataset.unlabeled, *others]
     names, place = dataset.train.names, {word: i for i, word in enumerate(words)}
     try:
         path, key = _split(spec)
@@ -57,8 +58,10 @@ def read_label_file(
         if not isinstance(given, np.ndarray):
             labels, numbers = _places(given, place), []
         else:
+            none = (given == -1) & (place.get("-1", 0) >= len(dataset.classes))
+            given = np.where(none, 0, given)
             numbers = _number_order(given, dataset, place)
-            labels = np.array([place.get(word, -1) for word in numbers])[given]
+            labels = np.where(none, place.get("-1", 0), np.array([place.get(word, -1) for word in numbers])[given])
             if (labels < 0).any():
                 row = int(labels.argmin())
                 raise InputError(f"label {given[row]} (sample {row}) is {numbers[given[row]]!r}, which no sample has")
@@ -143,10 +146,12 @@ def _read_json(path: Path) -> NDArray[Any]:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"no JSON that can be read ({error}): save a list of labels") from error
-    kinds = {type(label) for label in content} if isinstance(content, list) else set()
+    content = content if isinstance(content, list) else []
+    kinds = {type(label) for label in content if not is_missing(label)}
     if not kinds or not any(kinds <= same for same in ({int, float}, {str}, {bool})):
         raise InputError("no list of integers, or of words: save one label for each sample")
-    return np.array(content)
+    none = "null" if str in kinds else -1
+    return np.array([none if label is None or label != label else label for label in content])
 
 
 def _read_pt(path: Path) -> dict[str, NDArray[Any]]:
@@ -186,6 +191,7 @@ def _checked(labels: NDArray[Any], count: int) -> NDArray[np.int64] | list[str]:
     if labels.dtype.kind not in "iufb":
         raise InputError(f"labels have dtype {labels.dtype}: save them as integers or words")
     if labels.dtype.kind == "f":
+        labels = np.where(np.isnan(labels), -1, labels)
         broken = np.flatnonzero((labels != np.trunc(labels)) | ~(np.abs(labels) < MAX))
         if len(broken):
             raise InputError(

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from mixnn.data.dataset import Dataset
+from mixnn.data.dataset import Dataset, split_words
 from mixnn.data.labels.corrections import check_corrections, read_corrections
 from mixnn.data.labels.files import read_label_file
+from mixnn.data.labels.missing import WORDS, missing_words, tell_missing
 from mixnn.errors import InputError
 
 
-def with_label_file(dataset: Dataset, spec: str, *, in_order: bool = False) -> Dataset:
+def with_label_file(
+    dataset: Dataset,
+    spec: str,
+    *,
+    unlabeled: str | None = None,
+    missing: Literal["unlabeled", "keep"] = "unlabeled",
+    in_order: bool = False,
+) -> Dataset:
     """`dataset` with the labels of a file; a sample whose label is empty is left out (what `mixnn apply` drops).
 
     Args:
+        unlabeled, missing: see `build_dataset`.
         in_order: see `read_label_file`.
 
     Raises:
         InputError: the file is not about these samples and classes, or a word of `unlabeled` does not occur in it.
     """
-    empty, classes = None if "" in dataset.unlabeled else "", len(dataset.classes)
-    labels, array = read_label_file(spec, dataset, "--data.labels", dropped=empty, in_order=in_order)
-    dropped = np.flatnonzero(labels == classes + len(dataset.unlabeled))
-    labels = np.where(labels < classes, labels, classes - 1 - labels)  # place C + i is unlabeled[i]
-    labels[dropped] = dataset.train.labels[dropped]
-    for i, word in enumerate(dataset.unlabeled):
-        if not (labels == -1 - i).any():
+    known, classes = [*dataset.classes, *dataset.unlabeled], len(dataset.classes)
+    lost = sorted(missing_words([*WORDS, *dataset.classes, "-1"])) if missing == "unlabeled" else [""]
+    others = [word for word in lost if word not in known]
+    labels, array = read_label_file(spec, dataset, "--data.labels", others=others, in_order=in_order)
+    others = [*dataset.unlabeled, *others]
+    counts = dict(zip(others, np.bincount(labels, minlength=classes + len(others))[classes:].tolist(), strict=True))
+    for word in split_words(unlabeled):
+        if not counts[word]:
             raise InputError(f"--data.unlabeled: no label of {spec} is {word!r}: correct it")
+    dropped = np.flatnonzero(labels == classes + others.index("")) if "" not in known else np.zeros(0, np.int64)
+    lost = [word for word in lost if counts.get(word) and (word or "" in known)]
+    tell_missing({word: counts[word] for word in lost}, where=f" in {spec}")
+    unknown = [*dataset.unlabeled, *(word for word in lost if word not in known)]
+    code = np.array([*range(classes), *(-1 - unknown.index(word) if word in unknown else 0 for word in others)])
+    labels = code[labels]
+    labels[dropped] = dataset.train.labels[dropped]
     arrays = dataset.label_arrays if array is None else (*dataset.label_arrays, array)
-    return replace(dataset, train=replace(dataset.train, labels=labels), dropped=dropped, label_arrays=arrays)
+    train = replace(dataset.train, labels=labels)
+    return replace(dataset, train=train, dropped=dropped, unlabeled=unknown, label_arrays=arrays)
 
 
 def with_corrections(dataset: Dataset, path: str) -> Dataset:

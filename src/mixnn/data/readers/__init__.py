@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.data.images.links import link_note
 from mixnn.data.readers.archives import is_archive, unpacked
-from mixnn.errors import InputError, printable
+from mixnn.errors import InputError
 from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
 
@@ -107,7 +107,7 @@ def read_source(source: str, *, columns: Columns | None = None, cache_dir: str |
         links = link_note([part.images for part in content.parts.values()], path if os.path.isdir(path) else None)
         for note in [*content.notes, links]:
             if note:
-                say(f"mixnn: {printable(note)}")
+                say(f"mixnn: {note}")
     return build_dataset(content, **how)
 
 

@@ -13,6 +13,7 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
 from mixnn.data.readers.parquet import word
+from mixnn.data.readers.split_columns import unused_note
 from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
@@ -56,7 +57,8 @@ def read_arrays(path: str, columns: Columns) -> Source:
                 raise InputError(f"--data.{option}-column: {what}: name one that it has")
             fix = f"add them as {name}_{option}s, or give --data.{option}-column"
             raise InputError(f"{path} has no {option}s for {name!r} (it has {found}): {fix}")
-    return _source(parts, given, classes)
+    fix = "save parts as x_train, y_train, x_test, y_test"
+    return _source(parts, given, classes)._replace(notes=unused_note(path, members, fix))
 
 
 def members_of(members: Sequence[str], part: str, columns: Columns) -> tuple[str | None, str | None]:
@@ -98,7 +100,6 @@ def arrays_in_memory(images: Any, labels: Any) -> Source:
         InputError: as for `read_arrays`.
     """
     given = np.asarray(labels)
-    given = np.array(given.tolist()) if given.dtype.kind == "O" else given  # a column of text, for one
     return _source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)}, [given], None)
 
 
@@ -168,9 +169,11 @@ def label_words(array: NDArray[Any], classes: Sequence[str] | None = None) -> li
     Raises:
         TypeError: they are neither numbers nor text, or a number is not whole.
     """
-    if array.dtype.kind not in "iufbUS":
+    if array.dtype.kind not in "iufbUSO":
         raise TypeError(f"dtype {array.dtype}")
-    values = array.tolist()
+    values = [value.item() if isinstance(value, np.generic) else value for value in array.tolist()]
+    if array.dtype.kind == "O":  # in memory, as of a column of pandas
+        return [word(value) for value in values]
     if array.dtype.kind == "f":
         broken = [value for value in values if value % 1 and value == value]
         if broken:

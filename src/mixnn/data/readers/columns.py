@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,12 +12,26 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import Part, Source
 from mixnn.data.images.encoded import ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
-from mixnn.data.readers.splits import split_of
+from mixnn.data.readers.file_names import file_names
+from mixnn.data.readers.split_columns import split_columns, split_meanings, values_text
 from mixnn.data.words import whole_floats
 from mixnn.errors import InputError
 
-IMAGE = ("file_name", "filename", "image", "image_path", "path", "file")
+IMAGE = (
+    "file_name",
+    "filename",
+    "image",
+    "image_path",
+    "path",
+    "file",
+    "filepath",
+    "file_path",
+    "image_name",
+    "image_id",
+)
 LABEL = ("label", "class", "category", "target")
+LIKE_LABEL = re.compile(r"(.*_)?(labels?|class(es)?|categor(y|ies)|targets?)(_\d+|_names?|_ids?)?", re.IGNORECASE)
+NONE = "none"  # in place of a column: that there is none
 
 
 class Places(NamedTuple):
@@ -40,6 +55,8 @@ class Content(NamedTuple):
         lines: where each row ends in the file, from 1; None where it has no lines.
         images: those inside the table; None where `names` are files.
         classes: names in their order, where the table says them.
+        header: all its columns.
+        places: of those that count.
     """
 
     names: list[str]
@@ -48,6 +65,8 @@ class Content(NamedTuple):
     lines: Sequence[int] | None = None
     images: ImageBytes | None = None
     classes: list[str] | None = None
+    header: Sequence[str] = ()
+    places: Places | None = None
 
 
 def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = False) -> Places:
@@ -61,26 +80,33 @@ def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = 
         InputError: a column is missing, or is there twice.
     """
     image = _find(header, columns.image, IMAGE, path, "image")
-    split = _find(header, columns.split, ("split",), path, "split")
+    split = _find(header, columns.split, ("split",), path, "split") if columns.split != NONE else None
     label = _find(header, columns.label, LABEL, path, "label")
     if image is None:
         raise _missing(header, IMAGE, path, "image")
+    if columns.split is None and split is None:
+        split = next((place for place in split_columns(header) if place not in (image, label)), None)
     if label is None:
         left = [place for place in range(len(header)) if place not in (image, split)]
-        if not guess or len(left) != 1:
+        like = [place for place in left if LIKE_LABEL.fullmatch(header[place].strip())]
+        if len(like) > 1:
+            what = f"table {path} has several columns that may be the labels ({_list([header[i] for i in like])})"
+            raise InputError(f"{what}: name one with --data.label-column")
+        if not like and not (guess and len(left) == 1):
             one_hot = " (has each class a column, of 0 and 1? pandas makes labels of them by `.idxmax(axis=1)`)"
             raise InputError(f"{_missing(header, LABEL, path, 'label')}{one_hot if len(left) > 1 else ''}")
-        label = left[0]
+        label = (like or left)[0]
     if label == image:
         raise InputError(f"table {path}: column {header[image]!r} has both images and labels: name two")
     return Places(image, label, split)
 
 
-def to_source(content: Content, path: str, root: str) -> Source:
-    """The parts of a table.
+def to_source(content: Content, path: str, root: str, columns: Columns) -> Source:
+    """The parts of a table, with what there is to say about its columns.
 
     Args:
         path: the table, for messages.
+        columns: what the user says of them.
         root: the folder that file names are relative to.
 
     Raises:
@@ -96,22 +122,56 @@ def to_source(content: Content, path: str, root: str) -> Source:
         if not is_utf8(word):
             at = _where(content, content.labels.index(word))
             raise InputError(f"table {path}, {at}: label {word!r} is not UTF-8: save the table as UTF-8")
-    whole = Part(content.images or ImageFiles(root, content.names), whole_numbers(content.labels), content.names)
-    if content.splits is None:
-        return Source({"train": whole}, content.classes)
-    meaning = {}
-    for word in dict.fromkeys(content.splits):
-        meaning[word] = split_of(word) or ""
-        if not meaning[word]:
-            at = _where(content, content.splits.index(word))
-            raise InputError(
-                f"table {path}, {at}: split {word!r} is unknown: write train, val or test, or rename the column"
-            )
+    files, notes = ([], []) if content.images else file_names(content.names, root, f"table {path}")
+    whole = Part(content.images or ImageFiles(root, files), whole_numbers(content.labels), content.names)
+    meaning, more = _splits(content, path, columns.split)
+    notes += [*more, *_label_note(content, path, columns)]
+    if not meaning or content.splits is None:
+        return Source({"train": whole}, content.classes, notes=notes)
     splits = np.array([meaning[word] for word in content.splits])
     parts = {split: take(whole, np.flatnonzero(splits == split)) for split in dict.fromkeys(meaning.values())}
     if "train" not in parts:
         raise InputError(f"table {path} has no row for training (split: {', '.join(parts)}): write train into some")
-    return Source(parts, content.classes)
+    return Source(parts, content.classes, notes=notes)
+
+
+def _label_note(content: Content, path: str, columns: Columns) -> list[str]:
+    """Which column was taken for the labels, where nobody said so."""
+    name = "label" if content.places is None else content.header[content.places.label]
+    if columns.label is not None or name.strip().lower() in LABEL or not LIKE_LABEL.fullmatch(name.strip()):
+        return []
+    return [f"table {path}: column {name!r} has the labels; --data.label-column takes another"]
+
+
+def _splits(content: Content, path: str, named: str | None) -> tuple[dict[str, str], list[str]]:
+    """What the words of the column with the parts mean, and what to say; no words where it is not used."""
+    used = None if content.splits is None or content.places is None else content.places.split
+    meaning: dict[str, str] = {}
+    notes = []
+    if used is not None and content.splits is not None:
+        name, option = content.header[used], "--data.split-column"
+        meaning = split_meanings(name, dict.fromkeys(content.splits))
+        unknown = [word for word, part in meaning.items() if not part]
+        if unknown and (named is not None or name.strip().lower() == "split"):
+            at = _where(content, content.splits.index(unknown[0]))
+            fix = f"write train, val or test, or give {option} {NONE}"
+            raise InputError(f"table {path}, {at}: split {unknown[0]!r} is unknown: {fix}")
+        if unknown:
+            notes.append(
+                f"table {path}: column {name!r} looks like a split and is not used, as {unknown[0]!r} is no part "
+                f"(values: {values_text(meaning)}): all rows are for training"
+            )
+            meaning = {}
+        elif any(word.strip().lower() != part for word, part in meaning.items()):
+            said = ", ".join(f"{word!r} is {part}" for word, part in meaning.items())
+            notes.append(f"table {path}: column {name!r} says the parts, {said}; {option} {NONE} leaves it out")
+    if named is None and content.places is not None:
+        others = [content.header[place] for place in split_columns(content.header) if place not in content.places]
+        if others:
+            names = ", ".join(map(repr, others))
+            looks, option = "looks" if len(others) == 1 else "look", f"--data.split-column {others[0]}"
+            notes.append(f"table {path}: column {names} {looks} like a split and is not used; {option} takes it")
+    return meaning, notes
 
 
 def whole_numbers(labels: Sequence[str]) -> list[str]:

@@ -45,18 +45,19 @@ def read_folder(path: str, columns: Columns) -> Source:
     if not layout.parts:
         ((top, table),) = layout.tables.items()
         content = _read_metadata(table, columns)
-        source = to_source(content, table, os.path.join(path, top))
+        source = to_source(content, table, os.path.join(path, top), columns)
         if content.splits is None and columns.layout is None:
             source = _by_first_folder(source, table)
-        notes += _unlisted(content, table)
+        notes += [*source.notes, *_unlisted(content, table)]
         return source._replace(parts={name: _below(part, top) for name, part in source.parts.items()}, notes=notes)
     parts: dict[str, Part] = {}
     for split, prefix in layout.parts.items():
         if prefix in layout.tables:
             table = layout.tables[prefix]
             content = _read_metadata(table, columns)._replace(splits=None)  # the folder says it
-            parts[split] = _below(to_source(content, table, os.path.join(path, prefix)).parts["train"], prefix)
-            notes += _unlisted(content, table)
+            source = to_source(content, table, os.path.join(path, prefix), columns)
+            parts[split] = _below(source.parts["train"], prefix)
+            notes += [*source.notes, *_unlisted(content, table)]
         else:
             parts[split] = _read_classes(path, prefix, layout)
             _check_classes(parts, split, os.path.join(path, prefix))

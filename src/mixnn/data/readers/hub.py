@@ -19,6 +19,7 @@ from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles, fil
 from mixnn.data.readers import Columns
 from mixnn.data.readers.columns import whole_numbers
 from mixnn.data.readers.parquet import word as word_of
+from mixnn.data.readers.split_columns import unused_note
 from mixnn.data.readers.splits import split_of
 from mixnn.data.words import number_words
 from mixnn.errors import InputError
@@ -31,7 +32,7 @@ def read_hub(path: str, columns: Columns) -> Source:
     """A folder that `save_to_disk` wrote, a folder that `load_dataset` takes, or a name on the hub.
 
     The label column is `columns.label`, or the only ClassLabel, or `label`. Classes that no sample has are left
-    away, and so is a part without any label, which the hub has for contests.
+    away.
 
     Args:
         path: folder or name, and `:CONFIG` where there are several.
@@ -54,12 +55,13 @@ def read_hub(path: str, columns: Columns) -> Source:
             if rows.features.get(image) != features[image] or rows.features.get(label) != features[label]:
                 raise InputError(f"hf:{path} has other columns in split {split!r} than in train: make them the same")
             labels = _labels(rows, label)
-            if split == "train" or any(labels):
-                parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
+            parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
+    notes = unused_note(f"hf:{path}", [name for name in features if name not in (image, label)], "save parts as splits")
     words = {word for part in parts.values() for word in part.labels}
     if hasattr(features[label], "names"):
-        return Source(parts, [name for name in features[label].names if name in words], features[label].names)
-    return Source(parts, numbers=None if "string" in features[label].dtype else number_words(words))
+        names = features[label].names
+        return Source(parts, [name for name in names if name in words], notes=notes, numbers=names)
+    return Source(parts, notes=notes, numbers=None if "string" in features[label].dtype else number_words(words))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, overload
 
 from mixnn.data.images.encoded import ImageBytes, file_state
+from mixnn.data.labels.missing import is_missing
 from mixnn.data.readers.columns import Choose, Content
 from mixnn.errors import InputError
 
@@ -91,7 +92,7 @@ def word(value: Any, classes: Sequence[str] | None = None) -> str:
     """
     if isinstance(value, str):
         return value
-    if value is None or value != value:
+    if is_missing(value):
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # what pandas makes of integers where some are missing

@@ -31,8 +31,8 @@ def read_table(path: str, columns: Columns, *, kind: str) -> Source:
     if columns.root is not None and not os.path.isdir(columns.root):
         raise InputError(f"--data.root {columns.root} is no folder: give the one that file names are relative to")
     content = read_content(path, kind, lambda header: choose(header, columns, path))
-    source = to_source(content, path, columns.root or os.path.dirname(path) or ".")
-    return source if content.splits is not None else source._replace(notes=_other_parts(path))
+    source = to_source(content, path, columns.root or os.path.dirname(path) or ".", columns)
+    return source if content.splits is not None else source._replace(notes=[*source.notes, *_other_parts(path)])
 
 
 read_csv, read_tsv, read_jsonl, read_parquet = (
@@ -46,10 +46,18 @@ def read_content(path: str, kind: str, choose: Choose) -> Content:
     Raises:
         InputError: the table is missing or damaged, or `choose` raises it.
     """
+    found: list[tuple[list[str], Places]] = []
+
+    def noted(header: Sequence[str]) -> Places:
+        found.append((list(header), choose(header)))
+        return found[0][1]
+
     try:
         if kind in ("csv", "tsv"):
-            return _read_csv(path, "," if kind == "csv" else "\t", choose)
-        return (parquet.read_parquet if kind == "parquet" else _read_jsonl)(path, choose)
+            content = _read_csv(path, "," if kind == "csv" else "\t", noted)
+        else:
+            content = (parquet.read_parquet if kind == "parquet" else _read_jsonl)(path, noted)
+        return content._replace(header=found[0][0], places=found[0][1]) if found else content
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())
         raise InputError(f"table {path} cannot be read ({why}): give an existing, whole file") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from codecs import BOM_UTF8
@@ -16,7 +15,7 @@ from mixnn.data.readers.parquet import import_arrow
 from mixnn.data.readers.table import read_content
 from mixnn.errors import InputError
 from mixnn.results.apply.changes import ORIGINAL, Changes
-from mixnn.utils.csv_files import csv_rows
+from mixnn.utils.csv_files import CsvWriter, csv_rows
 from mixnn.utils.files import TEXT, atomic_write
 
 BATCH = 1024  # rows of Parquet at a time
@@ -99,7 +98,7 @@ def _write_csv(path: str, delimiter: str, rows: Rows, out: Path) -> None:
     text = TEXT | ({"encoding": "utf-8-sig"} if first.startswith(BOM_UTF8) else {})
     reader = (row for _, row in csv_rows(path, delimiter))
     with open(out, "w", newline="", **text) as target:
-        writer = csv.writer(target, delimiter=delimiter, lineterminator="\r\n" if first.endswith(b"\r\n") else "\n")
+        writer = CsvWriter(target, delimiter, "\r\n" if first.endswith(b"\r\n") else "\n")
         header = next(reader)
         at, more = header.index(rows.label), ORIGINAL not in header
         writer.writerow([*header, ORIGINAL] if more else header)

@@ -12,7 +12,6 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.sample_lists import read_list
-from mixnn.runs.stored_config import stored_config
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def read_findings(run: RunDirectory, *, source: str | None = None, with_others: 
 
 def other_samples(run: RunDirectory, judged: set[str], source: str | None) -> list[tuple[str, str, str]]:
     """(file name, label, split) of what is not `judged`, but for what a person has thrown out."""
-    config = stored_config(run)
+    config = run.read_config()
     source = config.source if source is None else source
     if source == IN_MEMORY or READERS[split_source(source)[0]].corrected not in ("folder", "table"):
         return []
