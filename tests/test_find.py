@@ -238,7 +238,7 @@ def test_a_run_without_its_label_quality_says_how_to_get_it(place: Path, tmp_pat
     run = shutil.copytree(place / "runs/points", tmp_path / "run")
     (run / "label_quality.npz").unlink()
     result = call("export", run, "--to", "numpy", "--out", tmp_path / "out")
-    assert "label_quality.npz is missing: repeat `mixnn train … --resume`, or `mixnn find`" in result.err
+    assert "label_quality.npz is missing, the run is not finished: `mixnn find` again, with a new --out" in result.err
 
 
 def wrong_features(root: Path) -> None:
@@ -261,7 +261,7 @@ def wrong_features(root: Path) -> None:
         ("data.npz --out new --weights x.pt", ["add --network"]),
         ("photos --out new --network cnn", ["--network cnn starts at random", "--weights FILE"]),
         ("photos --out new --network nothing", ["nothing"]),
-        ("photos --out photos/run", ["lies inside the images"]),
+        ("photos --out photos/run", ["lies inside the data"]),
         ("gone --out new", ["gone"]),
         ("data.npz", ["--out is missing"]),
         ("--out new", ["DATA is missing"]),

@@ -85,7 +85,7 @@ def test_a_first_checkpoint_without_room(photos: Path, tmp_path: Path) -> None:
 def test_a_run_inside_its_own_images_is_refused(photos: Path) -> None:
     result = call("train", photos, "--out", photos / "run", *SMALL)
     assert (result.code, (photos / "run").exists()) == (2, False)
-    assert f"--out {photos / 'run'} lies inside the images" in result.err
+    assert f"--out {photos / 'run'} lies inside the data" in result.err
 
 
 def test_the_same_images_by_another_name(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

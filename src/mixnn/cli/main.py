@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, see docs/run-directory.md: 0; 2 for bad input; 1 for a run whose last step failed, or which lost
         one of its processes, and where `check` found something wrong; 130 when interrupted, 143 when told to stop.
     """
+    write_on_any_terminal()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         show(*overview().splitlines())
@@ -86,7 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run a command and end the process."""
-    write_on_any_terminal()
     os.environ["PYTHONSAFEPATH"] = "1"  # for processes that start from here: no code out of the current folder
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:

@@ -280,7 +280,7 @@ class RunDirectory:
             sparse = {name: array for name, array in arrays.items() if array.dtype.names is not None}
             classes = len(arrays["noise_matrix"])
             evidence = Evidence(**arrays | {name: TopkTable(rows, classes) for name, rows in sparse.items()})
-            evidence.check(len(self.read_classes()))
+            evidence.check(len(self.read_classes()) if self.classes.exists() else classes)
         return evidence
 
     def write_arrays(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
