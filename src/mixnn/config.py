@@ -30,17 +30,14 @@ class DataOptions:
         layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
             passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
-        labels_order: check refuses an array of labels that agrees with the data's own no more than by chance; given
-            takes it as it is. Both for labels and for noise file:.
+        labels_order: check refuses an array that agrees with the data's own labels by chance only; given takes it.
         class_order: of classes that are numbers, and so what a number in labels stands for: text (0, 1, 10, 2, as
             torchvision has folders) or value; by value where not given, and no array of numbers is taken then.
         merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
-        missing_labels: NaN, None, NA, null and the like, and -1 beside classes, count as unlabeled, or keep takes
-            them as classes; an empty label is never one.
-        intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; those of the data where not
-            given.
+        missing_labels: NaN, None, NA, null, and -1 beside classes, count as unlabeled; keep takes them as classes.
+        intensity_range: LOW,HIGH of pixels of more than 8 bits, which become 0 and 255; the data's where not given.
         on_bad_image: set-aside lists what cannot be read in unreadable.csv and goes on; fail stops.
         store: where decoded images stay: memory, cache (a file in cache_dir), nowhere (decoded at each use); auto.
         cache_dir: folder for decoded images; mixnn in the user's cache folder where not given.
