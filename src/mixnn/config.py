@@ -266,8 +266,8 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Flat, as `--config` reads it: source, every option, and a section named after the method."""
-        section = option_section(self.options.method)
-        return {"source": self.source} | asdict(self.options) | {section: dict(self.method_options)}
+        own = {option_section(self.options.method): dict(self.method_options)}
+        return {"source": self.source} | asdict(self.options) | own
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: object = "configuration") -> RunConfig:
@@ -277,16 +277,13 @@ class RunConfig:
         `where`, for a setting of another type than it has to be, or where there is no source.
         """
         known = {f.name for f in fields(TrainOptions)}
-        options = {key: value for key, value in content.items() if key in known and value is not None}
-        section = option_section(str(options.get("method", TrainOptions.method)))
-        own = content.get(section) or {}
-        data = options.pop("data", {})
-        for name, part in {"data": data, section: own}.items():
+        options = {key: x for key, x in content.items() if key in known and (x is not None or key == "data")}
+        data, section = options.pop("data", {}), option_section(str(options.get("method", TrainOptions.method)))
+        for name, part in {"data": data, section: (own := content.get(section) or {})}.items():
             if not isinstance(part, Mapping):
                 raise InputError(f"{where}: {name} is {part!r}: correct it")
-        check_types(cls, {"source": content.get("source")}, where)
-        check_types(DataOptions, data, f"{where}, data")
-        check_types(TrainOptions, options, where)
+        for kind, part in ((cls, {"source": content.get("source")}), (DataOptions, data), (TrainOptions, options)):
+            check_types(kind, part, where)
         return cls(content["source"], TrainOptions(**options, data=DataOptions(**data)), dict(own))
 
 
