@@ -61,7 +61,7 @@ def test_reverse_cross_entropy_is_absolute_error_where_log_zero_is_minus_two():
     ("options", "message"),
     [
         ({"alpha": -0.1}, "sce.alpha is -0.1: use at least 0"),
-        ({"beta": math.inf}, "sce.beta is inf: use at least 0"),
+        ({"beta": math.inf}, "sce.beta is inf: use 0 to 1000000000"),
         ({"alpha": 0.0, "beta": 0.0}, "sce.alpha and sce.beta are 0: give one of them a weight above 0"),
         ({"log_zero": 4.0}, "sce.log_zero is 4.0: use a number below 0"),
     ],
