@@ -18,7 +18,7 @@ from mixnn.utils.console import say, say_loading, show
 from mixnn.utils.processes import first_process
 
 METHODS = {"ce": "cross-entropy", "posterior": "posterior"}
-SHOWN = 10  # real suspects
+SHOWN = 10  # real label issues
 
 
 def run(words: Sequence[str]) -> int:
@@ -69,7 +69,7 @@ def check_out(out: Path) -> None:
 
 
 def show_comparison(runs: dict[str, RunDirectory], out: RunDirectory, photos: Samples) -> None:
-    """Print the comparison and the real suspects; save them as comparison.csv and .png beside the runs."""
+    """Print the comparison and the real label issues; save them as comparison.csv and .png beside the runs."""
     from mixnn.results.report.comparison import draw_comparison
 
     rows = [{"method": METHODS[name], **summary_figures(run)} for name, run in runs.items()]
@@ -81,23 +81,23 @@ def show_comparison(runs: dict[str, RunDirectory], out: RunDirectory, photos: Sa
         show(f"{row['method']:<14}{cells[0]:>13}{cells[1]:>13}{cells[2]:>14}{cells[3]:>9}")
 
     run = runs["posterior"]
-    evidence, classes, suspects = run.read_evidence(), run.read_classes(), real_suspects(run)
-    show("", f"{len(suspects)} suspects among the labels that were left as they came; the likeliest:")
-    show(*issue_lines(evidence, stored_label_issues(evidence), classes, suspects[:SHOWN]))
+    evidence, classes, flagged = run.read_evidence(), run.read_classes(), real_issues(run)
+    show("", f"{len(flagged)} label issues among the labels that were left as they came; the likeliest:")
+    show(*issue_lines(evidence, stored_label_issues(evidence), classes, flagged[:SHOWN]))
     place = {name: i for i, name in enumerate(photos.names)}
     draw_comparison(
         {METHODS[name]: run for name, run in runs.items()},
         out.path / "comparison.png",
         f"the demo: photos of clothes, {int(run.read_arrays(run.noise)['flipped'].sum()):,} labels flipped",
-        f"suspects among the labels that were left as they came ({len(suspects)} in all), given → suggested",
-        suspects,
-        {i: np.asarray(photos.images)[place[str(evidence.names[i])]] for i in suspects},
+        f"label issues among the labels that were left as they came ({len(flagged)} in all), given → suggested",
+        flagged,
+        {i: np.asarray(photos.images)[place[str(evidence.names[i])]] for i in flagged},
     )
     show("", f"run directories: {', '.join(str(run.path) for run in runs.values())} (labels.csv, overview.png, …)")
     show(f"side by side: {out.path / 'comparison.png'}, {out.path / 'comparison.csv'}")
 
 
-def real_suspects(run: RunDirectory) -> list[int]:
+def real_issues(run: RunDirectory) -> list[int]:
     """Flagged labels that nobody flipped: mistakes the photos came with, or ours. The worst first."""
     issues, flipped = stored_label_issues(run.read_evidence()), run.read_arrays(run.noise)["flipped"]
     real: list[int] = issues.ranking[(issues.is_label_issue & ~flipped)[issues.ranking]].tolist()

@@ -16,8 +16,8 @@ from mixnn.utils.console import say, show, write_on_any_terminal
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
     "find": "list the wrong labels of a data set, without training",
-    "train": "train on images with wrong labels; write the model, the suspects and a picture",
-    "report": "one HTML file to look through a run, and to decide on its suspects",
+    "train": "train on images with wrong labels; write the model, the label issues and a picture",
+    "report": "one HTML file to look through a run, and to decide on its label issues",
     "evaluate": "accuracy of a trained run on other data",
     "predict": "labels for images, as CSV",
     "check": "what is wrong with the data itself: unreadable, double, in two parts at once",

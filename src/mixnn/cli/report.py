@@ -1,4 +1,4 @@
-"""`mixnn report`: one HTML file that shows a run, and takes decisions on its suspects."""
+"""`mixnn report`: one HTML file that shows a run, and takes decisions on its label issues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mixnn.utils.console import show
 
 
 def run(words: Sequence[str]) -> int:
-    parser = Parser(prog="mixnn report", description="Write one HTML file to look through a run and its suspects.")
+    parser = Parser(prog="mixnn report", description="Write one HTML file to look through a run and its label issues.")
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn find` or `mixnn train`")
     parser.add_argument("--out", type=str | None, default=None, help="the file; RUN/report.html where not given")
     parser.add_argument("--map", type=Literal["pca", "umap"], default="pca", help="umap shows groups, and takes longer")
