@@ -110,8 +110,12 @@ def test_ranks_that_were_stopped_end_as_if_they_had_not_been(case: Case, ended: 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.local], ids=lambda case: case.name)
 def test_two_processes_compute_what_one_does(case: Case, ended: Ended) -> None:
-    one = trained(case, even_data(case), **PLAIN)
-    torch.testing.assert_close(ended(case, "even", 0), one, rtol=1e-5, atol=1e-5, equal_nan=True)
+    one, two = trained(case, even_data(case), **PLAIN), ended(case, "even", 0)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        # A target is the exponential of summed log-likelihoods: 15 of these in float32 are off by 1e-6 each.
+        near = 1e-4 if name == "targets" else 1e-5
+        torch.testing.assert_close({name: two[name]}, {name: value}, rtol=near, atol=near, equal_nan=True)
 
 
 def test_a_rank_may_have_no_held_out_sample(case: Case, ended: Ended) -> None:

@@ -230,7 +230,12 @@ class RunDirectory:
 
     def read_config(self) -> RunConfig:
         """The settings; InputError if the file is missing or damaged, or a setting is of another type."""
-        return RunConfig.from_dict(read_yaml(self.config), self.config)
+        content = read_yaml(self.config)
+        config = RunConfig.from_dict(content, self.config)
+        last = list(content)[-1]  # the section of the method, in a whole file
+        if self.trained and (last == "data" or not isinstance(content[last], Mapping)):
+            raise InputError(f"{self.config} ends before the options of {config.options.method}: copy it whole")
+        return config
 
     def read_classes(self) -> list[str]:
         """Class names, in the order of the network's outputs; InputError if the file is missing or damaged."""
