@@ -11,8 +11,10 @@ from contract.command import SHORT, SMALL, succeed, write_folder
 from benchmarks.suite.cells import merged
 from mixnn import METHODS, TrainData
 from mixnn.cli.train import parse
+from mixnn.errors import InputError
 from mixnn.presets import PRESETS, preset_names, read_preset
 from mixnn.training.build import build_method, build_optimizer
+from mixnn.utils.files import read_yaml
 
 BASELINES = [name for name in preset_names() if name.endswith(("-cifar10", "-cifar100"))]
 STARTS = ("warmup", "correct_from", "prune_from", "rampup")  # options that name an epoch
@@ -99,3 +101,14 @@ def test_presets_of_the_big_sets(preset: str, expected: tuple[object, ...], phot
     succeed("train", photos, "--out", tmp_path / "run", f"--preset={preset}", *SMALL, *SHORT, *smaller)
     stored = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
     assert (stored["milestones"], stored["balanced"], stored["weights"]) == (o.milestones, o.balanced, None)
+
+
+@pytest.mark.parametrize(("aliases", "values"), [(98, 9_902), (99, 10_002)])
+def test_values_of_settings_are_counted_without_aliases(tmp_path, aliases, values):
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"a: &a [{', '.join('1' * 99)}]\nb: [{', '.join(['*a'] * aliases)}]\n")
+    if values <= 10_000:
+        assert len(read_yaml(path)["b"]) == aliases
+    else:
+        with pytest.raises(InputError, match=f"has {values:,} values, by aliases too: write at most 10,000$"):
+            read_yaml(path)
