@@ -16,7 +16,7 @@ from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
 
 try:
-    from pillow_heif import register_heif_opener  # type: ignore[import-not-found,unused-ignore]
+    from pillow_heif import register_heif_opener  # type: ignore[import-not-found,unused-ignore]  # an extra
 
     register_heif_opener()
 except ImportError:  # then such a file is told how to be read
