@@ -275,3 +275,11 @@ def test_lists_called_like_parts(tmp_path, ending):
         "column split"
     ]
     assert read_list(str(tmp_path / f"sample_submission.{ending}"), Columns()).notes == []
+
+
+def test_no_column_of_parts_asks_for_no_table(tmp_path):
+    for name in ("cat/1.jpg", "dog/2.jpg"):
+        write(tmp_path / name, "")
+    write(tmp_path / "metadata.csv", "file_name,camera\ncat/1.jpg,nikon\ndog/2.jpg,canon\n")
+    with pytest.raises(InputError, match=r"--data.split-column 'none' does not go with"):
+        read_folder(str(tmp_path), Columns(split="none"))

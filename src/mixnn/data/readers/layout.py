@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import LABEL
+from mixnn.data.readers.columns import LABEL, NONE
 from mixnn.data.readers.splits import split_of
 from mixnn.data.readers.table import read_header
 from mixnn.data.readers.walk import (
@@ -123,7 +123,7 @@ def _has_classes(base: str) -> bool:
 def _says_labels(table: str, columns: Columns, notes: list[str], *, has_classes: bool) -> bool:
     """Whether the labels are those of `table`: it is asked for, has a column called label, or there are no others."""
     header = read_header(table, os.path.splitext(table)[1].removeprefix("."))
-    asked = any((columns.image, columns.label, columns.split, columns.layout == "metadata"))
+    asked = any((columns.image, columns.label, columns.split not in (None, NONE), columns.layout == "metadata"))
     labeled = not {name.strip().lower() for name in header}.isdisjoint(LABEL)
     if not has_classes or not header:
         return True
