@@ -12,7 +12,12 @@ from mixnn.cli.main import COMMANDS, main
 from mixnn.data.images import decoder
 from mixnn.data.images.decoder import BadImage, decode
 from mixnn.errors import LocalError, short_of_memory
+from mixnn.utils.memory import loading_takes
 
+TOO_LOW = (
+    "mixnn: memory is limited to {} MB of addresses (ulimit -v), and the libraries alone take up to {}: "
+    "raise the limit\n"
+)
 FIX = "lower --batch-size, --data.image-size or --data.workers, or take --data.store nowhere; what was trained goes on"
 
 
@@ -83,8 +88,25 @@ def test_limits(tmp_path, megabytes, command):
         timeout=300,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20,) * 2),
     )
+    needed = loading_takes(command == "train") >> 20
+    if megabytes < needed:
+        assert done.returncode == 2
+        assert done.stderr == TOO_LOW.format(megabytes, needed)
+        return
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 2)
     assert "cannot be read" not in done.stderr
     if done.returncode:
         assert "memory" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_a_limit_below_what_the_libraries_take_is_told(monkeypatch, capsys, command):
+    # With less, numpy and torch abort in C: "cannot allocate memory for thread-local data: ABORT", now and then.
+    needed = loading_takes(command == "train")
+    monkeypatch.setattr("mixnn.cli.main.address_space_limit", lambda: needed - 2**20)
+    assert main([command, "photos"]) == 2
+    assert capsys.readouterr().err == TOO_LOW.format((needed >> 20) - 1, needed >> 20)
+    monkeypatch.setattr("mixnn.cli.main.address_space_limit", lambda: needed)
+    assert main([command, "no-such-folder", *(["--out", "run"] if command == "train" else [])]) == 2
+    assert "ulimit" not in capsys.readouterr().err

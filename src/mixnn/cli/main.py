@@ -12,6 +12,7 @@ from typing import NoReturn
 from mixnn.distributed.shutdown import saying_when_stopped
 from mixnn.errors import InputError, LocalError, LostError, ResultsError, ToldError, short_of_memory
 from mixnn.utils.console import say, show, write_on_any_terminal
+from mixnn.utils.memory import address_space_limit, loading_takes
 
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
@@ -27,6 +28,7 @@ COMMANDS = {
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
+WITH_TORCH = ("find", "train", "evaluate", "predict", "demo")
 LONG = 200  # characters of a path in a message
 
 SAVES_MEMORY = (
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command not in COMMANDS:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
+        require_address_space(command in WITH_TORCH)
         code: int = importlib.import_module(f"mixnn.cli.{command}").run(words[1:])
         return code
     except ResultsError as error:
@@ -83,6 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("LOCAL_RANK", "0") == "0":  # all of a machine's processes are interrupted together
             say("", f"mixnn: interrupted; {kept_words(words)}")
         return 130
+
+
+def require_address_space(torch: bool) -> None:
+    """Raises InputError where a limit leaves no room to load the libraries, which then abort without a word."""
+    limit, needed = address_space_limit(), loading_takes(torch)
+    if limit < needed:
+        raise InputError(
+            f"memory is limited to {limit / 2**20:.0f} MB of addresses (ulimit -v), and the libraries alone take up to "
+            f"{needed >> 20}: raise the limit"
+        )
 
 
 def entry() -> NoReturn:
