@@ -94,7 +94,7 @@ def to_go_on(
     for name in ("noise", "features"):  # made for the data before, as its corrections were
         if settings.get(name) is not None:
             options[name] = None
-    options |= {name: settings[name] for name in ("method", "network") if is_code(str(settings.get(name)))}
+    options |= {name: settings[name] for name in ("method", "network", "encoder") if is_code(str(settings.get(name)))}
     for name, value in options.items():
         words += [f"--{name.replace('_', '-')}", "null" if value is None else value]
     return [*words, "--config", str(run.config), "--out", "runs/cleaned"]

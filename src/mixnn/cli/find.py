@@ -22,9 +22,10 @@ READING = {field.name for field in fields(DataOptions)}.difference(UNUSED)
 FIRST = {
     "DATA": DATA,
     "--out RUN": "folder to write the list of wrong labels and the report to",
-    "--features FILE": "embeddings of your own, a row for each sample in the order of DATA: .npy or .npz",
+    "--features FILE": "of `mixnn embed`; or embeddings of your own, .npy or .npz, a row for each sample of DATA",
     "--network NAME": "another network to see photos by, such as timm:NAME; EfficientNet-Lite0 where not given",
     "--weights FILE": "of that network: a file, or hub for those of timm",
+    "--encoder FILE": "a network of your own to see photos by, .onnx, or .pt2 of torch.export",
     "--data.image-size N": "pixels that photos are scaled to; 128 where not given",
     "--data.labels FILE": "other labels than the data has",
     "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
@@ -41,7 +42,7 @@ def run(words: Sequence[str]) -> int:
     settings = []
     for file in values_of(words, "--config"):
         content = read_yaml(file)
-        refuse_code(content, file, {"network": value_of(words, "--network")})
+        refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("network", "encoder")})
         settings += config_words(content, ["data"])
     given = build_parser().parse_words([*settings, *without_files(words)])
     if given.out is None:

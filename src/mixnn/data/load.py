@@ -244,8 +244,8 @@ def unreadable_rows(name: str, samples: Samples, opened: Opened) -> Iterator[Row
         yield {"file_name": samples.names[row], "part": name, "reason": reason}
 
 
-def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
-    """Say what was set aside.
+def report(unreadable: list[Row], images: int, data: DataOptions, where: str = "unreadable.csv") -> None:
+    """Say what was set aside, and where all of it will be listed.
 
     Raises:
         InputError: that is not wanted, or nothing is left.
@@ -258,7 +258,7 @@ def report(unreadable: list[Row], images: int, data: DataOptions) -> None:
         raise InputError(f"image {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
     note(
         f"{len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: {first}. "
-        "All are in unreadable.csv"
+        f"All are in {where}"
     )
 
 

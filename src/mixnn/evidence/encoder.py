@@ -2,64 +2,143 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mixnn.config import FindOptions
+from mixnn.config import EmbedOptions
 from mixnn.data.batches import TrainData, channel_statistics
 from mixnn.errors import InputError
 from mixnn.evidence.neighbors.brute_force import Progress
-from mixnn.models.classifier import NETWORKS, Classifier, build_network, network_factory, probe
+from mixnn.evidence.neighbors.search import fast_bfloat16
+from mixnn.models.classifier import NETWORKS, Classifier, build_network, fused, network_factory, probe
 from mixnn.models.efficientnet_lite import efficientnet_lite0, input_size
+from mixnn.models.encoder_files import Encoder, load_encoder
 from mixnn.models.timm_backbones import PREFIX
 from mixnn.tables.topk_rows import feature_bytes
 from mixnn.tables.topk_tensors import as_float16, concatenated
+from mixnn.utils.console import note
 
 BATCH = 64  # images at a time on a CPU
+PHOTO_SIZE = 128  # px, for images of no particular size
 
 
-def check_encoder(options: FindOptions) -> None:
-    """Raise InputError where the network cannot be had, or has no weights, before minutes go into reading images."""
+class Frozen(NamedTuple):
+    """What makes features.
+
+    Attributes:
+        network: on its device, to look with.
+        name: what a person calls it.
+        size: pixels that it is given.
+    """
+
+    network: Classifier
+    name: str
+    size: int
+
+    def checksum(self) -> str:
+        """SHA-256 of its weights, or of the file of an encoder."""
+        body = self.network.features
+        if isinstance(body, Encoder):
+            return body.checksum
+        digest = hashlib.sha256()
+        for name, tensor in sorted(body.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def check_encoder(options: EmbedOptions, size: int | None, device: torch.device) -> int:
+    """Pixels to read photos at, which is `size` where it is given.
+
+    Raises:
+        InputError: the network cannot be had, or has no weights; before minutes go into reading images.
+    """
+    if options.encoder is not None:
+        network = opened_encoder(options, size, device)
+        body, width = network.features, network.head.in_features
+        assert isinstance(body, Encoder)
+        note(f"encoder {options.encoder}: images of {body.size} px, {width:,} features: {body.output}")
+        return size or body.size or 0
     if options.network is None:
         efficientnet_lite0(input_size(0))
-        return
+        return size or PHOTO_SIZE
     network_factory(options.network)
     if options.weights is None and (options.network in NETWORKS or options.network.startswith(PREFIX)):
         fix = "--weights hub" if options.network.startswith(PREFIX) else "--weights FILE"
         raise InputError(f"--network {options.network} starts at random, its features say nothing: add {fix}")
+    return size or PHOTO_SIZE
+
+
+def opened_encoder(options: EmbedOptions, size: int | None, device: torch.device) -> Classifier:
+    """The encoder of the options, for images of `size` pixels where it takes any."""
+    assert options.encoder is not None
+    return load_encoder(options.encoder, device, size=size, mean=options.pixel_mean, std=options.pixel_std)
 
 
 @torch.inference_mode()
-def encode(data: TrainData, options: FindOptions, device: torch.device, progress: Progress) -> Tensor:
+def frozen_network(data: TrainData, options: EmbedOptions, device: torch.device) -> Frozen:
+    """What makes features of images such as those of `data`.
+
+    It computes in bfloat16 where the hardware is known to multiply it, as training does.
+
+    Raises:
+        InputError: it does not take such images.
+    """
+    example = next(data.inputs(torch.arange(min(2, len(data)))))
+    size = example.shape[-1]
+    if options.encoder is not None:
+        network = opened_encoder(options, size, device)
+        assert isinstance(network.features, Encoder)
+        return Frozen(network.eval(), options.encoder, network.features.size or size)
+    if options.network is None:
+        name, scaled = "efficientnet-lite0", input_size(size)
+        network = efficientnet_lite0(scaled)
+    else:
+        name, scaled = options.network, size
+        mean, std = channel_statistics(data)
+        network = build_network(name, size, 1, mean, std, weights=options.weights)
+        probe(network, example, name)
+    network.bf16 = fast_bfloat16(device)
+    return Frozen(network.to(device).eval(), name, scaled)
+
+
+def encode(data: TrainData, options: EmbedOptions, device: torch.device, progress: Progress) -> Tensor:
     """Features of every image, (N, D) float32, or float16 of very many (see `topk_tensors.as_float16`).
 
     Raises:
         InputError: the network does not take such images.
     """
-    example = next(data.inputs(torch.arange(min(2, len(data)))))
-    size = example.shape[-1]
-    scaled = input_size(size) if options.network is None else size
-    if options.network is None:
-        network = efficientnet_lite0(scaled)
-    else:
-        mean, std = channel_statistics(data)
-        network = build_network(options.network, size, 1, mean, std, weights=options.weights)
-        probe(network, example, options.network)
-    network = network.to(device).eval()
-    return concatenated(len(data), batches(network, data, scaled, progress))[0].clone()
+    frozen = frozen_network(data, options, device)
+    size_of_value = feature_bytes(len(data), frozen.network.head.in_features)
+
+    def told() -> Iterator[tuple[Tensor]]:
+        done = 0
+        for z in batches(frozen, data, size_of_value):
+            done += len(z)
+            progress(done, len(data))
+            yield (z,)
+
+    return concatenated(len(data), told())[0].clone()
 
 
-def batches(network: Classifier, data: TrainData, size: int, progress: Progress) -> Iterator[tuple[Tensor]]:
-    """Features, batch by batch, of images that are scaled to `size` pixels."""
-    size_of_value, done = feature_bytes(len(data), network.head.in_features), 0
-    for x in data.full_batches(BATCH if data.labels.device.type == "cpu" else None):
-        if x.shape[-1] != size:
-            smaller = x.shape[-1] > size
-            x = interpolate(x.float() / 255, size, mode="bilinear", align_corners=False, antialias=smaller)
-        z, _ = network.features_and_logits(x)
-        done += len(x)
-        progress(done, len(data))
-        yield (as_float16(z, size_of_value),)
+@torch.inference_mode()
+def batches(frozen: Frozen, data: TrainData, size_of_value: int, start: int = 0) -> Iterator[Tensor]:
+    """Features, batch by batch, of the images from row `start` on, scaled to the network's size.
+
+    Args:
+        size_of_value: bytes, 4 for float32 and 2 for float16.
+        start: a multiple of what the batches have, so that these are the same from wherever one begins.
+    """
+    encoder = isinstance(frozen.network.features, Encoder)
+    network = frozen.network if encoder else fused(frozen.network)
+    rows = torch.arange(start, len(data))
+    for x in data.inputs(rows, BATCH if data.labels.device.type == "cpu" else None):
+        if x.shape[-1] != frozen.size:
+            smaller = x.shape[-1] > frozen.size
+            x = interpolate(x.float() / 255, frozen.size, mode="bilinear", align_corners=False, antialias=smaller)
+        yield as_float16(network.features_and_logits(x)[0], size_of_value)

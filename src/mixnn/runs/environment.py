@@ -37,8 +37,8 @@ def environment(seed: int, device: str, precision: str) -> dict[str, object]:
         "precision": precision,
         "git_revision": stated or _git("rev-parse", "HEAD"),
         "git_clean": stated is not None or _git("status", "--porcelain", "--", *CODE) == "",
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in packages},
+        "python": platform.pythonversion(),
+        "packages": {name: version(name) for name in packages},
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -69,7 +69,7 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

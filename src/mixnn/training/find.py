@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixnn.config import FindConfig, FindOptions
-from mixnn.data.dataset import Dataset
+from mixnn.config import DataOptions, EmbedOptions, FindConfig, FindOptions
+from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.feature_files import read_features
-from mixnn.data.load import Loaded, input_shape, load
+from mixnn.data.load import Loaded, image_size, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
-from mixnn.evidence.encoder import check_encoder, encode
+from mixnn.evidence.encoder import PHOTO_SIZE, check_encoder, encode
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
@@ -26,8 +26,6 @@ from mixnn.training.progress import data_words
 from mixnn.training.record import write_data
 from mixnn.utils.console import counter, say, showing
 from mixnn.utils.devices import device_name, pick_device
-
-PHOTO_SIZE = 128  # px, for images of no particular size
 
 
 def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None) -> RunDirectory:
@@ -49,7 +47,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
         run.check_free(resumable=False)
         try:
             dataset = training_part(read(config.source, options.data) if dataset is None else dataset)
-            config, dataset = with_features(config, dataset)
+            config, dataset = with_features(config, dataset, device)
             loaded = load(dataset, config.options.for_reading(), device)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
@@ -85,35 +83,58 @@ def training_part(dataset: Dataset) -> Dataset:
     return replace(dataset, heldout=None, heldout_name="none", others={})
 
 
-def with_features(config: FindConfig, dataset: Dataset) -> tuple[FindConfig, Dataset]:
+def with_features(config: FindConfig, dataset: Dataset, device: torch.device) -> tuple[FindConfig, Dataset]:
     """Both with what they lack: features that the data or a file has, or else the size to read photos at.
 
     Raises:
         InputError: an option does not go with the data, or the features or the network cannot be had.
     """
-    options, images = config.options, dataset.train.images
-    embeddings = isinstance(images, np.ndarray) and images.ndim == 2
-    if embeddings and options.network is not None:
-        raise InputError(
-            f"--network {options.network} is for images, and {config.source} has embeddings: leave it away"
-        )
+    options, train = config.options, dataset.train
     if options.features is not None:
-        features = read_features(options.features, len(dataset.train))
-        dataset = replace(dataset, train=replace(dataset.train, features=features))
-    elif not embeddings:
-        check_encoder(options)
-    if not isinstance(images, np.ndarray) and options.data.image_size is None:
-        options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
-    if options.network is not None:
-        try_network(options.network, input_shape(dataset.train, options.data), options.weights)
+        features = read_features(options.features, train.names)
+        dataset = replace(dataset, train=replace(train, features=features))
+        if not isinstance(train.images, np.ndarray) and options.data.image_size is None:
+            options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
+    elif isinstance(train.images, np.ndarray) and train.images.ndim == 2:
+        for option, value in {"--network": options.network, "--encoder": options.encoder}.items():
+            if value is not None:
+                raise InputError(f"{option} {value} is for images, and {config.source} has embeddings: leave it away")
+    else:
+        options = replace(options, data=for_encoder(train, options, device))
     return replace(config, options=options), dataset
+
+
+def for_encoder(samples: Samples, options: EmbedOptions, device: torch.device) -> DataOptions:
+    """How images are read, with the size to read photos at.
+
+    Raises:
+        InputError: the network cannot be had, or does not take such images.
+    """
+    data, photos = options.data, not isinstance(samples.images, np.ndarray)
+    size = check_encoder(options, data.image_size if photos else image_size(samples, data), device)
+    data = replace(data, image_size=size) if photos else data
+    if options.network is not None:
+        try_network(options.network, input_shape(samples, data), options.weights)
+    return data
 
 
 def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> Tensor:
     """(N, D), on the device: those given, the embeddings themselves, or what a network makes of the images."""
     train = loaded.dataset.train
     if train.features is not None:
+        check_complete(train, str(options.features))
         return torch.from_numpy(train.features).to(device)
     if loaded.image_size is None:
         return torch.cat(list(loaded.train.full_batches()))
     return encode(loaded.train, options, device, counter("encoding images"))
+
+
+def check_complete(samples: Samples, path: str) -> None:
+    """Raise InputError where images can be read that could not when the features of the file were made."""
+    assert samples.features is not None
+    missing = np.flatnonzero(np.isnan(samples.features[:, 0]))
+    if len(missing):
+        raise InputError(
+            f"--features {path}: {len(missing):,} image{'s' * (len(missing) > 1)} could not be read when they were made, "
+            f"and can be now, the first is {samples.names[missing[0]]}: make them anew by `mixnn embed`"
+        )

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TextIO
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mixnn.errors import printable
 from mixnn.utils.processes import first_process
@@ -22,10 +23,10 @@ def write_on_any_terminal() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def counter(what: str) -> Callable[[int, int], None]:
+def counter(what: str, before: int = 0) -> Callable[[int, int], None]:
     """A `progress(done, in all)` that says every few seconds how far `what` is, and how long it takes yet.
 
-    It is silent when that is quick.
+    It is silent when that is quick. `before`: how much was done already.
     """
     began = time.monotonic()
     state = {"next": began + 2}
@@ -34,10 +35,36 @@ def counter(what: str) -> Callable[[int, int], None]:
         now = time.monotonic()
         if now >= state["next"]:
             state["next"] = now + 5
-            left = time_text((now - began) / max(1, done) * (total - done))
+            left = time_text((now - began) / max(1, done - before) * (total - done))
             say(f"{what}: {done:,} of {total:,}, about {left} left")
 
     return tell
+
+
+@contextmanager
+def bar(what: str, done: int, total: int, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A `progress(done, in all)` that moves a bar with figures, or a `counter` where nobody watches.
+
+    Args:
+        done: how much of `total` is there already.
+        unit: what is counted, for the speed.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        tell = counter(what, done)
+        yield tell
+        return
+    columns = (TextColumn(what), BarColumn(bar_width=None), TextColumn("{task.completed:,} of {task.total:,} "))
+    with Progress(
+        *columns, TextColumn("{task.fields[speed]}"), TimeRemainingColumn(), console=console, speed_estimate_period=300
+    ) as progress:
+        task, began = progress.add_task("", completed=done, total=total, speed=""), time.monotonic()
+
+        def tell(now: int, total: int) -> None:
+            speed = (now - done) / max(1e-9, time.monotonic() - began)
+            progress.update(task, completed=now, total=total, speed=f"{speed:,.0f} {unit}/s")
+
+        yield tell
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from mixnn.errors import InputError
 
 
 def is_code(name: str) -> bool:
-    """Whether `name` is a user's own `package.module:name`, and no `timm:NAME`."""
-    return ":" in name and not name.startswith("timm:")
+    """Whether `name` is a user's own `package.module:name`, and no `timm:NAME`; or a program of torch.export."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending == ".pt2" or (":" in name and not name.startswith("timm:") and ending != ".onnx")
 
 
 def refuse_code(content: Mapping[str, Any], where: object, typed: Mapping[str, str | None]) -> None:
