@@ -80,15 +80,15 @@ def rows_by_name(path: str, array: NDArray[Any], names: Sequence[str]) -> NDArra
         first = place.setdefault(name, row)
         if first < row and name in wanted and not nearly_same(array[first], array[row]):
             raise InputError(
-                f"--features {path} has two different rows called {name}, {first} and {row}: give each sample a name of "
-                "its own, such as its path below DATA"
+                f"--features {path} has two different rows called {name}, {first} and {row}: give each sample a "
+                "name of its own, such as its path below DATA"
             )
     missing = [name for name in names if name not in place and name not in unreadable]
     if missing:
         some = f" (it has names such as {given[0]})" if given else ""
         raise InputError(
-            f"--features {path} lacks {len(missing):,} of {len(names):,} samples, the first is {missing[0]}{some}: make "
-            "them anew of this DATA by `mixnn embed`, or save with them the file names that DATA has"
+            f"--features {path} lacks {len(missing):,} of {len(names):,} samples, the first is {missing[0]}{some}: "
+            "make them anew of this DATA by `mixnn embed`, or save with them the file names that DATA has"
         )
     if others := len(set(given) - wanted):
         note(f"--features {path}: {others:,} of its {len(given):,} rows are of other samples and are not used")
@@ -106,7 +106,9 @@ def text_member(path: str, member: str) -> list[str]:
         return []
     array = load_array(Path(path), member)
     if array.ndim != 1 or array.dtype.kind not in "US":
-        raise InputError(f"--features {path}: {member} have shape {array.shape} and dtype {array.dtype}: save (N,) text")
+        raise InputError(
+            f"--features {path}: {member} have shape {array.shape} and dtype {array.dtype}: save (N,) text"
+        )
     return [text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text for text in array.tolist()]
 
 
@@ -121,5 +123,9 @@ def read_made_by(file: Path) -> dict[str, Any]:
 
 def made_by_words(file: Path) -> str:
     made = read_made_by(file)
-    what = f", made by {made['network']} of images of {made['input_size']} px" if {"network", "input_size"} <= {*made} else ""
+    what = (
+        f", made by {made['network']} of images of {made['input_size']} px"
+        if {"network", "input_size"} <= {*made}
+        else ""
+    )
     return f"rows are found by name{what}"

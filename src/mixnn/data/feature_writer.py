@@ -68,9 +68,9 @@ class FeatureWriter:
             place += len(rows)
         assert place == self.samples
         arrays = {"features": features, **members, MADE_BY: np.array(json.dumps(self.made_by))}
-        with atomic_write(self.out, "make room and repeat the command, what is made is kept") as temporary:
-            with open(temporary, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
+        fix = "make room, and repeat the command: what is made is kept"
+        with atomic_write(self.out, fix) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _batches(self) -> Iterator[NDArray[Any]]:
@@ -105,8 +105,8 @@ class FeatureWriter:
             yield
         except OSError as error:
             raise InputError(
-                f"{self.file} cannot be written ({write_error_words(error, self.file)}): make room, and repeat the command "
-                "to go on"
+                f"{self.file} cannot be written ({write_error_words(error, self.file)}): make room, and repeat the "
+                "command to go on"
             ) from error
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -133,8 +135,8 @@ class Encoder(nn.Module, ABC):
         if name is None or shapes[name][0] != len(x):
             given = ", ".join(f"{key} {tuple(value.shape)}" for key, value in found.items()) or "nothing"
             raise InputError(
-                f"--encoder {self.path} gives {given} for {len(x)} images: it has to give features (N, D), (N, D, 1, 1) "
-                "or tokens (N, T, D); export it without its last layers, or with a pooling at its end"
+                f"--encoder {self.path} gives {given} for {len(x)} images: it has to give features (N, D), "
+                "(N, D, 1, 1) or tokens (N, T, D); export it without its last layers, or with a pooling at its end"
             )
         z = found[name].mean(1, dtype=torch.float32) if shapes[name][1:-1] and not flat else found[name].flatten(1)
         self.output = f"{name} ({'mean of tokens' if not flat else 'as given'})"
@@ -161,7 +163,7 @@ class OnnxEncoder(Encoder):
         if len(inputs) != 1:
             names = ", ".join(f"{value.name} {value.shape}" for value in inputs)
             raise InputError(
-                f"--encoder {path} takes {len(inputs)} inputs, {names}: export its part for images alone, with one input"
+                f"--encoder {path} takes {len(inputs)} inputs, {names}: export its part for images, with one input"
             )
         shape = [n if isinstance(n, int) else None for n in inputs[0].shape]
         super().__init__(path, shape, FLOATS.get(inputs[0].type))
@@ -178,7 +180,8 @@ class ExportedEncoder(Encoder):
 
     def __init__(self, path: str, device: torch.device) -> None:
         try:
-            program = torch.export.load(path)
+            with quiet("torch.export"):  # which tells of a file that it cannot read by itself as well
+                program = torch.export.load(path)
             names = set(program.graph_signature.user_inputs)
             inputs = [node.meta["val"] for node in program.graph.find_nodes(op="placeholder") if node.name in names]
             passes = importlib.import_module("torch.export.passes")
@@ -203,7 +206,7 @@ def checked_width(body: Encoder, device: torch.device) -> int:
     Raises:
         InputError: it does not.
     """
-    size = body.size
+    size = body.size or SIZE
     random = torch.Generator().manual_seed(0)
     image, loud = torch.randn(2, 3, size, size, generator=random).to(device)
     try:
@@ -220,10 +223,21 @@ def checked_width(body: Encoder, device: torch.device) -> int:
         raise InputError(f"--encoder {body.path} gives NaN or infinity: export it in float32")
     if (quiet - beside).abs().max() > APART * quiet.abs().max().clamp_min(1e-6):
         raise InputError(
-            f"--encoder {body.path}: the features of an image change with the images beside it: export it in eval mode, "
-            "and without dynamic quantization"
+            f"--encoder {body.path}: the features of an image change with the images beside it: export it in eval "
+            "mode, and without dynamic quantization"
         )
     return len(quiet)
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Without the lines of a logger."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def unreadable_words(path: str, error: Exception) -> str:

@@ -37,7 +37,7 @@ def environment(seed: int, device: str, precision: str) -> dict[str, object]:
         "precision": precision,
         "git_revision": stated or _git("rev-parse", "HEAD"),
         "git_clean": stated is not None or _git("status", "--porcelain", "--", *CODE) == "",
-        "python": platform.pythonversion(),
+        "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "system": platform.platform(),
         "processor": _processor(),

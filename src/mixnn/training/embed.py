@@ -90,7 +90,10 @@ def embed(source: str, options: EmbedOptions, out: str | Path) -> Embedded:
     with locked(partial_folder(path)):
         images = [samples.images for samples in parts_of(dataset).values()]
         opened = with_range(
-            partial(open_all, dataset, options, device, path), images, options.data.intensity_range, options.data.workers
+            partial(open_all, dataset, options, device, path),
+            images,
+            options.data.intensity_range,
+            options.data.workers,
         )
         frozen = frozen_network(opened.images["train"], options, device)
         return write(path, opened, frozen)

@@ -134,7 +134,8 @@ def check_complete(samples: Samples, path: str) -> None:
     assert samples.features is not None
     missing = np.flatnonzero(np.isnan(samples.features[:, 0]))
     if len(missing):
+        what = f"{len(missing):,} image{'s' * (len(missing) > 1)}, the first {samples.names[missing[0]]}"
         raise InputError(
-            f"--features {path}: {len(missing):,} image{'s' * (len(missing) > 1)} could not be read when they were made, "
-            f"and can be now, the first is {samples.names[missing[0]]}: make them anew by `mixnn embed`"
+            f"--features {path}: {what}, could not be read when they were made, and can be now: make them anew by "
+            "`mixnn embed`"
         )
