@@ -130,6 +130,8 @@ def say_stopped() -> None:
 
 def kept_words(words: Sequence[str]) -> str:
     """What a command that was stopped leaves, and how to go on."""
+    if words[:1] == ["embed"]:
+        return "features that were made are kept: repeat the command to go on"
     if words[:1] != ["train"]:
         return "repeat the command"
     kept: str = importlib.import_module("mixnn.cli.train").kept(words)

@@ -74,6 +74,11 @@ def check_encoder(options: EmbedOptions, size: int | None, device: torch.device)
     return size or PHOTO_SIZE
 
 
+def arithmetic(options: EmbedOptions, device: torch.device) -> str:
+    """bfloat16 where the hardware is known to multiply it, as training takes it; a file computes in its own."""
+    return "bfloat16" if options.encoder is None and fast_bfloat16(device) else "float32"
+
+
 def opened_encoder(options: EmbedOptions, size: int | None, device: torch.device) -> Classifier:
     """The encoder of the options, for images of `size` pixels where it takes any."""
     assert options.encoder is not None
@@ -83,8 +88,6 @@ def opened_encoder(options: EmbedOptions, size: int | None, device: torch.device
 @torch.inference_mode()
 def frozen_network(data: TrainData, options: EmbedOptions, device: torch.device) -> Frozen:
     """What makes features of images such as those of `data`.
-
-    It computes in bfloat16 where the hardware is known to multiply it, as training does.
 
     Raises:
         InputError: it does not take such images.
@@ -103,7 +106,7 @@ def frozen_network(data: TrainData, options: EmbedOptions, device: torch.device)
         mean, std = channel_statistics(data)
         network = build_network(name, size, 1, mean, std, weights=options.weights)
         probe(network, example, name)
-    network.bf16 = fast_bfloat16(device)
+    network.bf16 = arithmetic(options, device) == "bfloat16"
     return Frozen(network.to(device).eval(), name, scaled)
 
 

@@ -16,7 +16,7 @@ from mixnn.data.load import Loaded, image_size, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
-from mixnn.evidence.encoder import PHOTO_SIZE, check_encoder, encode
+from mixnn.evidence.encoder import PHOTO_SIZE, arithmetic, check_encoder, encode
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
@@ -64,7 +64,9 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
             run.discard()
             raise
         run.write_config(config.to_dict())
-        now = environment(options.seed, device_name(device), "float32") | {"auto_selected": judged.chosen}
+        encoded = loaded.image_size is not None and loaded.dataset.train.features is None
+        precision = arithmetic(config.options, device) if encoded else "float32"
+        now = environment(options.seed, device_name(device), precision) | {"auto_selected": judged.chosen}
         run.write_json(run.environment, now)
         write_data(run, loaded)
         run.write_evidence(judged.evidence)
