@@ -63,6 +63,10 @@ def check_encoder(options: EmbedOptions, size: int | None, device: torch.device)
         body, width = network.features, network.head.in_features
         assert isinstance(body, Encoder)
         note(f"encoder {options.encoder}: images of {body.size} px, {width:,} features: {body.output}")
+        if body.on_cpu and device.type != "cpu":
+            note(
+                f"onnxruntime has no part for {device} here, the CPU is used: pip install onnxruntime-gpu, or export .pt2"
+            )
         return size or body.size or 0
     if options.network is None:
         efficientnet_lite0(input_size(0))

@@ -93,11 +93,13 @@ class Encoder(nn.Module, ABC):
         dtype: of its input.
         checksum: SHA-256 of the file.
         output: what the features are, in words; known after the first batch.
+        on_cpu: whether it is run there, wherever the images are.
     """
 
     size: int | None
     batch: int | None
     output = ""
+    on_cpu = False
 
     def __init__(self, path: str, shape: Shape, dtype: torch.dtype | None) -> None:
         super().__init__()
@@ -167,7 +169,7 @@ class OnnxEncoder(Encoder):
             )
         shape = [n if isinstance(n, int) else None for n in inputs[0].shape]
         super().__init__(path, shape, FLOATS.get(inputs[0].type))
-        self.input = inputs[0].name
+        self.input, self.on_cpu = inputs[0].name, providers == ["CPUExecutionProvider"]
 
     def outputs(self, x: Tensor) -> dict[str, Any]:
         names = [value.name for value in self.session.get_outputs()]

@@ -10,7 +10,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mixnn.errors import printable
 from mixnn.utils.processes import first_process
@@ -51,9 +50,10 @@ def bar(what: str, done: int, total: int, unit: str) -> Iterator[Callable[[int, 
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        tell = counter(what, done)
-        yield tell
+        yield counter(what, done)
         return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # slow to load, for what starts here
+
     columns = (TextColumn(what), BarColumn(bar_width=None), TextColumn("{task.completed:,} of {task.total:,} "))
     with Progress(
         *columns, TextColumn("{task.fields[speed]}"), TimeRemainingColumn(), console=console, speed_estimate_period=300
