@@ -64,9 +64,7 @@ def check_encoder(options: EmbedOptions, size: int | None, device: torch.device)
         assert isinstance(body, Encoder)
         note(f"encoder {options.encoder}: images of {body.size} px, {width:,} features: {body.output}")
         if body.on_cpu and device.type != "cpu":
-            note(
-                f"onnxruntime has no part for {device} here, the CPU is used: pip install onnxruntime-gpu, or export .pt2"
-            )
+            note(f"onnxruntime computes on the CPU, not on {device}: pip install onnxruntime-gpu, or export a .pt2")
         return size or body.size or 0
     if options.network is None:
         efficientnet_lite0(input_size(0))
