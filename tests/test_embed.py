@@ -109,6 +109,22 @@ def test_what_does_not_match_is_refused(place: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_without_classes_and_a_table_with_labels(place: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("blue", "red"):
+        for file in (place / "photos/train" / name).iterdir():
+            shutil.copy(file, images / f"{name}_{file.name}")
+    (images / "notes.txt").write_text("text")
+    result = succeed("embed", images, "--out", tmp_path / "f.npz", *STAND_IN)
+    assert f"mixnn: {images} has no class folders: its 40 images are taken as they are" in result.err
+    assert f"{tmp_path / 'f.npz'}: 39 × 12 features (train 39), with file names" in result.out
+    labels = "".join(f"{file.name},{file.name.partition('_')[0]}\n" for file in sorted(images.glob("*.png")))
+    (images / "labels.csv").write_text(f"file_name,label\n{labels}")
+    succeed("find", images / "labels.csv", "--features", tmp_path / "f.npz", "--out", tmp_path / "run")
+    assert len(read_csv(tmp_path / "run/labels.csv")) == 39
+
+
 def test_an_image_that_was_repaired_needs_features(place: Path, tmp_path: Path) -> None:
     photos = shutil.copytree(place / "photos", tmp_path / "photos")
     shutil.copy(photos / "train/blue/06.png", photos / "train/blue/07.png")

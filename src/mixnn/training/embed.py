@@ -15,12 +15,15 @@ import torch
 from mixnn.config import EmbedOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.check.findings import parts_of
-from mixnn.data.dataset import Dataset
+from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.feature_writer import FeatureWriter, partial_folder
+from mixnn.data.images.encoded import ImageFiles
+from mixnn.data.images.formats import Listing
 from mixnn.data.images.intensity import Range
 from mixnn.data.images.measure import with_range
 from mixnn.data.load import check_shapes, image_size, open_part, pick_store, report, train_data, unreadable_rows
 from mixnn.data.read import read
+from mixnn.data.readers.walk import images_below, metadata_file, subfolders
 from mixnn.errors import InputError
 from mixnn.evidence.encoder import Frozen, batches, frozen_network
 from mixnn.runs.environment import version
@@ -82,7 +85,7 @@ def embed(source: str, options: EmbedOptions, out: str | Path) -> Embedded:
     options.check()
     path, device = file_in(Path(out), "features.npz"), pick_device(options.device)
     check_outside(path, source)
-    dataset = read(source, replace(options.data, heldout="train"))  # which leaves every part whole
+    dataset = unlabeled_folder(source) or read(source, replace(options.data, heldout="train"))  # every part whole
     embeddings = isinstance(dataset.train.images, np.ndarray) and dataset.train.images.ndim == 2
     if embeddings:
         raise InputError(f"{source} has embeddings already: `mixnn find {source}` takes them as they are")
@@ -97,6 +100,20 @@ def embed(source: str, options: EmbedOptions, out: str | Path) -> Embedded:
         )
         frozen = frozen_network(opened.images["train"], options, device)
         return write(path, opened, frozen)
+
+
+def unlabeled_folder(source: str) -> Dataset | None:
+    """The images of a folder without class folders or a table, as one part without labels; None of other data."""
+    if not Path(source).is_dir() or subfolders(source) or metadata_file(source):
+        return None
+    names = images_below(source, listing=(listing := Listing()))
+    if not names:
+        return None  # of which reading says what is wrong
+    listing.tell(source)
+    note(f"{source} has no class folders: its {len(names):,} images are taken as they are")
+    train = Samples(ImageFiles(source, names), np.full(len(names), -1), names)
+    unreadable = [("train", *found) for found in listing.below(source)]
+    return Dataset([], train, unlabeled=[""], unreadable=unreadable)
 
 
 def open_all(
