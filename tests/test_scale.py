@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import mixnn
-from mixnn.config import DataOptions, FindConfig, FindOptions
+from mixnn.config import DataOptions
+from mixnn.config.find import FindConfig, FindOptions
 from mixnn.data.feature_files import read_features
 from mixnn.data.load import tell_copies
 from mixnn.data.read import read

@@ -8,7 +8,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, value_of, values_of, without_files
-from mixnn.config import LAYOUT, EmbedOptions
+from mixnn.config import LAYOUT
+from mixnn.config.find import EmbedOptions
 from mixnn.errors import InputError
 from mixnn.utils.console import say, show
 from mixnn.utils.files import read_yaml

@@ -8,7 +8,8 @@ from dataclasses import fields
 
 from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, value_of, values_of, without_files
 from mixnn.cli.summaries import label_lines
-from mixnn.config import UNUSED, DataOptions, FindConfig, FindOptions
+from mixnn.config import DataOptions
+from mixnn.config.find import UNUSED, FindConfig, FindOptions
 from mixnn.errors import InputError
 from mixnn.results.explanation import explain
 from mixnn.results.issues import stored_label_issues

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mixnn.config import EmbedOptions
+from mixnn.config.find import EmbedOptions
 from mixnn.data.batches import TrainData, channel_statistics
 from mixnn.errors import InputError
 from mixnn.evidence.neighbors.brute_force import Progress

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from mixnn.config import EmbedOptions
+from mixnn.config.find import EmbedOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.check.findings import parts_of
 from mixnn.data.dataset import Dataset, Samples

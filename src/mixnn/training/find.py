@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixnn.config import DataOptions, EmbedOptions, FindConfig, FindOptions
+from mixnn.config import DataOptions
+from mixnn.config.find import EmbedOptions, FindConfig, FindOptions
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.feature_files import read_features
 from mixnn.data.load import Loaded, image_size, input_shape, load
