@@ -186,16 +186,14 @@ def main() -> None:
         given.into.write_text(f"{before}{START}\n\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
         return
     results: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {}
-    rows = results.setdefault("rows", {})
+    rows, now = results.setdefault("rows", {}), environment(given.seeds[0], "cpu", "float32")
 
     def keep(cell: str, name: str, seed: int, make: Callable[[], dict[str, float]]) -> None:
         if str(seed) in (of_name := rows.setdefault(cell, {}).setdefault(name, {})):
             return
         of_name[str(seed)] = {key: round(value, 4) for key, value in make().items()}
         print(cell, name, seed, of_name[str(seed)], flush=True)
-        now = environment(seed, "cpu", "float32")
-        results.setdefault("photos", given.photos)
-        results["environment"] = now
+        results["photos"], results["environment"] = given.photos, now
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
@@ -216,7 +214,11 @@ def tables(results: dict[str, Any]) -> str:
     """Markdown: accuracy of the consensus in %, mean ± deviation of the seeds; then by how many labels were asked."""
     rows = results["rows"]
     cells = [cell for cell in rows if not cell.startswith("asked")]
-    heads = {"people": "CIFAR-10N,<br>three people", "skilled": "simulated,<br>skilled", "some guess": "simulated,<br>some guess"}
+    heads = {
+        "people": "CIFAR-10N,<br>three people",
+        "skilled": "simulated,<br>skilled",
+        "some guess": "simulated,<br>some guess",
+    }
     lines = ["| | " + " | ".join(heads[cell] for cell in cells) + " |", "|---" * (1 + len(cells)) + "|"]
     for name in COMPARED:
         found = [[100 * one["accuracy"] for one in rows[cell].get(name, {}).values()] for cell in cells]

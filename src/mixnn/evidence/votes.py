@@ -140,7 +140,9 @@ def as_array(values: Any) -> NDArray[Any]:
         if array.dtype.kind == "U" and isinstance(values, (list, tuple)):
             array = np.asarray(values, dtype=object)
     except ValueError as error:
-        raise InputError(f"labels are no table ({error}): give each item as many cells, None where there is none") from None
+        raise InputError(
+            f"labels are no table ({error}): give each item as many cells, None where there is none"
+        ) from None
     return array
 
 

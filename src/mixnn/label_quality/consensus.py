@@ -123,9 +123,7 @@ class Consensus:
         several = others > 0.5
         share = np.divide(of_label - votes.weight, others, out=np.zeros(len(others)), where=several)
         weight = votes.weight * several
-        return ratio(
-            np.bincount(votes.annotator, weight * share, size), np.bincount(votes.annotator, weight, size)
-        )
+        return ratio(np.bincount(votes.annotator, weight * share, size), np.bincount(votes.annotator, weight, size))
 
     def noise_matrix(self, annotator: Any) -> FloatArray:
         """P(label | true label) of one annotator, (C, C), rows sum to one.
@@ -197,7 +195,9 @@ class Consensus:
     def item_columns(self) -> dict[str, Any]:
         """What is known of every item, by name; `ask_next` is 1 for the item to ask about first."""
         rank = np.empty(len(self), np.int64)
-        rank[np.lexsort((np.random.default_rng(self.seed).random(len(self)), -self.information))] = range(1, len(self) + 1)
+        rank[np.lexsort((np.random.default_rng(self.seed).random(len(self)), -self.information))] = range(
+            1, len(self) + 1
+        )
         names = np.array([*self.classes, None], dtype=object)  # -1, no label, is the last
         return {
             "item": list(self.items),
