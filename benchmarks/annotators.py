@@ -16,6 +16,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -203,11 +204,11 @@ def main() -> None:
         cells |= {kind: simulated(kind, given.data, x, seed) for kind in SKILL}
         for cell, case in cells.items():
             for name in COMPARED:
-                keep(cell, name, seed, lambda name=name, case=case: of_case(name, case, seed))  # type: ignore[misc]
+                keep(cell, name, seed, partial(of_case, name, case, seed))
     for seed in given.seeds:
         for kind in SKILL:
             for how in ("by chance", "ask_next's items", "ask_next"):
-                keep(f"asked, {kind}", how, seed, lambda how=how, kind=kind: asked(how, kind, seed))  # type: ignore[misc]
+                keep(f"asked, {kind}", how, seed, partial(asked, how, kind, seed))
 
 
 def tables(results: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from mixnn.evidence.knn import knn_indices, vote_k
 from mixnn.evidence.label_issues import label_issues, probe
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.votes import Labels, feature_rows, read_votes
-from mixnn.label_quality.annotators import AnnotatorModel, Votes, infer_truth
+from mixnn.label_quality.annotators import AnnotatorModel, Inference, Votes, infer_truth
 from mixnn.label_quality.consensus import Consensus, likeliest
 from mixnn.label_quality.noise_matrix import NoiseModel
 from mixnn.label_quality.posterior import (
@@ -93,12 +93,12 @@ def find_consensus(
 def items_came(labels: Any, items: Any, count: int) -> bool:
     """Whether there was a row for each label, so that the order of items is ours."""
     shape = np.shape(labels)
-    return len(shape) == 1 and items is not None or bool(shape) and shape[0] != count
+    return (len(shape) == 1 and items is not None) or (bool(shape) and shape[0] != count)
 
 
 def with_rows(told: Labels, rows: int) -> Labels:
     """Items that are whole numbers are the numbers of rows, of which some may have no labels."""
-    if told.items == list(range(len(told.items))) or not (0 <= told.items[0] and told.items[-1] < rows):
+    if told.items == list(range(len(told.items))) or not (told.items[0] >= 0 and told.items[-1] < rows):
         grown = list(range(max(rows, len(told.items))))
         return told if len(told.items) >= rows else told._replace(items=grown, votes=told.votes._replace(items=rows))
     place = np.array(told.items)
@@ -120,19 +120,12 @@ def consensus(
         progress: is told of how many items the neighbors are found.
     """
     votes, classes = told.votes, len(told.classes)
-    several = bool((votes.annotator[1:] != votes.annotator[:-1])[votes.item[1:] == votes.item[:-1]].any())
-    if features is None and pred_probs is None and not several:
+    given, alone = by_votes(votes, seed)
+    if features is None and pred_probs is None and alone is None:
         raise InputError(
             "no item has labels of two annotators, so that there is nothing to compare: give features (N, D) or "
             "pred_probs (N, C)"
         )
-    alone = infer_truth(votes) if several else None
-    given = np.full(votes.items, -1)
-    if alone is None:
-        given[votes.item] = votes.label
-    else:
-        labeled = np.bincount(votes.item, minlength=votes.items) > 0
-        given[labeled] = likeliest(alone.posterior, seed)[labeled]
     answer = Consensus(
         np.zeros((0, classes), np.float32), told.items, told.annotators, told.classes, votes,
         of_one(np.eye(classes), given) if alone is None else alone.model, given, {}, seed,
@@ -155,6 +148,20 @@ def consensus(
         given = likeliest(found.posterior, seed)
         chosen = chosen | {"strength": found.model.strength}
     return replace(answer, label_posterior=found.posterior, model=found.model, evidence=chosen)
+
+
+def by_votes(votes: Votes, seed: int) -> tuple[NDArray[np.int64], Inference | None]:
+    """The consensus of the labels alone (N,), -1 where there is none; and how it is, where labels can be compared."""
+    same = votes.item[1:] == votes.item[:-1]
+    several = bool((votes.annotator[1:] != votes.annotator[:-1])[same].any())
+    alone = infer_truth(votes) if several else None
+    given = np.full(votes.items, -1)
+    if alone is None:
+        given[votes.item] = votes.label
+    else:
+        labeled = np.bincount(votes.item, minlength=votes.items) > 0
+        given[labeled] = likeliest(alone.posterior, seed)[labeled]
+    return given, alone
 
 
 def evidence_beside(

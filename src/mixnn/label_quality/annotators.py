@@ -257,10 +257,7 @@ def truth_of(
     log_columns = None if model.matrices is None else np.log(model.matrices.transpose(0, 2, 1).clip(1e-12))
     for part in chunks(len(votes.item), votes.classes):
         annotator, label = votes.annotator[part], votes.label[part]
-        if log_columns is None:
-            rows = np.log(model.columns(annotator, label))
-        else:
-            rows = log_columns[annotator, label]
+        rows = np.log(model.columns(annotator, label)) if log_columns is None else log_columns[annotator, label]
         add_groups(log_joint, votes.item[part], rows * votes.weight[part, None])
     largest = log_joint.max(1, keepdims=True)
     posterior = np.exp(log_joint - largest)

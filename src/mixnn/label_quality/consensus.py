@@ -110,12 +110,11 @@ class Consensus:
     def annotator_agreement(self) -> NDArray[np.float64]:
         """Share of the others' labels for the same items that are the annotator's, (M,); NaN where there are none."""
         votes, size = self.votes, len(self.annotators)
-        of_label, whole = np.zeros(len(votes.item)), np.bincount(votes.item, votes.weight, votes.items)[votes.item]
+        whole = np.bincount(votes.item, votes.weight, votes.items)[votes.item]
         _, same, inverse = np.unique(
             votes.item * votes.classes + votes.label, return_index=True, return_inverse=True
         )  # no table of N × C
         of_label = np.bincount(inverse, votes.weight, len(same))[inverse]
-        others = whole - votes.weight
         pair = votes.item * size + votes.annotator  # shares of one annotator's vote are no others
         _, place = np.unique(pair, return_inverse=True)
         own = np.bincount(place, votes.weight)[place]
@@ -239,7 +238,7 @@ class Consensus:
 
 def likeliest(table: Table, seed: int = 0) -> NDArray[np.int64]:
     """The likeliest class of each row, (N,); between equal ones it is drawn."""
-    first, value, second, other = largest_two(table)
+    first, value, _, other = largest_two(table)
     found = np.asarray(first, dtype=np.int64).copy()
     random = np.random.default_rng(seed)
     for row in np.flatnonzero(value - other < TIE).tolist():
