@@ -177,16 +177,18 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--photos", type=int, default=2_500, help="the first so many of CIFAR-10")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cells", nargs="+", default=["people", *SKILL, "asked"], help="all where not given")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="one to write to; several for --into")
     parser.add_argument("--into", type=Path, help=f"Markdown file with {START} and {END}")
     given = parser.parse_args()
     if given.into is not None:
         text = given.into.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
-        table = tables(json.loads(given.out.read_text()))
+        table = tables({cell: row for out in given.out for cell, row in json.loads(out.read_text())["rows"].items()})
         given.into.write_text(f"{before}{START}\n\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
         return
-    results: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {}
+    out = given.out[0]
+    results: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     rows, now = results.setdefault("rows", {}), environment(given.seeds[0], "cpu", "float32")
 
     def keep(cell: str, name: str, seed: int, make: Callable[[], dict[str, float]]) -> None:
@@ -195,25 +197,23 @@ def main() -> None:
         of_name[str(seed)] = {key: round(value, 4) for key, value in make().items()}
         print(cell, name, seed, of_name[str(seed)], flush=True)
         results["photos"], results["environment"] = given.photos, now
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
-    x = photo_features(given.data, given.cache, given.photos)
     for seed in given.seeds:
-        cells = {"people": people(given.data, x, seed)}
-        cells |= {kind: simulated(kind, given.data, x, seed) for kind in SKILL}
-        for cell, case in cells.items():
+        for cell in (cell for cell in given.cells if cell != "asked"):
+            x = photo_features(given.data, given.cache, given.photos)
+            case = people(given.data, x, seed) if cell == "people" else simulated(cell, given.data, x, seed)
             for name in COMPARED:
                 keep(cell, name, seed, partial(of_case, name, case, seed))
-    for seed in given.seeds:
+    for seed in given.seeds if "asked" in given.cells else []:
         for kind in SKILL:
             for how in ("by chance", "ask_next's items", "ask_next"):
                 keep(f"asked, {kind}", how, seed, partial(asked, how, kind, seed))
 
 
-def tables(results: dict[str, Any]) -> str:
+def tables(rows: dict[str, Any]) -> str:
     """Markdown: accuracy of the consensus in %, mean ± deviation of the seeds; then by how many labels were asked."""
-    rows = results["rows"]
     cells = [cell for cell in rows if not cell.startswith("asked")]
     heads = {
         "people": "CIFAR-10N,<br>three people",

@@ -65,7 +65,7 @@ def run(words: Sequence[str]) -> int:
     table = {"items": text(content.names), "annotators": text(content.splits or [])}
     told = read_votes(text(content.labels), **table)
     order = list(dict.fromkeys(content.names))
-    say(f"mixnn: {len(told.items):,} items, {len(told.annotators):,} annotators, {len(content.names):,} rows")
+    say(f"mixnn: {len(content.names):,} labels of {len(told.items):,} items, annotators: {len(told.annotators):,}")
     root = data.root or (os.path.dirname(path) or ".")
     photos = given.data.root is not None or any(os.path.isfile(os.path.join(root, name)) for name in order[:PROBED])
     if not photos and given.features is None:

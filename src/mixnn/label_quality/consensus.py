@@ -20,7 +20,10 @@ MIN_PROB = 1e-12
 
 
 class Request(NamedTuple):
-    """A label to ask for: of which item, of which annotator, and what is to be expected of it, in nats."""
+    """A label to ask for: of which item, of which annotator, and what is to be expected of it, in nats.
+
+    `annotator` is None where all have labeled the item: somebody new, as good as a typical one.
+    """
 
     item: Any
     annotator: Any
@@ -169,8 +172,11 @@ class Consensus:
             told[[at[item] for annotator, item in done if annotator == place]] = -1
             better = told > best + TIE
             best[better], who[better] = told[better], place
-        first = [int(i) for i in np.argsort(-best, kind="stable") if who[i] >= 0][:count]
-        return [Request(self.items[rows[i]], self.annotators[who[i]], float(best[i])) for i in first]
+        nobody = who < 0
+        best[nobody] = self.information[rows[nobody]]
+        names = [*self.annotators, None]  # the last is nobody
+        first = np.argsort(-best, kind="stable")[:count].tolist()
+        return [Request(self.items[rows[i]], names[who[i]], float(best[i])) for i in first]
 
     def to_frame(self) -> Any:
         """A pandas DataFrame, a row an item.

@@ -48,8 +48,8 @@ def consensus_lines(found: Consensus) -> list[str]:
     unlabeled, several = int((found.num_labels == 0).sum()), int((found.num_labels > 1).sum())
     overruled = int(((found.by_votes >= 0) & (found.consensus != found.by_votes)).sum())
     lines = [
-        f"{len(found):,} items, {len(found.annotators):,} annotators, {int(found.num_labels.sum()):,} labels, "
-        f"{len(found.classes):,} classes; {several:,} items have several labels",
+        f"{len(found):,} items, annotators: {len(found.annotators):,}, {int(found.num_labels.sum()):,} labels, "
+        f"{len(found.classes):,} classes; items with several labels: {several:,}",
         f"consensus: about {percent(float(found.consensus_quality.mean()))} of the items are expected to be right",
     ]
     if overruled:
@@ -62,7 +62,7 @@ def consensus_lines(found: Consensus) -> list[str]:
         told = [f"{found.annotators[i]} {percent(found.annotator_accuracy[i])}" for i in worst.tolist()]
         lines.append(f"least accurate annotators (of {FEW} labels or more): {', '.join(told)}")
     first = found.ask_next(SHOWN)
-    lines.append("ask next: " + ", ".join(f"{one.annotator} about {one.item}" for one in first))
+    lines.append("ask next: " + ", ".join(f"{one.annotator or 'somebody new'} about {one.item}" for one in first))
     return lines
 
 
