@@ -2,7 +2,8 @@
 
     export PYTHONPATH=benchmarks
     python benchmarks/annotators.py --data DIR --cache DIR --out benchmarks/results/annotators.json
-    python benchmarks/annotators.py --out benchmarks/results/annotators.json --into benchmarks/RESULTS.md
+    python benchmarks/annotators.py --cells asked --out benchmarks/results/annotators_asked.json
+    python benchmarks/annotators.py --into benchmarks/RESULTS.md
 
 CIFAR-10N has three labels of people for each photo, and the truth is known. Sparse annotators are simulated on the same
 photos: fifty, each with a noise matrix of its own, three labels a photo, some 110 labels each; "some guess" has good
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -34,6 +35,7 @@ SIZE, SPARSE = 2_000, 1_833  # photos of a draw
 ASKED, BATCH, ASKED_ITEMS = 600, 100, 600
 COMPARED = ("majority", "crowd-kit majority", "crowd-kit Dawid–Skene", "cleanlab", "mixnn, labels alone", "mixnn")
 START, END = "<!-- annotators -->", "<!-- end -->"
+RESULTS = [Path(__file__).parent / "results" / name for name in ("annotators.json", "annotators_asked.json")]
 Labels = NDArray[np.int64]
 
 
@@ -177,17 +179,17 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--photos", type=int, default=2_500, help="the first so many of CIFAR-10")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--cells", nargs="+", default=["people", *SKILL, "asked"], help="all where not given")
-    parser.add_argument("--out", type=Path, nargs="+", required=True, help="one to write to; several for --into")
+    parser.add_argument("--cells", nargs="+", default=["people", *SKILL], help="and asked")
+    parser.add_argument("--out", type=Path, default=RESULTS[0])
     parser.add_argument("--into", type=Path, help=f"Markdown file with {START} and {END}")
     given = parser.parse_args()
     if given.into is not None:
         text = given.into.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
-        table = tables({cell: row for out in given.out for cell, row in json.loads(out.read_text())["rows"].items()})
+        table = tables(RESULTS)
         given.into.write_text(f"{before}{START}\n\n{table}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
         return
-    out = given.out[0]
+    out: Path = given.out
     results: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     rows, now = results.setdefault("rows", {}), environment(given.seeds[0], "cpu", "float32")
 
@@ -212,8 +214,9 @@ def main() -> None:
                 keep(f"asked, {kind}", how, seed, partial(asked, how, kind, seed))
 
 
-def tables(rows: dict[str, Any]) -> str:
+def tables(files: Sequence[Path]) -> str:
     """Markdown: accuracy of the consensus in %, mean ± deviation of the seeds; then by how many labels were asked."""
+    rows = {cell: row for file in files for cell, row in json.loads(file.read_text())["rows"].items()}
     cells = [cell for cell in rows if not cell.startswith("asked")]
     heads = {
         "people": "CIFAR-10N,<br>three people",

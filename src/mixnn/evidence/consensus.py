@@ -123,7 +123,7 @@ def consensus(
     given, alone = by_votes(votes, seed)
     if features is None and pred_probs is None and alone is None:
         raise InputError(
-            "no item has labels of two annotators, so that there is nothing to compare: give features of the items as well"
+            "no item has labels of two annotators, so that there is nothing to compare: give features as well"
         )
     answer = Consensus(
         np.zeros((0, classes), np.float32), told.items, told.annotators, told.classes, votes,
