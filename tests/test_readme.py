@@ -10,7 +10,7 @@ from benchmarks.suite.suites import SUITES
 from benchmarks.suite.table import render
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = [ROOT / "README.md", ROOT / "docs/quickstart.md"]  # their blocks stand alone
+ALONE = [ROOT / "README.md", ROOT / "docs/quickstart.md", ROOT / "docs/annotators.md"]  # their blocks stand alone
 TABLES = ROOT / "benchmarks/RESULTS.md"
 
 
@@ -51,6 +51,14 @@ def test_tables_are_made_of_the_result_files() -> None:
     assert len(found) == 3
     for name, table in found:
         assert table == render(SUITES[name], read_results(ROOT / "benchmarks" / "results", SUITES[name]))
+
+
+def test_tables_of_annotators_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from annotators import RESULTS, tables
+
+    text = TABLES.read_text(encoding="utf-8")
+    assert f"<!-- annotators -->\n\n{tables(RESULTS)}\n<!-- end -->" in text
 
 
 def test_tables_of_real_label_mistakes_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from mixnn.data.batches import TrainData as TrainData
     from mixnn.errors import InputError as InputError
     from mixnn.errors import ResultsError as ResultsError
+    from mixnn.evidence.consensus import find_consensus as find_consensus
     from mixnn.evidence.label_issues import find_label_issues as find_label_issues
+    from mixnn.label_quality.consensus import Consensus as Consensus
     from mixnn.label_quality.issues import LabelIssues as LabelIssues
     from mixnn.methods import METHODS as METHODS
     from mixnn.methods.base import Method as Method
@@ -30,6 +32,7 @@ _HOME = {
     "METHODS": "mixnn.methods",
     "Batch": "mixnn.data.batches",
     "Classifier": "mixnn.models.classifier",
+    "Consensus": "mixnn.label_quality.consensus",
     "CrossEntropy": "mixnn.methods.ce",
     "InputError": "mixnn.errors",
     "LabelIssues": "mixnn.label_quality.issues",
@@ -41,6 +44,7 @@ _HOME = {
     "SampleTable": "mixnn.tables.sample_table",
     "TrainData": "mixnn.data.batches",
     "build_network": "mixnn.models.classifier",
+    "find_consensus": "mixnn.evidence.consensus",
     "find_label_issues": "mixnn.evidence.label_issues",
     "fit": "mixnn.training.loop",
     "seed_epoch": "mixnn.training.loop",

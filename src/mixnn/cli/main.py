@@ -19,6 +19,7 @@ COMMANDS = {
     "find": "list the wrong labels of a data set, without training",
     "embed": "features of images by a pretrained network, as a file for find --features",
     "train": "train on images with wrong labels; write the model, the label issues and a picture",
+    "consensus": "one label out of those of several annotators, and how good each of them is",
     "report": "one HTML file to look through a run, and to decide on its label issues",
     "evaluate": "accuracy of a trained run on other data",
     "predict": "labels for images, as CSV",
@@ -29,7 +30,7 @@ COMMANDS = {
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
-WITH_TORCH = ("find", "embed", "train", "evaluate", "predict", "demo")
+WITH_TORCH = ("find", "embed", "train", "consensus", "evaluate", "predict", "demo")
 LONG = 200  # characters of a path in a message
 
 SAVES_MEMORY = (

@@ -34,8 +34,20 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
         array = array.reshape(-1)
     if array.ndim != 1 or len(array) == 0:
         raise InputError(f"labels have the shape {array.shape}: give one label for each of N samples, as (N,)")
+    classes, given, lost = coded_labels(array)
+    words = [str(label) for label in array[lost].tolist()]
+    tell_missing({word: words.count(word) for word in sorted(set(words))}, keep="give them other names to have classes")
+    return classes, given
+
+
+def coded_labels(array: NDArray[Any]) -> tuple[list[Any], NDArray[np.int64], NDArray[np.bool_]]:
+    """The sorted classes, the place of each label (n,) among them, and which say by a word that there is none.
+
+    Raises:
+        InputError: infinity, or fewer than two classes.
+    """
     given = np.full(len(array), -1, np.int64)
-    known = np.array([not is_missing(label) for label in array.tolist()])
+    known = np.array([not is_missing(label) for label in array.tolist()], dtype=bool)
     values = array[known]
     if values.dtype == object:
         values = np.array([label if isinstance(label, (int, float, np.number)) else str(label) for label in values])
@@ -44,15 +56,16 @@ def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
     if values.dtype.kind == "f" and (values == values.round()).all():
         values = values.astype(np.int64)
     words = [str(value) for value in values.tolist()]
-    lost = missing_words(set(words))
-    tell_missing({word: words.count(word) for word in sorted(lost)}, keep="give them other names to have classes")
-    kept = np.array([word not in lost for word in words], dtype=bool)
+    missing = missing_words(set(words))
+    kept = np.array([word not in missing for word in words], dtype=bool)
+    lost = known.copy()
+    lost[known] = ~kept
     known[known] = kept
     classes, places = np.unique(values[kept], return_inverse=True)
     if len(classes) < 2:
         raise InputError(f"labels have {len(classes)} class{'' if len(classes) == 1 else 'es'}: give at least two")
     given[known] = places
-    return classes.tolist(), given
+    return classes.tolist(), given, lost
 
 
 def checked_features(features: Any, samples: int) -> Tensor:

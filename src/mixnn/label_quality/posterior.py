@@ -58,26 +58,12 @@ def estimate_label_quality(
     samples, count = len(labels), len(classes)
     verified = np.zeros(samples, np.bool_) if verified is None else verified
     known = labels >= 0
-    if chosen is None and known.any():
-        rows = sampled_rows(labels, count)
-        tables = [] if pred_probs is None else [log_rows(pred_probs, rows)]
-        neighbor_sample = None if neighbor_labels is None else neighbor_labels[rows]
-        comparison = Comparison(tables, neighbor_sample, labels[rows], label_frequencies(labels, count))
-        chosen = comparison.settled(comparison.search())
-    if chosen is None:  # no label at all: nothing is known of them
-        chosen = Fit(
-            Combination(0, 0 if neighbor_labels is None else neighbor_labels.shape[1], (1.0, 1.0), 1.0),
-            NoiseModel(np.full(count, 1 / count), None, 0.0, np.full(count, 1 / count)),
-            np.full(count, 1 / count),
-            np.zeros(1),
-        )
+    chosen = choose_combination(labels, count, pred_probs, neighbor_labels) if chosen is None else chosen
     posterior, contradicted = empty_table(samples, count), 0
     model = chosen.model.with_odds(CLASS_INDEPENDENT_ODDS if chosen.model.rows is None else WRONG_ODDS)
-    frequencies, k = label_frequencies(labels, count), chosen.combination.k
+    frequencies = label_frequencies(labels, count)
     for part in chunks(samples, count):
-        vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[part, :k], frequencies))
-        probs = None if pred_probs is None else log_rows(pred_probs, part)
-        likelihood, _ = combine(probs, vote, chosen.combination, chosen.mean)
+        likelihood = likelihood_of(part, pred_probs, neighbor_labels, chosen, frequencies)
         posterior[part] = label_posterior(likelihood, labels[part], model, verified[part])
         likeliest = (likelihood * model.prior.astype(np.float32)).argmax(1)
         contradicted += int(((likeliest != labels[part]) & known[part]).sum())
@@ -94,6 +80,39 @@ def estimate_label_quality(
         chosen.combination._asdict(),
         contradicted / max(1, int(known.sum())),
     )
+
+
+def choose_combination(
+    labels: NDArray[np.int64], classes: int, pred_probs: Table | None, neighbor_labels: NDArray[np.integer] | None
+) -> Fit:
+    """The combination of the evidence under which the labels are likeliest; see `estimate_label_quality`."""
+    if not (labels >= 0).any():  # nothing is known of them
+        even = np.full(classes, 1 / classes)
+        k = 0 if neighbor_labels is None else neighbor_labels.shape[1]
+        return Fit(Combination(0, k, (1.0, 1.0), 1.0), NoiseModel(even, None, 0.0, even), even, np.zeros(1))
+    rows = sampled_rows(labels, classes)
+    tables = [] if pred_probs is None else [log_rows(pred_probs, rows)]
+    neighbor_sample = None if neighbor_labels is None else neighbor_labels[rows]
+    comparison = Comparison(tables, neighbor_sample, labels[rows], label_frequencies(labels, classes))
+    return comparison.settled(comparison.search())
+
+
+def likelihood_of(
+    rows: slice,
+    pred_probs: Table | None,
+    neighbor_labels: NDArray[np.integer] | None,
+    chosen: Fit,
+    frequencies: FloatArray,
+) -> NDArray[np.float32]:
+    """L (n, C) of some samples, by evidence that has not seen their labels.
+
+    Args:
+        frequencies: (C,), of each label among all samples.
+    """
+    k = chosen.combination.k
+    vote = None if neighbor_labels is None or k == 0 else np.log(knn_vote(neighbor_labels[rows, :k], frequencies))
+    probs = None if pred_probs is None else log_rows(pred_probs, rows)
+    return combine(probs, vote, chosen.combination, chosen.mean)[0]
 
 
 def label_posterior(

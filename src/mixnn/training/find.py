@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +31,18 @@ from mixnn.utils.console import counter, say, showing
 from mixnn.utils.devices import device_name, pick_device
 
 
-def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None) -> RunDirectory:
+def find(
+    config: FindConfig,
+    out: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    judged: Callable[[Sequence[str], Tensor], dict[str, Any]] | None = None,
+) -> RunDirectory:
     """Find the wrong labels of `config.source` and fill the run directory `out`.
 
     Args:
         dataset: what `config.source` holds, if it was read already.
+        judged: from N names and features (N, D) to fields of the evidence that are known better than from one label.
 
     Raises:
         InputError: something given is wrong; nothing was written.
@@ -53,11 +62,12 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
             with showing("asking neighbors and a classifier about each label …"):
-                judged = judge_labels(
-                    Collected(features, {}),
+                names = loaded.dataset.train.names
+                found = judge_labels(
+                    Collected(features, {} if judged is None else judged(names, features)),
                     loaded.train,
                     len(loaded.dataset.classes),
-                    loaded.dataset.train.names,
+                    names,
                     loaded.dataset.unlabeled,
                     counter("finding neighbors"),
                 )
@@ -67,10 +77,10 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
         run.write_config(config.to_dict())
         encoded = loaded.image_size is not None and loaded.dataset.train.features is None
         precision = arithmetic(config.options, device) if encoded else "float32"
-        now = environment(options.seed, device_name(device), precision) | {"auto_selected": judged.chosen}
+        now = environment(options.seed, device_name(device), precision) | {"auto_selected": found.chosen}
         run.write_json(run.environment, now)
         write_data(run, loaded)
-        run.write_evidence(judged.evidence)
+        run.write_evidence(found.evidence)
         write_results(run, loaded, steps := Steps())
     if steps.failed:
         raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
