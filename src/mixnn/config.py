@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from mixnn.errors import InputError
-from mixnn.utils.option_values import check_ranges, check_types
+from mixnn.utils.option_values import check_ranges, check_types, part_of
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
 Schedule = Literal["cosine", "cosine-restarts", "steps", "linear", "constant"]
@@ -123,17 +123,15 @@ class TrainOptions:
 
     Args:
         method: how to train, see `mixnn methods`; or package.module:Class.
-        network: cnn, fast (fast-narrow, fast-wide), resnet18, resnet34, preactresnet18, mini; timm:NAME; or
-            package.module:factory.
+        network: cnn, mini, fast, resnet18, resnet34, preactresnet18; timm:NAME; or package.module:factory.
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
         limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
-        optimizer: sgd, stochastic gradient descent; muon, which turns kernels by orthogonal steps: faster at first, a
-            tenth more for a step.
-        lr: learning rate at the start; for muon the length of a step in that of the kernel, such as 0.1.
+        optimizer: sgd, stochastic gradient descent; or muon, which turns kernels by orthogonal steps.
+        lr: learning rate at the start; of muon the length of a step in that of the kernel, such as 0.1.
         momentum: of the gradients (Nesterov's).
         weight_decay: of all weights.
         schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and
@@ -293,11 +291,6 @@ class RunConfig:
         for kind, part in ((cls, {"source": content.get("source")}), (DataOptions, data), (TrainOptions, options)):
             check_types(kind, part, where)
         return cls(content["source"], TrainOptions(**options, data=DataOptions(**data)), dict(own))
-
-
-def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Those of `settings` that the dataclass `kind` has fields for."""
-    return {field.name: settings[field.name] for field in fields(kind)}
 
 
 def option_section(method: str) -> str:

@@ -16,7 +16,7 @@ from mixnn.data.augment.policies import DRAWS, MIRROR_DRAW, Augmentation
 from mixnn.data.counted import Counted
 from mixnn.data.images.pixels import Pixels, TensorPixels, Wanted, at_once
 from mixnn.data.seeds import generator
-from mixnn.distributed.ranks import rank, shard, world_size
+from mixnn.distributed.ranks import rank_places, shard, world_size
 
 SHUFFLE, AUGMENT, AUGMENT_PARTNERS = range(3)  # purposes of a derived seed
 GROUPS, FLIP = 4, 5
@@ -276,13 +276,6 @@ class TrainData:
         if k is not None:
             partners = Batch(*(part[size:].unflatten(0, (size, k)) for part in (rows, inputs, labels)))
         return Batch(rows[:size], inputs[:size], labels[:size], partners)
-
-
-def rank_places(size: int) -> Tensor:
-    """Which places of a batch are this rank's; the first come twice where ranks do not divide it evenly."""
-    ranks = world_size()
-    places = torch.arange(-(-size // ranks) * ranks) % size
-    return places[rank() :: ranks]
 
 
 def inference_batch(device: torch.device) -> int:

@@ -38,11 +38,13 @@ class Classifier(nn.Module):
 
     Attributes:
         pretrained: what `build_network` took from a file of weights, to be told; None where it started at random.
+        watch: is told of every forward, with the number of samples; copies of the network tell it too.
     """
 
     mean: Tensor
     std: Tensor
     pretrained: Loaded | None = None
+    watch: Callable[[Classifier, int], None] | None = None
 
     def __init__(
         self, features: nn.Module, width: int, num_classes: int, mean: Tensor, std: Tensor, *, bf16: bool = False
@@ -56,6 +58,8 @@ class Classifier(nn.Module):
 
     def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`x` uint8 pixels (B, 3, H, W), or floats (B, …), pixels in 0–1 -> float32 (B, D), float32 (B, C)."""
+        if self.watch is not None:
+            self.watch(self, len(x))
         x = self.normalized(x)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             features = self.features(x)

@@ -71,11 +71,10 @@ def fit(
         prepared = time.perf_counter()
         losses, seen = torch.zeros((), device=data.labels.device), 0  # Σ loss · samples, Σ samples
         batches = method.batches(epoch, data)
-        steps, done = length_hint(batches), 0  # of a generator: 0
+        steps = length_hint(batches)  # of a generator: 0
         for batch in batches:
             if steps and isinstance(scheduler, LinearToZero):
-                scheduler.within_epoch(done / steps)
-            done += 1
+                scheduler.within_epoch(1 - (length_hint(batches) + 1) / steps)
             loss = step(batch)
             optimizer.zero_grad()
             loss.backward()
