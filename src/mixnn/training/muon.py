@@ -77,8 +77,10 @@ class Muon(AdamW):
     def _turn(self, kernel: Tensor, lr: float) -> None:
         gradient, state = kernel.grad, self.state[kernel]
         assert gradient is not None
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(kernel)
+        if not state:
+            # Loading a state, AdamW wants the number of steps of every parameter that has one.
+            state["step"], state["momentum_buffer"] = torch.zeros(()), torch.zeros_like(kernel)
+        state["step"] += 1
         velocity = state["momentum_buffer"]
         velocity.mul_(self.momentum).add_(gradient)
         step = gradient.add(velocity, alpha=self.momentum) if self.nesterov else velocity
