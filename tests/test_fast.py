@@ -110,7 +110,7 @@ def test_steps_are_nearly_orthogonal(shape):
     u, s, v = torch.linalg.svd(matrix, full_matrices=False)
     found = orthogonalized(matrix)
     assert found.shape == matrix.shape
-    left, values, right = torch.linalg.svd(found, full_matrices=False)
+    _, values, _ = torch.linalg.svd(found, full_matrices=False)
     assert 0.3 < values.min() <= values.max() < 1.3  # singular values of `matrix` were further apart
     assert s.max() / s.min() > values.max() / values.min()
     cosine = (found * (u @ v)).sum() / found.norm() / (u @ v).norm()
