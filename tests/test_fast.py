@@ -15,7 +15,7 @@ from mixnn.models.fast import PATCH, FastBody, Whitening, identity_conv
 from mixnn.models.saved import load_model, save_model
 from mixnn.training.build import build_method, build_optimizer, kernels_and_rest
 from mixnn.training.checkpoint import Checkpoint
-from mixnn.training.muon import REST, Muon, orthogonalized
+from mixnn.training.muon import QUINTIC, REST, Muon, orthogonalized
 from mixnn.training.operations import OperationCounter, operations_of_a_sample, total
 from mixnn.training.schedule import LinearToZero
 
@@ -293,8 +293,17 @@ def newton_schulz(method: Method) -> int:
     found = 0
     for kernel in kernels_and_rest(method)[0]:
         rows, columns = sorted((kernel.shape[0], kernel[0].numel()))
-        found += 3 * (2 * 2 * rows * rows * columns + 2 * rows**3)
+        found += 2 * 2 * rows * rows * columns + 3 * 4 * 2 * rows**3
     return 3 * found
+
+
+def test_the_polynomial_alone_is_the_steps_one_after_the_other():
+    x = torch.randn(6, 20, generator=torch.Generator().manual_seed(0))
+    expected, (a, b, c) = x / x.norm(), QUINTIC
+    for _ in range(3):
+        gram = expected @ expected.T
+        expected = a * expected + (b * gram + c * gram @ gram) @ expected
+    torch.testing.assert_close(orthogonalized(x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_operations_by_kind():

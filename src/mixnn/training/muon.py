@@ -15,13 +15,21 @@ REST = 0.1  # learning rate of AdamW, in that of kernels
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """Near U Vᵀ of the singular value decomposition U S Vᵀ of `matrix` (m, n), by Newton–Schulz steps."""
+    """Near U Vᵀ of the singular value decomposition U S Vᵀ of `matrix` (m, n), by Newton–Schulz steps.
+
+    A step is X ← (a + b X Xᵀ + c (X Xᵀ)²) X. What stands before X is a polynomial of the first X Xᵀ, and is worked out
+    alone: for nine times as many columns as rows that takes half the operations.
+    """
     a, b, c = QUINTIC
     x = matrix / (matrix.norm() + 1e-7)  # no singular value is above 1
     wide = x if x.shape[0] <= x.shape[1] else x.T
+    gram, turn = wide @ wide.T, torch.eye(len(wide), dtype=x.dtype, device=x.device)
     for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = wide @ wide.T
-        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        turn = factor @ turn
+        gram = factor @ gram @ factor
+    wide = turn @ wide
     return wide if wide.shape == matrix.shape else wide.T
 
 
