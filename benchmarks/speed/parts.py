@@ -7,6 +7,7 @@ Parts: augmentation of a batch, forward, loss, backward, optimizer. Beside them 
     contiguous      kernels and images with channels first in memory
     norm before pooling  batch norm sees four times as many values (of the fast networks)
     trained stem    the whitening is trained, so that the backward reaches the images (of the fast networks)
+    none of these   all three undone
 
 Seconds are processor time of one thread, the least of some rounds, taken in turn: so they may be taken beside other
 work, though caches and memory are shared. On a GPU they are wall-clock time. `reached` is the operations of a step
@@ -63,11 +64,19 @@ def trained_stem(network: Classifier) -> None:
         parameter.requires_grad_(True)
 
 
+def none_of_these(network: Classifier) -> None:
+    """All choices undone."""
+    norm_before_pooling(network)
+    trained_stem(network)
+    contiguous(network)
+
+
 CHOICES: dict[str, Callable[[Classifier], None]] = {
     "as it is": lambda network: None,
     "contiguous": contiguous,
     "norm before pooling": norm_before_pooling,
     "trained stem": trained_stem,
+    "none of these": none_of_these,
 }
 
 
