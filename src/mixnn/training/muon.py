@@ -29,8 +29,8 @@ def orthogonalized(matrix: Tensor) -> Tensor:
         factor.diagonal().add_(a)
         turn = factor @ turn
         gram = factor @ gram @ factor
-    wide = turn @ wide
-    return wide if wide.shape == matrix.shape else wide.T
+    turned: Tensor = turn @ wide
+    return turned if turned.shape == matrix.shape else turned.T
 
 
 class Muon(AdamW):
@@ -68,7 +68,7 @@ class Muon(AdamW):
         super().__init__(groups, lr=lr, weight_decay=weight_decay, fused=True)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the gradients of kernels are used up, so that AdamW passes over them."""
         loss = None
         if closure is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -18,7 +20,7 @@ class LinearToZero(LRScheduler):
         self.epochs, self.share = epochs, 0.0
         super().__init__(optimizer)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[Any]:
         """The rate of each group at the beginning of epoch `last_epoch`."""
         left = max(0.0, 1 - (self.last_epoch + self.share) / self.epochs)
         return [float(rate) * left for rate in self.base_lrs]
