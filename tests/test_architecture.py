@@ -31,7 +31,7 @@ RULES = {
     "results": "label_quality runs data tables",
     "methods": "evidence label_quality models data tables distributed",
     "training": "methods results evidence label_quality runs models data tables distributed",
-    "training.loop": "methods.base data distributed",
+    "training.loop": "training.schedule methods.base data distributed",
     "api": "cli training results label_quality runs data",
     "cli": "training methods presets results evidence label_quality runs models data tables distributed",
 }

@@ -18,7 +18,8 @@ from filelock import FileLock
 from suite_cases import CLASSES, EPOCHS, SAMPLES, make_suite
 
 import mixnn
-from benchmarks.suite.cells import chosen, merged
+from benchmarks.suite.cells import Part, chosen, merged
+from benchmarks.suite.full import COSTS, PLANS, row_costs
 from benchmarks.suite.main import main
 from benchmarks.suite.queue import beside, run_cells, run_directory, status_lines, stop
 from benchmarks.suite.results import counts, result_file
@@ -49,8 +50,10 @@ def said():
 @pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
 def test_every_cell_is_a_valid_run(suite, tmp_path):
     cells = list(suite.cells())
-    assert len({cell.name for cell in cells}) == len(cells) == len(suite.rows) * len(suite.columns) * len(suite.seeds)
-    for cell in cells[: len(suite.rows) * len(suite.columns)]:
+    whole = len(suite.rows) * len(suite.columns) * len(suite.seeds)
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert len(cells) < whole if suite.parts else len(cells) == whole
+    for cell in (cell for cell in cells if cell.seed == 0):
         settings = cell.settings(GIVEN)
         path = tmp_path / "settings.yaml"
         path.write_text(json.dumps(settings))
@@ -291,3 +294,60 @@ def test_a_killed_queue_leaves_one_run_that_the_next_waits_for(when, dots, tmp_p
     assert len(result["accuracy"]["curve"]) == 150
     assert len(result["environment"]["resumed"]) == 1  # by the second queue, after the first run had ended
     assert result["seconds"]["process"] is None
+
+
+def test_parts_of_a_suite_are_its_cells_in_their_order():
+    suite = replace(make_suite(), parts=[Part(["gce"], ["dots clean"], (1, 0)), Part(["ce"], ["dots half"], (0,))])
+    assert [cell.name for cell in suite.cells()] == ["dots-clean_gce_1", "dots-clean_gce_0", "dots-half_ce_0"]
+
+
+def test_full_has_the_cells_that_decide_first():
+    names = [cell.name for cell in SUITES["full"].cells()]
+    assert len(names) == 70
+    assert names[:3] == [f"cifar10-symmetric-0.8_{row}_0" for row in ("posterior", "ce", "mixnn")]
+    assert (
+        names.index("cifar10-human-worse_ce_0")
+        < names.index("cifar10-clean_ce_0")
+        < names.index("cifar10-symmetric-0.8_ce_1")
+    )
+    assert [name for name in names if name.endswith("_2")] == [
+        f"cifar10-{noise}_{row}_2"
+        for noise in ("symmetric-0.8", "human-worse")
+        for row in ("posterior", "ce", "mixnn", "ssr")
+    ]
+
+
+def test_turning_points_of_full_are_in_proportion():
+    rows = SUITES["full"].rows
+    assert {settings["epochs"] for settings in rows.values()} == {20}
+    assert rows["mixnn"]["mixnn"] == {"warmup": 5, "mixup_until": 10, "correct_from": 10}  # 10, 20, 20 of 40
+    assert rows["mixnn-paper"]["mixnn"]["correct_from"] == 4  # 60 of 300
+    assert rows["dividemix"]["dividemix"] == {"warmup": 1, "rampup": 1}
+    assert PLANS["mixnn-paper"].settings(300)["mixnn"]["warmup"] == 10
+
+
+def test_rows_of_full_seconds_take_what_cross_entropy_takes():
+    for name, settings in SUITES["full-seconds"].rows.items():
+        assert settings["epochs"] * COSTS[name] == pytest.approx(40, rel=0.1), name
+    assert SUITES["full-seconds"].rows["ce"]["epochs"] == 40
+
+
+def test_costs_that_were_measured_count(tmp_path, monkeypatch):
+    (tmp_path / "costs.json").write_text('{"ratio": {"ssr": 3.25}}')
+    monkeypatch.setattr("benchmarks.suite.full.COSTS_FILE", tmp_path / "costs.json")
+    assert row_costs(["ssr", "ce"]) == {"ssr": 3.25, "ce": 1.0}
+
+
+def test_status_shows_all_settings(tmp_path):
+    lines = "\n".join(status_lines(list(make_suite(epochs=7).cells()), tmp_path, {}))
+    assert lines == (
+        "all: network mlp, batch_size 16, device cpu, precision float32, epochs 7, lr 0.1\n"
+        "ce                     0 of 6\n"
+        "      method ce\n"
+        "gce                    0 of 6\n"
+        "      method gce, gce.q 0.5\n"
+        "      in dots half: gce.q 0.4\n"
+        "columns: dots half (symmetric:0.5), dots clean (labels as they are), lost (labels as they are)\n"
+        "for what is left, give --data nowhere:PATH --data npz:PATH\n"
+        "left: 12 cells, about 0.3 hours on cpu"
+    )

@@ -8,6 +8,7 @@ from contract.command import call
 from PIL import Image
 from suite_cases import ACCURACIES, made, make_suite
 
+from benchmarks.suite.cells import Part
 from benchmarks.suite.main import main, places, seconds_of
 from benchmarks.suite.picture import draw
 from benchmarks.suite.results import read_results, result_file, write_result
@@ -27,6 +28,14 @@ def test_table(tmp_path):
     assert "4 of 12 cells, 2 of 2 seeds" in text
     assert "abacus, 2 cores, float32. Revision: ccccccc." in text
     assert "lost" not in text
+
+
+def test_a_row_that_is_asked_for_with_fewer_seeds_lacks_none(tmp_path):
+    both = Part(["ce", "gce"], ["dots half", "dots clean"], (0,))
+    suite = replace(make_suite(), parts=[both, Part(["ce"], ["dots half"], (1,))])
+    text = render(suite, made(suite, ACCURACIES))
+    assert "| ce | 51.0 ± 1.4 (52.0) | **90.0** (91.0) | 1.0 |" in text
+    assert "| gce | **60.0** (61.0) | – | 2.0 |" in text
 
 
 def test_what_accuracy_was_judged_on_stands_above_it():

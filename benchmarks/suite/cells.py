@@ -35,8 +35,17 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some of the cells of a suite: rows × columns × seeds, all by name."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Suite:
-    """Rows × columns × seeds.
+    """Rows × columns × seeds, or parts of these.
 
     Attributes:
         name: as the command line calls it.
@@ -48,6 +57,7 @@ class Suite:
         minutes: what a cell of cross-entropy takes, about, before any was measured.
         costs: what the other rows take, in that of cross-entropy; 1 where not said.
         device: that this is about.
+        parts: which cells there are, those that decide most first; all of them, seed by seed, where empty.
     """
 
     name: str
@@ -59,13 +69,16 @@ class Suite:
     minutes: float
     costs: Mapping[str, float]
     device: str
+    parts: Sequence[Part] = ()
 
     def cells(self) -> Iterator[Cell]:
         """In the order of the queue."""
-        for seed in self.seeds:
-            for column in self.columns:
-                for row in self.rows:
-                    yield Cell(self, row, column, seed)
+        columns = {column.name: column for column in self.columns}
+        for part in self.parts or [Part(list(self.rows), list(columns), (seed,)) for seed in self.seeds]:
+            for seed in part.seeds:
+                for column in part.columns:
+                    for row in part.rows:
+                        yield Cell(self, row, columns[column], seed)
 
 
 @dataclass(frozen=True)

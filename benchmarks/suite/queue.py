@@ -235,17 +235,35 @@ def expected_minutes(cell: Cell, results: Mapping[str, Result]) -> tuple[float, 
     return (mean(known) / 60, True) if known else (suite.minutes * suite.costs.get(cell.row, 1.0), False)
 
 
+def settings_text(settings: Mapping[str, object], section: str = "") -> str:
+    """Settings in a line, as options: "epochs 20, ce.smoothing 0.1"."""
+    texts = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            texts.append(settings_text(value, f"{section}{name}."))
+        else:
+            texts.append(f"{section}{name} {value}")
+    return ", ".join(text for text in texts if text)
+
+
 def status_lines(cells: Sequence[Cell], folder: Path, given: Mapping[str, str]) -> Iterator[str]:
     """Done, half-done and missing cells by row, and the time that is left."""
     suite = cells[0].suite
     results, todo = read_results(folder, suite), missing(cells, folder)
+    yield f"all: {settings_text(suite.common)}"
     for row in suite.rows:
         own, ahead = ([cell for cell in some if cell.row == row] for some in (cells, todo))
         half = sum(run_directory(folder, cell).checkpoint.exists() for cell in ahead)
         uncounted = sum(cell.name in results for cell in ahead)
         notes = [f"{half} half done"] * bool(half) + [f"{uncounted} to be made again: uncommitted"] * bool(uncounted)
         if own:
-            yield f"{row:<18} {len(own) - len(ahead):>3} of {len(own)}  {', '.join(notes)}".rstrip()
+            yield f"{row:<20} {len(own) - len(ahead):>3} of {len(own)}  {', '.join(notes)}".rstrip()
+            yield f"{'':<6}{settings_text(suite.rows[row])}"
+            for column, columns_own in {cell.column.name: cell.column.rows.get(row) for cell in own}.items():
+                if columns_own:
+                    yield f"{'':<6}in {column}: {settings_text(columns_own)}"
+    columns = {cell.column.name: cell.column.noise or "labels as they are" for cell in cells}
+    yield f"columns: {', '.join(f'{name} ({noise})' for name, noise in columns.items())}"
     lacking = sorted({scheme for cell in todo for scheme in cell.missing(given)})
     if lacking:
         yield f"for what is left, give --data {' --data '.join(f'{scheme}:PATH' for scheme in lacking)}"

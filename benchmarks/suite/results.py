@@ -62,6 +62,7 @@ def collect(cell: Cell, run: RunDirectory, seconds: float | None = None) -> Resu
         "train_loss": [float(row["train_loss"]) for row in metrics],
         "seconds": phases | {"epochs": round(sum(phases.values()), 3), "process": seconds},
         "peak_memory_gb": environment.pop("peak_memory_gb", None),
+        "operations": environment.pop("operations", None),
         "labels": label_metrics(run, metrics),
         "environment": environment,
     }

@@ -10,18 +10,11 @@ Where a run is shorter than the published one, warm-ups and ramps keep their epo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from benchmarks.suite.cells import Column, Settings, Suite
+from benchmarks.suite.columns import C10, C100, Rows, human, noises, row
+from benchmarks.suite.full import FULL, FULL_SECONDS
 from mixnn import METHODS, Method
-
-Rows = dict[str, Settings]
-C10, C100 = "cifar10", "cifar100"
-
-
-def row(method: str, **options: Any) -> Settings:
-    """Settings of a method's row."""
-    return {"method": method, method: options}
 
 
 def costs(rows: Mapping[str, Settings]) -> dict[str, float]:
@@ -44,19 +37,6 @@ CIFAR100: Rows = {
 }
 
 
-def noises(data: str, *kinds: str, rows: Mapping[str, Settings] | None = None) -> list[Column]:
-    """Columns of drawn noise."""
-    return [Column(f"{data} {kind}", data, kind, rows or {}) for kind in kinds]
-
-
-def human(data: str, *labels: str, rows: Mapping[str, Settings] | None = None) -> list[Column]:
-    """Columns of the labels that people gave (CIFAR-10N, CIFAR-100N; Wei et al., arXiv 2110.12088)."""
-    return [
-        Column(f"{data} human {label.removesuffix('_label')}", data, f"file:{{{data}n}}:{label}", rows or {})
-        for label in labels
-    ]
-
-
 # --- cpu-small: minutes on two cores ---
 
 SMALL: Settings = {"network": "mini", "limit": 10_000, "epochs": 40, "device": "cpu"}
@@ -74,8 +54,7 @@ CPU_SMALL = Suite(
     columns=[
         *noises(C10, "symmetric:0.5"),
         *human(C10, "worse_label"),
-        *noises(C10, "asymmetric:0.4", "symmetric:0.8"),
-        Column("cifar10 clean", C10),
+        *noises(C10, "asymmetric:0.4", "symmetric:0.8", "clean"),
     ],
     rows=SMALL_ROWS,
     common=SMALL,
@@ -91,7 +70,7 @@ TRIALS = Suite(
     name="trials",
     about="As cpu-small, judged on 10 000 training images with right labels that are held out: for choosing defaults.",
     columns=CPU_SMALL.columns,
-    rows=CPU_SMALL.rows,
+    rows=CPU_SMALL.rows | {"mixnn-posterior": row("mixnn_posterior")},
     common=SMALL | {"data": {"heldout": "train", "holdout": 0.2}},
     seeds=(0, 1, 2),
     minutes=0.8,
@@ -235,4 +214,5 @@ REAL = Suite(
     device="cuda",
 )
 
-SUITES = {suite.name: suite for suite in (CPU_SMALL, TRIALS, ABLATION, SENSITIVITY, LONG_TAIL, PAPER, FRONTIER, REAL)}
+ON_A_CPU = (CPU_SMALL, FULL, FULL_SECONDS, TRIALS, ABLATION, SENSITIVITY, LONG_TAIL)
+SUITES = {suite.name: suite for suite in (*ON_A_CPU, PAPER, FRONTIER, REAL)}

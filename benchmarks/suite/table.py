@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -44,13 +45,19 @@ def accuracy_table(suite: Suite, found: Found) -> Iterator[str]:
     held_out = suite.common.get("data", {}).get("heldout") == "train"
     judged = "accuracy on held-out training images" if held_out else "test accuracy"
     yield from head([f"{judged}, %: last epoch (best)", *headings(suite, columns), "cost"])
-    seeds = {column: max(len(found.get((row, column), [])) for row in rows) for column in columns}
+    most = {column: max(len(found.get((row, column), [])) for row in rows) for column in columns}
+    asked = Counter((cell.row, cell.column.name) for cell in suite.cells())  # rows may differ in their seeds
+    seeds = {key: min(count, most.get(key[1], 0)) for key, count in asked.items()}
     best = {
-        column: max(last(found[row, column]) for row in rows if len(found.get((row, column), [])) == seeds[column])
+        column: max(
+            last(found[row, column]) for row in rows if 0 < len(found.get((row, column), [])) == seeds[row, column]
+        )
         for column in columns
     }
     for row in rows:
-        texts = [accuracy_text(found.get((row, column), []), seeds[column], best[column]) for column in columns]
+        texts = [
+            accuracy_text(found.get((row, column), []), seeds.get((row, column), 0), best[column]) for column in columns
+        ]
         ratio = cost(row, found)
         yield line([row, *texts, "–" if ratio is None else f"{ratio:.1f}"])
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from mixnn.errors import InputError
-from mixnn.utils.option_values import check_ranges, check_types
+from mixnn.utils.option_values import check_ranges, check_types, part_of
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
-Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
+Schedule = Literal["cosine", "cosine-restarts", "steps", "linear", "constant"]
 
 
 @dataclass
@@ -82,6 +82,7 @@ class ReadOptions:
     imbalance: float = 1.0
     batch_size: int = 128
     augment: Augment = "crop-flip"
+    alternate_flips: bool = False
     balanced: bool = False
     steps_per_epoch: int | None = None
 
@@ -104,6 +105,7 @@ class OptimizerOptions:
     """The part that steps go by."""
 
     epochs: int
+    optimizer: Literal["sgd", "muon"]
     lr: float
     momentum: float
     weight_decay: float
@@ -121,24 +123,26 @@ class TrainOptions:
 
     Args:
         method: how to train, see `mixnn methods`; or package.module:Class.
-        network: cnn, resnet18, resnet34, preactresnet18, mini; timm:NAME; or package.module:factory.
+        network: cnn, mini, fast, resnet18, resnet34, preactresnet18; timm:NAME; or package.module:factory.
         weights: to start from: a file, or "hub" for timm's pretrained ones.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
         limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
-        lr: learning rate at the start.
-        momentum: of stochastic gradient descent (Nesterov's).
+        optimizer: sgd, stochastic gradient descent; or muon, which turns kernels by orthogonal steps.
+        lr: learning rate at the start; of muon the length of a step in that of the kernel, such as 0.1.
+        momentum: of the gradients (Nesterov's).
         weight_decay: of all weights.
         schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and
-            again, "steps" to `gamma` of itself at each of `milestones`.
+            again, "steps" to `gamma` of itself at each of `milestones`, "linear" to zero by every step.
         restart_every: epochs of a cosine cycle, for "cosine-restarts".
         min_lr: lowest learning rate, for "cosine-restarts".
         milestones: epochs after which the learning rate falls, for "steps": [10, 20].
         gamma: what is left of the learning rate after a milestone.
         nesterov: look ahead along the momentum.
         augment: crop-flip, resized-crop, color, strong or none.
+        alternate_flips: mirror an image in every other epoch, instead of at random.
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where not given.
         seed: of weights, order, augmentation, hold-out and noise.
@@ -157,6 +161,7 @@ class TrainOptions:
     limit: int | None = None
     epochs: int = 40
     batch_size: int = 128
+    optimizer: Literal["sgd", "muon"] = "sgd"
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -167,6 +172,7 @@ class TrainOptions:
     gamma: float = 0.1
     nesterov: bool = True
     augment: Augment = "crop-flip"
+    alternate_flips: bool = False
     balanced: bool = False
     steps_per_epoch: int | None = None
     seed: int = 0
@@ -233,11 +239,6 @@ class RunConfig:
         for kind, part in ((cls, {"source": content.get("source")}), (DataOptions, data), (TrainOptions, options)):
             check_types(kind, part, where)
         return cls(content["source"], TrainOptions(**options, data=DataOptions(**data)), dict(own))
-
-
-def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Those of `settings` that the dataclass `kind` has fields for."""
-    return {field.name: settings[field.name] for field in fields(kind)}
 
 
 def option_section(method: str) -> str:

@@ -12,13 +12,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mixnn.data.augment.policies import DRAWS, Augmentation
+from mixnn.data.augment.policies import DRAWS, MIRROR_DRAW, Augmentation
+from mixnn.data.counted import Counted
 from mixnn.data.images.pixels import Pixels, TensorPixels, Wanted, at_once
 from mixnn.data.seeds import generator
-from mixnn.distributed.ranks import rank, shard, world_size
+from mixnn.distributed.ranks import rank_places, shard, world_size
 
 SHUFFLE, AUGMENT, AUGMENT_PARTNERS = range(3)  # purposes of a derived seed
-GROUPS = 4
+GROUPS, FLIP = 4, 5
 STATISTICS_SAMPLES = 10_000  # samples that channel statistics are made of
 
 
@@ -63,6 +64,8 @@ class TrainData:
         batch_size: samples a step, over all ranks.
         seed: of the order and of the augmentation.
         augment: "crop-flip", "resized-crop", "color", "strong" or "none".
+        alternate_flips: `train_batches` mirrors a sample every other time, the first time by chance, and not each
+            time by chance (Jordan, arXiv 2404.00498).
         balanced: draw every class equally often.
         steps_per_epoch: batches in an epoch; as many as use each sample once where None.
         verified: bool (N,) on the labels' device, labels that a person has reviewed; none where None.
@@ -76,6 +79,7 @@ class TrainData:
         batch_size: int = 128,
         seed: int = 0,
         augment: Augmentation = "crop-flip",
+        alternate_flips: bool = False,
         balanced: bool = False,
         steps_per_epoch: int | None = None,
         verified: Tensor | None = None,
@@ -84,7 +88,7 @@ class TrainData:
             images = TensorPixels(images, labels.device, images.shape[-1])
         self.pixels, self.labels = images, labels
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
-        self.balanced, self.steps_per_epoch = balanced, steps_per_epoch
+        self.alternate_flips, self.balanced, self.steps_per_epoch = alternate_flips, balanced, steps_per_epoch
         self.verified = torch.zeros_like(labels, dtype=torch.bool) if verified is None else verified
         self.labeled = labels.cpu().ge(0).nonzero()[:, 0]
 
@@ -144,7 +148,13 @@ class TrainData:
             for places in [rank_places(len(batch))]
         ]
         count = len(order) if again else len(self)
-        return self._batches(epoch, shards, count, self._traveling(partners, views), augment)
+        mirror = None
+        if self.alternate_flips:
+            turns = epoch * repeats + torch.arange(len(order)) * repeats // len(order)
+            first = torch.randint(2, (len(self),), generator=generator(self.seed, FLIP))
+            mirror = keys, (first[order] + turns) % 2
+        batches = self._batches(epoch, shards, count, self._traveling(partners, views), augment, mirror)
+        return Counted(batches, len(shards))
 
     def grouped_batches(
         self, epoch: int, groups: Sequence[Tensor], steps: int, *, size: int | None = None, views: int = 1
@@ -175,7 +185,7 @@ class TrainData:
         keys = torch.arange(rows.numel()).view(rows.shape)
         places = rank_places(size)
         shards = [(rows[step][:, places].flatten(), keys[step][:, places].flatten()) for step in range(steps)]
-        return self._batches(epoch, shards, rows.numel(), self._traveling(None, views), augment=True)
+        return Counted(self._batches(epoch, shards, rows.numel(), self._traveling(None, views), augment=True), steps)
 
     def _traveling(self, partners: Tensor | None, views: int) -> Tensor | None:
         """Which rows come along with each sample, int64 (N, K) on the CPU."""
@@ -190,10 +200,16 @@ class TrainData:
         count: int,
         partners: Tensor | None,
         augment: bool | Augmentation,
+        mirror: tuple[Tensor, Tensor] | None = None,
     ) -> Iterator[Batch]:
-        """A batch for each step: its samples (B,), and which of `count` draws each of them takes (B,)."""
+        """A batch for each step: its samples (B,), and which of `count` draws each of them takes (B,).
+
+        `mirror`: some of the draws, (M,), and whether they mirror, 0 or 1 (M,).
+        """
         policy: Augmentation = augment if isinstance(augment, str) else self.augment if augment else "none"
         draws = self._draws(epoch, AUGMENT, policy, count)
+        if mirror is not None and policy in MIRROR_DRAW:
+            draws[mirror[0], MIRROR_DRAW[policy]] = mirror[1].float()
         partner_draws = (
             None if partners is None else self._draws(epoch, AUGMENT_PARTNERS, policy, count, partners.shape[1])
         )
@@ -260,13 +276,6 @@ class TrainData:
         if k is not None:
             partners = Batch(*(part[size:].unflatten(0, (size, k)) for part in (rows, inputs, labels)))
         return Batch(rows[:size], inputs[:size], labels[:size], partners)
-
-
-def rank_places(size: int) -> Tensor:
-    """Which places of a batch are this rank's; the first come twice where ranks do not divide it evenly."""
-    ranks = world_size()
-    places = torch.arange(-(-size // ranks) * ranks) % size
-    return places[rank() :: ranks]
 
 
 def inference_batch(device: torch.device) -> int:

@@ -272,6 +272,7 @@ def train_data(
         batch_size=options.batch_size,
         seed=options.seed,
         augment=options.augment,
+        alternate_flips=options.alternate_flips,
         balanced=options.balanced,
         steps_per_epoch=options.steps_per_epoch,
         verified=None if samples.verified is None else torch.from_numpy(samples.verified).to(device),

@@ -91,6 +91,13 @@ def shard(n: int) -> slice:
     return slice(start, start + size + (rank() < rest))
 
 
+def rank_places(size: int) -> Tensor:
+    """Which places of a batch are this rank's; the first come twice where ranks do not divide it evenly."""
+    ranks = world_size()
+    places = torch.arange(-(-size // ranks) * ranks) % size
+    return places[rank() :: ranks]
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """All ranks' rows, in rank order: (n_rank, …) -> (Σ n_rank, …), the same on every rank.
 

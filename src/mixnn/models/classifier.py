@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mixnn.errors import InputError, short_of_memory
 from mixnn.models.backbones import BasicBlock, PreActBlock, cnn, mini, mlp, resnet
+from mixnn.models.fast import fast
 from mixnn.models.pretrained import Loaded, load_pretrained
 from mixnn.models.timm_backbones import PREFIX, names_in_timm, timm_factory
 from mixnn.utils.registry import resolve
@@ -37,11 +38,13 @@ class Classifier(nn.Module):
 
     Attributes:
         pretrained: what `build_network` took from a file of weights, to be told; None where it started at random.
+        watch: is told of every forward, with the number of samples; copies of the network tell it too.
     """
 
     mean: Tensor
     std: Tensor
     pretrained: Loaded | None = None
+    watch: Callable[[Classifier, int], None] | None = None
 
     def __init__(
         self, features: nn.Module, width: int, num_classes: int, mean: Tensor, std: Tensor, *, bf16: bool = False
@@ -55,6 +58,8 @@ class Classifier(nn.Module):
 
     def features_and_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`x` uint8 pixels (B, 3, H, W), or floats (B, …), pixels in 0–1 -> float32 (B, D), float32 (B, C)."""
+        if self.watch is not None:
+            self.watch(self, len(x))
         x = self.normalized(x)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             features = self.features(x)
@@ -109,6 +114,9 @@ NETWORKS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {
     "resnet34": lambda size: resnet(BasicBlock, (3, 4, 6, 3), size),
     "preactresnet18": lambda size: resnet(PreActBlock, (2, 2, 2, 2), size),
     "mini": mini,
+    "fast": lambda size: fast(size, (32, 128, 256)),
+    "fast-wide": lambda size: fast(size, (64, 256, 256)),
+    "fast-narrow": lambda size: fast(size, (16, 64, 128)),
     "mlp": mlp,
 }
 
@@ -166,6 +174,21 @@ def build_network(
         if network.pretrained.statistics is not None:
             network.mean, network.std = (statistic.to(mean) for statistic in network.pretrained.statistics)
     return network
+
+
+@torch.no_grad()
+def initialize(network: Classifier, inputs: Tensor) -> None:
+    """Let the body take from training inputs what it starts with, where it has a method `initialize` for that.
+
+    It is called once, before training, and not where weights were loaded, nor as a model is read from a file: what it
+    sets are parameters or buffers, and so among the saved ones.
+
+    Args:
+        inputs: (n, …) as networks take them; the body gets them normalized.
+    """
+    start = getattr(network.features, "initialize", None)
+    if callable(start) and network.pretrained is None:
+        start(network.normalized(inputs))
 
 
 def body_statistics(body: nn.Module, attribute: str, data: Tensor) -> Tensor:

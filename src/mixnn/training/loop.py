@@ -6,6 +6,7 @@ import inspect
 import math
 import time
 from collections.abc import Sequence
+from operator import length_hint
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +20,7 @@ from mixnn.data.seeds import derived_seed
 from mixnn.distributed.ranks import active, all_reduce_sum, rank
 from mixnn.errors import InputError
 from mixnn.methods.base import Method
+from mixnn.training.schedule import LinearToZero
 
 STEPS = 2  # purpose of a derived seed: dropout, random partners
 
@@ -68,7 +70,11 @@ def fit(
         method.begin_epoch(epoch, data)
         prepared = time.perf_counter()
         losses, seen = torch.zeros((), device=data.labels.device), 0  # Σ loss · samples, Σ samples
-        for batch in method.batches(epoch, data):
+        batches = method.batches(epoch, data)
+        steps = length_hint(batches)  # of a generator: 0
+        for batch in batches:
+            if steps and isinstance(scheduler, LinearToZero):
+                scheduler.within_epoch(1 - (length_hint(batches) + 1) / steps)
             loss = step(batch)
             optimizer.zero_grad()
             loss.backward()

@@ -15,6 +15,7 @@ from mixnn.distributed.ranks import all_reduce_sum, rank, shard, world_size
 from mixnn.methods.base import Method
 from mixnn.runs.directory import RunDirectory
 from mixnn.tables.topk_tensors import dense_chunks
+from mixnn.training.operations import OperationCounter
 from mixnn.utils.files import Row
 
 BINS = 50  # of the losses, which lie in 0–1
@@ -86,6 +87,7 @@ class Recorder:
         method: whose metrics.
         heldout: samples for the accuracy, or None.
         heldout_name: what they are called.
+        operations: counts them; none are written where None.
         true_labels: int64 (N,), where noise was added and so the truth is known.
         rows, history: where they are kept; those of the epochs already done are there, on resuming.
     """
@@ -96,12 +98,13 @@ class Recorder:
         method: Method,
         heldout: TrainData | None,
         heldout_name: str,
+        operations: OperationCounter | None = None,
         true_labels: Tensor | None = None,
         rows: list[Row] | None = None,
         history: History | None = None,
     ) -> None:
         self.run, self.method, self.heldout, self.heldout_name = run, method, heldout, heldout_name
-        self.true_labels = true_labels
+        self.operations, self.true_labels = operations, true_labels
         self.rows: list[Row] = [] if rows is None else rows
         self.history: History = {} if history is None else history
         self.samples = 0
@@ -114,6 +117,8 @@ class Recorder:
     def epoch_done(self, epoch: int, loss: float, seconds: dict[str, float]) -> None:
         row: dict[str, object] = {"epoch": epoch + 1, "train_loss": loss}
         start = time.perf_counter()
+        if self.operations is not None:
+            self.operations.kind = "evaluate"
         if self.heldout is not None:
             correct, error = accuracy(self.method, self.heldout)
             row |= {"heldout": self.heldout_name, "accuracy": correct, "calibration_error": error}
@@ -128,6 +133,9 @@ class Recorder:
         phases = dict.fromkeys(("eval_pass", "mixture", "neighbors", "evidence"), 0.0) | seconds
         phases["begin"] -= sum(self.method.seconds.values())  # what is left of it
         row |= metrics | {f"seconds_{name}": value for name, value in phases.items()}
+        if self.operations is not None:
+            self.operations.kind = None
+            row |= {f"operations_{kind}": count for kind, count in self.operations.take().items()}
         row["images_per_second"] = self.samples * world_size() / seconds["train"]
         self.samples = 0
         self.rows.append(row)

@@ -86,10 +86,17 @@ def write_data(run: RunDirectory, loaded: Loaded) -> None:
         run.write_arrays(run.noise, {"original": dataset.original, "flipped": flipped})
 
 
-def write_ending(run: RunDirectory, auto_selected: Mapping[str, str], device: torch.device) -> None:
-    """What the method chose by itself, and the peak of memory of the device that trained, beside what was predicted."""
+def write_ending(
+    run: RunDirectory, auto_selected: Mapping[str, str], device: torch.device, operations: Mapping[str, int]
+) -> None:
+    """What the method chose by itself, operations, and the peak of memory of the device that trained, beside the bound.
+
+    Args:
+        operations: of the networks, see `mixnn.training.operations`.
+    """
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
     now = read_environment(run)
     # A run that only wrote its lists anew has not trained.
     now["auto_selected"] = now.get("auto_selected", {}) | auto_selected
+    now["operations"] = dict(operations)
     run.write_json(run.environment, now if peak is None else now | {"peak_memory_gb": round(peak / 1e9, 3)})

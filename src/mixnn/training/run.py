@@ -31,6 +31,7 @@ from mixnn.training.checkpoint import Checkpoint
 from mixnn.training.evidence import Judged, collect_evidence, judge_labels
 from mixnn.training.loop import Observer, fit
 from mixnn.training.metrics import Recorder, count_predictions
+from mixnn.training.operations import OperationCounter, total
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import TrainingScreen, say_opening
 from mixnn.training.record import begin, write_ending
@@ -71,7 +72,8 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         if first:
             begin(run, config.to_dict(), loaded, method)
             say_opening(loaded, method, options.network, range(start, options.epochs))
-        train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed)
+        operations = OperationCounter(method.classifiers, next(data.inputs(torch.arange(2))))
+        train_epochs(run, loaded, checkpoint, range(start, options.epochs), options.seed, operations)
         if first:
             with steps.writing(run.model):
                 size, intensity = loaded.image_size, loaded.intensity
@@ -83,10 +85,11 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
             names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
             judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
             write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
+        needed = total(checkpoint.rows, operations.take())
         if first:
             write_results(run, loaded, steps)
             with steps.writing(run.environment):
-                write_ending(run, method.auto_selected, device)
+                write_ending(run, method.auto_selected, device, needed)
     if steps.failed:
         raise ResultsError(
             f"training is done and kept in {run.checkpoint}, but these could not be written: "
@@ -130,12 +133,19 @@ def input_size(data: TrainData) -> int:
     return next(data.inputs(torch.arange(1))).shape[-1]
 
 
-def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epochs: range, seed: int) -> None:
+def train_epochs(
+    run: RunDirectory,
+    loaded: Loaded,
+    checkpoint: Checkpoint,
+    epochs: range,
+    seed: int,
+    operations: OperationCounter,
+) -> None:
     """Train, with metrics, a checkpoint and a line on the screen after each of `epochs`."""
     dataset, data, method, start = loaded.dataset, loaded.train, checkpoint.method, epochs.start
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
     rows, history = checkpoint.rows, checkpoint.history
-    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows, history)
+    recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, operations, true_labels, rows, history)
     screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mixnn.errors import InputError, require_between
@@ -48,3 +49,8 @@ def is_of(value: object, kind: Any) -> bool:
     if parts:  # a union
         return any(is_of(value, part) for part in parts)
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def part_of(kind: type[Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of `settings` that the dataclass `kind` has fields for."""
+    return {field.name: settings[field.name] for field in fields(kind)}

@@ -27,6 +27,8 @@ DRAWS: dict[str, int] = {
     "strong": 3 + STRONG_DRAWS,
     "none": 0,
 }
+# Which of them mirrors, from 0.5 up.
+MIRROR_DRAW: dict[str, int] = {"crop-flip": 2, "resized-crop": 4, "color": 2, "strong": 2}
 AFTER = {"color": color, "strong": strong}  # crop-flip
 
 
