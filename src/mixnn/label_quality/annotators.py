@@ -57,13 +57,14 @@ class Votes(NamedTuple):
     def counts(self) -> NDArray[np.float64]:
         """How often an item has each label, (N, C)."""
         place = self.item * self.classes + self.label
-        return np.bincount(place, self.weight, self.items * self.classes).reshape(self.items, self.classes)
+        found = np.bincount(place, self.weight, self.items * self.classes).astype(np.float64)
+        return found.reshape(self.items, self.classes)
 
     @property
     def frequencies(self) -> FloatArray:
         """Share of each label, (C,)."""
-        counts = np.bincount(self.label, self.weight, self.classes)
-        return counts / max(TINY, counts.sum())
+        counts: FloatArray = np.bincount(self.label, self.weight, self.classes).astype(np.float64)
+        return counts / max(TINY, float(counts.sum()))
 
     def of_items(self, chosen: NDArray[np.bool_]) -> Votes:
         """Those of the items `chosen` (N,)."""
@@ -112,7 +113,8 @@ class AnnotatorModel(NamedTuple):
         rows = self.typical.rows
         rate = np.full(len(self.prior), self.typical.rate) if rows is None else 1 - rows.diagonal()
         odds = self.factor[:, None] * rate
-        return odds / (1 - rate + odds).clip(TINY)
+        wrong: FloatArray = odds / (1 - rate + odds).clip(TINY)
+        return wrong
 
     def columns(self, annotator: NDArray[np.int64], label: NDArray[np.int64]) -> FloatArray:
         """P(label | each true class), (n, C), of labels (n,) of these annotators (n,)."""
@@ -139,7 +141,8 @@ class AnnotatorModel(NamedTuple):
     def accuracy(self) -> FloatArray:
         """P(right label) of each annotator, (M,), where classes are as frequent as in these items."""
         right = 1 - self.wrong() if self.matrices is None else self.matrices.diagonal(axis1=1, axis2=2)
-        return right @ self.prior
+        accuracy: FloatArray = right @ self.prior
+        return accuracy
 
 
 class Inference(NamedTuple):
@@ -293,7 +296,7 @@ def annotators_of(
             add_groups(pairs, votes.annotator[at] * c + votes.label[at], rows)
         elif full:
             np.add.at(pairs, votes.label[at], rows)
-    right = np.bincount(votes.annotator, posterior[votes.item, votes.label] * votes.weight, m)
+    right = np.bincount(votes.annotator, posterior[votes.item, votes.label] * votes.weight, m).astype(np.float64)
     counts = pairs.reshape(m, c, c).transpose(0, 2, 1) if whole else None  # (M, true, label)
     typical = typical_annotator(true, right, pairs.T if counts is None else counts.sum(0), before.typical)
     labeled = np.bincount(votes.item, minlength=votes.items) > 0
