@@ -285,8 +285,7 @@ def test_the_command_with_features_is_a_run_that_apply_and_export_take(tmp_path,
     corrections = tmp_path / "corrections.csv"
     first = issues[0]
     corrections.write_text(
-        "file_name,given_label,decision,new_label\n"
-        f"{first['file_name']},{first['given_label']},accept,{first['suggested_label']}\n"
+        f"file_name,corrected_label,decision\n{first['file_name']},{first['suggested_label']},accept\n"
     )
     assert main(["apply", run, str(corrections), "--out", str(tmp_path / "clean")]) == 0
     clean = {row["item"]: row["votes_label"] for row in read(tmp_path / "clean/consensus.csv")}
@@ -303,6 +302,7 @@ def test_the_command_sees_photos_beside_the_table(tmp_path, capfd):
         image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{i}.png")
     write_votes(tmp_path / "votes.csv", labels, lambda i: f"{i}.png")
     run = tmp_path / "run"
-    words = ["consensus", tmp_path / "votes.csv", "--out", run, "--network", "cnn", "--data.image-size", "16"]
-    assert main([*map(str, words), "--device", "cpu"]) == 0, capfd.readouterr().err
+    np.save(tmp_path / "x.npy", points(truth))
+    words = ["consensus", tmp_path / "votes.csv", "--out", run, "--features", tmp_path / "x.npy", "--device", "cpu"]
+    assert main([*map(str, words), "--data.image-size", "16", "--data.workers", "0"]) == 0, capfd.readouterr().err
     assert {"report.html", "thumbnails.npz", "consensus.csv"} <= {path.name for path in run.iterdir()}

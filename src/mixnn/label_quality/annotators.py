@@ -21,7 +21,6 @@ from mixnn.label_quality.noise_matrix import (
     diagonally_dominant,
     empirical_bayes_prior,
     fit_noise_model,
-    log_gamma,
 )
 from mixnn.label_quality.probabilities import TINY, FloatArray, normalized
 from mixnn.tables.topk_rows import chunks
@@ -29,7 +28,7 @@ from mixnn.tables.topk_rows import chunks
 STEPS, QUICK_STEPS = 40, 12  # of expectation maximization: in the end, and where strengths are compared
 CHANGE = 1e-4  # of any probability, below which the steps end
 STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # labels that the prior of a row of T_m counts as
-FACTOR_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)  # wrong labels that the factor of 1 counts as
+FACTOR_STRENGTH = 3.0  # wrong labels that the factor of 1 counts as; by empirical Bayes EM would confirm its own start
 MAX_FACTOR = 1e3  # of the odds of a wrong label
 COMPARED_VOTES = 40_000  # by which strengths are compared, at most
 MATRICES = 2**24  # values of all annotators' matrices; of more, an annotator has a factor alone
@@ -304,8 +303,8 @@ def annotators_of(
     model = before._replace(prior=prior / prior.sum(), typical=typical)
     wrong = (true.sum(1) - right).clip(0)
     expected = (true * model.wrong()).sum(1) / model.factor  # of the typical annotator, nearly
-    strength = max(FACTOR_STRENGTHS, key=lambda one: log_gamma_poisson(wrong, expected, one))
-    model = model._replace(factor=((wrong + strength) / (expected + strength)).clip(1 / MAX_FACTOR, MAX_FACTOR))
+    factor = (wrong + FACTOR_STRENGTH) / (expected + FACTOR_STRENGTH)
+    model = model._replace(factor=factor.clip(1 / MAX_FACTOR, MAX_FACTOR))
     if counts is None:
         return model
     rate = model.wrong()
@@ -330,11 +329,3 @@ def typical_annotator(true: FloatArray, right: FloatArray, counts: FloatArray, b
     counts = counts + DIAGONAL_PSEUDO_COUNT * np.eye(len(counts))
     prior = empirical_bayes_prior(counts, before.given)
     return NoiseModel(before.prior, prior.smooth(counts), prior.rate, before.given)
-
-
-def log_gamma_poisson(wrong: FloatArray, expected: FloatArray, strength: float) -> float:
-    """Log-likelihood of wrong labels (M,), where the factor is Gamma distributed around one."""
-    shape = np.full(len(wrong), strength)
-    log_odds = wrong * np.log((expected / (expected + strength)).clip(TINY))
-    log_none = strength * np.log(strength / (expected + strength))
-    return float((log_gamma(wrong + shape) - log_gamma(shape) + log_odds + log_none).sum())
