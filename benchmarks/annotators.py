@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=2_500, help="the first so many of CIFAR-10")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cells", nargs="+", default=["people", *SKILL], help="and asked")
+    parser.add_argument("--again", nargs="+", default=[], help="rows to make anew")
     parser.add_argument("--out", type=Path, default=RESULTS[0])
     parser.add_argument("--into", type=Path, help=f"Markdown file with {START} and {END}")
     given = parser.parse_args()
@@ -194,11 +195,14 @@ def main() -> None:
     rows, now = results.setdefault("rows", {}), environment(given.seeds[0], "cpu", "float32")
 
     def keep(cell: str, name: str, seed: int, make: Callable[[], dict[str, float]]) -> None:
-        if str(seed) in (of_name := rows.setdefault(cell, {}).setdefault(name, {})):
+        of_name = rows.setdefault(cell, {}).setdefault(name, {})
+        if str(seed) in of_name and name not in given.again:
             return
         of_name[str(seed)] = {key: round(value, 4) for key, value in make().items()}
         print(cell, name, seed, of_name[str(seed)], flush=True)
-        results["photos"], results["environment"] = given.photos, now
+        results["photos"] = given.photos
+        if now not in results.setdefault("environments", []):
+            results["environments"].append(now)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 

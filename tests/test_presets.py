@@ -31,7 +31,10 @@ def test_all_of_a_preset_reaches_the_run(preset: str) -> None:
     options = config.options
     options.check()
     assert merged(config.to_dict(), read_preset(preset)) == config.to_dict()
-    epochs = [*options.milestones, *(value for name, value in config.method_options.items() if name in STARTS)]
+    epochs = [
+        *options.milestones,
+        *(value for name, value in config.method_options.items() if name in STARTS and value),
+    ]
     assert all(epoch < options.epochs for epoch in epochs)
 
     options.network, options.weights = "cnn", None  # the method and its options are tried here

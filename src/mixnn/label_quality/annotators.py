@@ -21,7 +21,6 @@ from mixnn.label_quality.noise_matrix import (
     diagonally_dominant,
     empirical_bayes_prior,
     fit_noise_model,
-    log_gamma,
 )
 from mixnn.label_quality.probabilities import TINY, FloatArray, normalized
 from mixnn.tables.topk_rows import chunks
@@ -29,7 +28,7 @@ from mixnn.tables.topk_rows import chunks
 STEPS, QUICK_STEPS = 40, 12  # of expectation maximization: in the end, and where strengths are compared
 CHANGE = 1e-4  # of any probability, below which the steps end
 STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # labels that the prior of a row of T_m counts as
-FACTOR_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)  # wrong labels that the factor of 1 counts as
+FACTOR_STRENGTH = 3.0  # wrong labels that the factor of 1 counts as; by empirical Bayes EM would confirm its own start
 MAX_FACTOR = 1e3  # of the odds of a wrong label
 COMPARED_VOTES = 40_000  # by which strengths are compared, at most
 MATRICES = 2**24  # values of all annotators' matrices; of more, an annotator has a factor alone
@@ -57,13 +56,14 @@ class Votes(NamedTuple):
     def counts(self) -> NDArray[np.float64]:
         """How often an item has each label, (N, C)."""
         place = self.item * self.classes + self.label
-        return np.bincount(place, self.weight, self.items * self.classes).reshape(self.items, self.classes)
+        found = np.bincount(place, self.weight, self.items * self.classes).astype(np.float64)
+        return found.reshape(self.items, self.classes)
 
     @property
     def frequencies(self) -> FloatArray:
         """Share of each label, (C,)."""
-        counts = np.bincount(self.label, self.weight, self.classes)
-        return counts / max(TINY, counts.sum())
+        counts: FloatArray = np.bincount(self.label, self.weight, self.classes).astype(np.float64)
+        return counts / max(TINY, float(counts.sum()))
 
     def of_items(self, chosen: NDArray[np.bool_]) -> Votes:
         """Those of the items `chosen` (N,)."""
@@ -112,7 +112,8 @@ class AnnotatorModel(NamedTuple):
         rows = self.typical.rows
         rate = np.full(len(self.prior), self.typical.rate) if rows is None else 1 - rows.diagonal()
         odds = self.factor[:, None] * rate
-        return odds / (1 - rate + odds).clip(TINY)
+        wrong: FloatArray = odds / (1 - rate + odds).clip(TINY)
+        return wrong
 
     def columns(self, annotator: NDArray[np.int64], label: NDArray[np.int64]) -> FloatArray:
         """P(label | each true class), (n, C), of labels (n,) of these annotators (n,)."""
@@ -139,7 +140,8 @@ class AnnotatorModel(NamedTuple):
     def accuracy(self) -> FloatArray:
         """P(right label) of each annotator, (M,), where classes are as frequent as in these items."""
         right = 1 - self.wrong() if self.matrices is None else self.matrices.diagonal(axis1=1, axis2=2)
-        return right @ self.prior
+        accuracy: FloatArray = right @ self.prior
+        return accuracy
 
 
 class Inference(NamedTuple):
@@ -293,7 +295,7 @@ def annotators_of(
             add_groups(pairs, votes.annotator[at] * c + votes.label[at], rows)
         elif full:
             np.add.at(pairs, votes.label[at], rows)
-    right = np.bincount(votes.annotator, posterior[votes.item, votes.label] * votes.weight, m)
+    right = np.bincount(votes.annotator, posterior[votes.item, votes.label] * votes.weight, m).astype(np.float64)
     counts = pairs.reshape(m, c, c).transpose(0, 2, 1) if whole else None  # (M, true, label)
     typical = typical_annotator(true, right, pairs.T if counts is None else counts.sum(0), before.typical)
     labeled = np.bincount(votes.item, minlength=votes.items) > 0
@@ -301,8 +303,8 @@ def annotators_of(
     model = before._replace(prior=prior / prior.sum(), typical=typical)
     wrong = (true.sum(1) - right).clip(0)
     expected = (true * model.wrong()).sum(1) / model.factor  # of the typical annotator, nearly
-    strength = max(FACTOR_STRENGTHS, key=lambda one: log_gamma_poisson(wrong, expected, one))
-    model = model._replace(factor=((wrong + strength) / (expected + strength)).clip(1 / MAX_FACTOR, MAX_FACTOR))
+    factor = (wrong + FACTOR_STRENGTH) / (expected + FACTOR_STRENGTH)
+    model = model._replace(factor=factor.clip(1 / MAX_FACTOR, MAX_FACTOR))
     if counts is None:
         return model
     rate = model.wrong()
@@ -327,11 +329,3 @@ def typical_annotator(true: FloatArray, right: FloatArray, counts: FloatArray, b
     counts = counts + DIAGONAL_PSEUDO_COUNT * np.eye(len(counts))
     prior = empirical_bayes_prior(counts, before.given)
     return NoiseModel(before.prior, prior.smooth(counts), prior.rate, before.given)
-
-
-def log_gamma_poisson(wrong: FloatArray, expected: FloatArray, strength: float) -> float:
-    """Log-likelihood of wrong labels (M,), where the factor is Gamma distributed around one."""
-    shape = np.full(len(wrong), strength)
-    log_odds = wrong * np.log((expected / (expected + strength)).clip(TINY))
-    log_none = strength * np.log(strength / (expected + strength))
-    return float((log_gamma(wrong + shape) - log_gamma(shape) + log_odds + log_none).sum())

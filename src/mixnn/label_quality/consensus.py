@@ -260,9 +260,10 @@ def mutual_information(probs: FloatArray, matrix: FloatArray) -> NDArray[np.floa
     return found.clip(0)
 
 
-def ratio(part: FloatArray, whole: FloatArray) -> NDArray[np.float64]:
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     """NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    found: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return found
 
 
 def place_of(name: Any, names: Sequence[Any]) -> int:
