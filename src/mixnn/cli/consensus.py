@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.cli.parsing import Parser, data_options
-from mixnn.config import DataOptions, FindConfig, FindOptions
+from mixnn.config import DataOptions
+from mixnn.config.find import FindConfig, FindOptions
 from mixnn.data.readers import split_source
 from mixnn.data.readers.columns import Places
 from mixnn.data.readers.table import read_content, read_header

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from mixnn.config import FindConfig
+from mixnn.config.find import FindConfig
 from mixnn.data.dataset import Part, Source, build_dataset
 from mixnn.data.feature_files import read_features
 from mixnn.data.images.encoded import ImageFiles
@@ -40,7 +40,7 @@ def find_by_votes(told: Labels, given: Sequence[str], config: FindConfig, out: P
     features, root = config.options.features, config.options.data.root
     if root is None:
         assert features is not None
-        images: Any = read_features(features, len(told.items))
+        images: Any = read_features(features, [str(name) for name in told.items])
         config = replace(config, options=replace(config.options, features=None))
     else:
         files, notes = file_names(told.items, root, "the table of labels")
