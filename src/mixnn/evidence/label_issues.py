@@ -21,6 +21,8 @@ from mixnn.evidence.inputs import checked_features, checked_probs, checked_verif
 from mixnn.evidence.knn import SearchInfo, cosine_distances, knn_indices, vote_k
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.evidence.neighbors.brute_force import Progress, silent
+from mixnn.evidence.outliers import NEIGHBORS as OUTLIER_NEIGHBORS
+from mixnn.evidence.outliers import Outliers, outlier_scores
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.label_quality.posterior import estimate_label_quality, label_frequencies, label_posterior
@@ -43,6 +45,7 @@ class Found(NamedTuple):
         neighbors: int64 (N, 10), nearest first.
         distances: float32 (N, 10) in 0–2, one minus the cosine.
         search: how they were found.
+        outliers: which samples belong to no class.
     """
 
     issues: LabelIssues
@@ -50,6 +53,7 @@ class Found(NamedTuple):
     neighbors: NDArray[np.int64]
     distances: NDArray[np.float32]
     search: SearchInfo
+    outliers: Outliers
 
 
 def label_issues(
@@ -79,8 +83,11 @@ def label_issues(
     if pred_probs is None:
         pred_probs, chosen = probe(features, given, len(classes), indices, neighbor_labels)
     issues = estimate_label_quality(given, classes, pred_probs, neighbor_labels, verified=verified, chosen=chosen)
-    nearest = nearest[:, :NEIGHBORS].cpu().contiguous()
-    return Found(issues, pred_probs, nearest.numpy(), cosine_distances(features, nearest).numpy(), search)
+    nearest = nearest.cpu()
+    distances = cosine_distances(features, nearest[:, :OUTLIER_NEIGHBORS].contiguous())
+    outliers = outlier_scores(nearest, distances, given)
+    nearest, distances = nearest[:, :NEIGHBORS].contiguous(), distances[:, :NEIGHBORS].contiguous()
+    return Found(issues, pred_probs, nearest.numpy(), distances.numpy(), search, outliers)
 
 
 def probe(

@@ -51,6 +51,7 @@ class Evidence:
         near_duplicates: int64 (M, 2), pairs of rows that show the same picture.
         distances: (N, K) float32 in 0–2, of the neighbors, one minus cosine; None where they were not kept.
         coordinates: (N, 2) float32, the features on a plane; None where they were not kept.
+        outlier_score: (N,) float32 in 0–1, above 0.5 for an outlier; None of a run of before these were looked for.
 
     Only a training has these; None of `mixnn find`:
         targets: (N, C) float32 soft targets; the probabilities for a method that has none.
@@ -74,17 +75,24 @@ class Evidence:
     near_duplicates: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     distances: NDArray[np.float32] | None = None
     coordinates: NDArray[np.float32] | None = None
+    outlier_score: NDArray[np.float32] | None = None
     targets: Table | None = None
     loss: NDArray[np.float32] | None = None
     loss_mixture_clean_prob: NDArray[np.float32] | None = None
     mixture: NDArray[np.float64] | None = None
     heldout: NDArray[np.int64] | None = None
 
+    @property
+    def is_outlier(self) -> NDArray[np.bool_]:
+        """Which samples belong to no class, or hardly, (N,)."""
+        return np.zeros(len(self.given), bool) if self.outlier_score is None else self.outlier_score > 0.5
+
     def check(self, classes: int) -> None:
         """Raises ValueError where tables are not of the same N samples and `classes`, as those of two runs are not."""
         samples, whole = len(self.names), (len(self.names), classes)
         shapes = {"given": (samples,), "probs": whole, "label_posterior": whole, "targets": whole}
         shapes |= {"noise_matrix": (classes, classes), "noise_rate": (), "noise_rate_interval": (2,)}
+        shapes |= {"outlier_score": (samples,)}
         for name, shape in shapes.items():
             table = getattr(self, name)
             if table is not None and (table.shape != shape or not is_number(table)):
@@ -121,6 +129,8 @@ class RunDirectory:
         self.labels = self.path / "labels.csv"
         self.label_issues = self.path / "label_issues.csv"
         self.label_noise = self.path / "label_noise.json"
+        self.outliers = self.path / "outliers.csv"
+        self.near_duplicates = self.path / "near_duplicates.csv"
         self.targets = self.path / "soft_targets.npy"
         self.classes = self.path / "classes.json"
         self.label_arrays = self.path / "label_arrays.json"

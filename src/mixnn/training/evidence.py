@@ -13,7 +13,7 @@ from mixnn.data.batches import TrainData
 from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
 from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
-from mixnn.evidence.near_duplicates import find_near_duplicates
+from mixnn.evidence.near_duplicates import compare_neighbors
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.pca import pca_2d
 from mixnn.label_quality.duplicates import reconcile
@@ -92,7 +92,7 @@ def judge_labels(
     given, verified = numpy(data.labels), numpy(data.verified)
     found = label_issues(collected.features, given.clip(-1), range(classes), verified=verified, progress=progress)
     nearest, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
-    pairs = numpy(find_near_duplicates(data.inputs, nearest, distances))
+    pairs = compare_neighbors(nearest, distances, None if is_embeddings(data) else data.inputs).pairs
     issues = reconcile(found.issues, pairs)
     fields = {
         "names": np.array(names, dtype=np.str_),
@@ -107,6 +107,7 @@ def judge_labels(
         "neighbors": found.neighbors,
         "distances": found.distances,
         "near_duplicates": pairs,
+        "outlier_score": found.outliers.score,
         "coordinates": numpy(pca_2d(collected.features)),
         "verified": np.flatnonzero(verified),
     }
