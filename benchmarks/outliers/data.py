@@ -15,6 +15,7 @@ from real_errors.features import BATCH, SIZE, banking_features, banking_rows, en
 from mixnn.data.readers import read_source
 
 RANDOM = {"cifar10": 1500, "cifar100": 1000}  # images of each part beside those of known pairs
+PHOTOS = 2000  # of clothes: all that are odd, and others at random
 ODD = ("Not sure", "Skip", "Other")  # labels of photos that show no one garment, or none
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -65,9 +66,12 @@ def cifar(name: str, data: Path, cache: Path) -> Cifar:
 
 
 def clothing(data: Path, cache: Path) -> tuple[Images, Floats, list[str]]:
-    """All photos at 96 px, their features, and their labels."""
+    """Photos at 96 px, their features, and their labels."""
     with open(data / "clothing" / "labels.csv", newline="", encoding="utf-8") as file:
         rows = [(row["image"], row["label"]) for row in csv.DictReader(file)]
+    odd = np.array([label in ODD for _, label in rows])
+    others = np.random.default_rng(0).permutation(np.flatnonzero(~odd))[: PHOTOS - odd.sum()]
+    rows = [rows[row] for row in np.union1d(np.flatnonzero(odd), others)]
     photos = []
     for name, _ in rows:
         with Image.open(data / "clothing" / "images" / name) as photo:
