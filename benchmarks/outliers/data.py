@@ -45,7 +45,9 @@ def cifar(name: str, data: Path, cache: Path) -> Cifar:
     """The images of the pairs of ciFAIR (Barz and Denzler, J. Imaging 2020), and some of each part at random."""
     dataset = read_source(f"{name}:{data / name}")
     train, test = dataset.train, dataset.heldout
-    assert test is not None and isinstance(train.images, np.ndarray) and isinstance(test.images, np.ndarray)
+    assert test is not None
+    assert isinstance(train.images, np.ndarray)
+    assert isinstance(test.images, np.ndarray)
     with open(data / name / "test_near_duplicates_cifair.csv", newline="", encoding="utf-8") as file:
         known = np.array([[int(row[key]) for key in ("TestID", "TrainID", "Judgment")] for row in csv.DictReader(file)])
     rng = np.random.default_rng(0)
