@@ -147,28 +147,23 @@ def flagged(truth: Bools, flags: Bools) -> dict[str, int]:
 def tables(result: dict[str, Any]) -> str:
     """Both as Markdown."""
     rivals = ("mixnn", "mixnn without labels", "Datalab")
-    lines = [
-        "|  | seeds | " + " | ".join(rivals) + " | flagged: mixnn | Datalab | without the odd ones |",
-        "|" + "---|" * 7,
-    ]
+    heads = ["", "draws", *rivals, "flagged by mixnn: right/all", "by Datalab", "by mixnn without the odd ones"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for used, title in (("report", "reported"), ("choose", "settings were chosen by")):
-        lines.append(f"| *{title}* | | | | | | |")
+        lines.append(f"| *{title}* |" + " |" * (len(heads) - 1))
         for cell in dict.fromkeys(row["cell"] for row in result["outliers"] if row["set"] == used):
             rows = [row for row in result["outliers"] if row["cell"] == cell]
             means = [np.mean([row[rival] for row in rows]) for rival in rivals]
             best = max(means)
             shown = [f"**{mean:.3f}**" if mean == best else f"{mean:.3f}" for mean in means]
             ends = [
-                " + ".join(f"{row['flagged'][i]['right']}/{row['flagged'][i]['flagged']}" for row in rows)
+                ", ".join(f"{row['flagged'][i]['right']}/{row['flagged'][i]['flagged']}" for row in rows)
                 for i in (0, 1)
             ]
-            clean = " + ".join(str(row["flagged_without_odd"]) for row in rows)
+            clean = ", ".join(str(row["flagged_without_odd"]) for row in rows)
             lines.append(f"| {cell.replace('%', ' %')} | {len(rows)} | {' | '.join([*shown, *ends, clean])} |")
-    lines += [
-        "",
-        "| data | rule | average precision | pairs between the parts | near duplicates | very similar | unknown |",
-    ]
-    lines.append("|" + "---|" * 7)
+    heads = ["data", "rule", "average precision", "pairs found", "near duplicates", "very similar", "unknown"]
+    lines += ["", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in result["near_duplicates"]:
         counts = [row["pairs"], f"{row['near duplicates']} of {row['known']}", row["very similar"], row["unknown"]]
         lines.append(f"| {row['data']} | {row['rule']} | {row['ap']:.3f} | {' | '.join(map(str, counts))} |")
