@@ -29,6 +29,7 @@ KINDS = {
         "labels that differ only by case, spaces, or how Unicode or a number is written; "
         "--data.merge-similar-labels true makes them one",
     ),
+    "near conflict": (WRONG, "nearly the same image under another label"),
     "near leak": (WRONG, "nearly the same image in a part to train on and in one to measure on, or in two of these"),
     "class too small": (WRONG, f"classes with fewer than {MIN_TO_SPLIT} training samples, which cannot be split"),
     "one class": (WRONG, "there is nothing to tell apart"),
@@ -152,13 +153,16 @@ def near_duplicate_findings(dataset: Dataset, pairs: NDArray[np.int64], keys: ND
     """
     measured = {*HELDOUT, dataset.heldout_name}
     sample = locator(dataset)
+    unknown = np.concatenate([samples.labels < 0 for samples in parts_of(dataset).values()])
     pairs = pairs[(keys[pairs[:, 0]] != keys[pairs[:, 1]]).any(1)]
     _, first = np.unique(pairs[:, 1], return_index=True)
     for one, row in pairs[np.sort(first)].tolist():
         (part, name, label, part_row), (other_part, other_name, other_label, _) = sample(row), sample(one)
-        leak = part != other_part and measured & {part, other_part}
-        kind = "near leak" if leak else "near duplicate"
-        yield Finding(kind, part, name, label, other_part, other_name, other_label, "nearly the same", part_row)
+        kinds = ["near conflict"] if label != other_label and not unknown[row] and not unknown[one] else []
+        if part != other_part and measured & {part, other_part}:
+            kinds.append("near leak")
+        for kind in kinds or ["near duplicate"]:
+            yield Finding(kind, part, name, label, other_part, other_name, other_label, "nearly the same", part_row)
 
 
 def outlier_findings(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[Finding]:
