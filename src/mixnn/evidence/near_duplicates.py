@@ -31,6 +31,7 @@ MAX_RATIO_WITH_PIXELS = 0.26  # times (1 - correlation)^(1/3): of such pairs of 
 CANDIDATE_RATIO = 0.7  # no pixels are compared of pairs with a larger one
 MIN_CORRELATION = 0.5  # of pixels: 99 % of the near duplicates of CIFAR-10 have more
 SURE_CORRELATION = 0.9  # the features may then be near by chance
+MIN_CONTRAST = 0.01  # standard deviation of pixels in 0–1: less is all of one color
 MIN_SCALE = 0.25  # of the median distance of neighbors: those of a sample with ten copies are not at 0
 EQUAL_DISTANCE = 1e-6  # of features that are equal but for rounding
 SIDE, COARSE = 16, 8  # pixels at which pictures are compared, and at which neighbors are looked for
@@ -137,9 +138,15 @@ def correlations(inputs: Inputs, pairs: Tensor) -> Tensor:
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Of the values of each picture, (M, …) and (M, …) -> (M,) in -1–1; 0 where one is all of one color."""
-    x, y = (part.flatten(1) - part.flatten(1).mean(1, keepdim=True) for part in (a, b))
-    return (normalize(x) * normalize(y)).sum(1)
+    """Of the values of each picture, (M, 3, H, W) twice -> (M,) in -1–1; 0 where one is all of one color."""
+    return (normalize(centered(a)) * normalize(centered(b))).sum(1)
+
+
+def centered(x: Tensor) -> Tensor:
+    """(M, 3, H, W) around the mean of each picture, (M, 3 H W); 0 of one that is all of one color."""
+    varied = x.flatten(2).std(2).amax(1) > MIN_CONTRAST
+    flat = x.flatten(1)
+    return (flat - flat.mean(1, keepdim=True)) * varied[:, None]
 
 
 def pixel_features(images: Iterator[Tensor]) -> Tensor:
@@ -151,8 +158,7 @@ def pixel_features(images: Iterator[Tensor]) -> Tensor:
     for x in images:
         small = adaptive_avg_pool2d(as_input(x), COARSE)
         right = small[..., COARSE // 2 :].sum((1, 2, 3)) > small[..., : COARSE // 2].sum((1, 2, 3))
-        small = torch.where(right[:, None, None, None], small.flip(3), small).flatten(1)
-        rows.append(small - small.mean(1, keepdim=True))
+        rows.append(centered(torch.where(right[:, None, None, None], small.flip(3), small)))
     return torch.cat(rows)
 
 
