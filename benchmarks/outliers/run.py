@@ -4,7 +4,7 @@
     python -m outliers.run --data DIR --cache DIR --out benchmarks/results/outliers.json
     python -m outliers.run --out benchmarks/results/outliers.json --into docs/studies/2026-12-outliers.md
 
-The second makes the tables. Data as for `real_errors`, and `test_near_duplicates_cifair.csv` in each CIFAR's folder.
+Rows that are in the file are not made again. The second makes the tables. Data as for `real_errors`, and `test_near_duplicates_cifair.csv` in each CIFAR's folder.
 Settings were chosen by cells of the set "choose" alone.
 """
 
@@ -181,14 +181,21 @@ def main() -> None:
         known = environment(0, "cpu", "float32")
         known["command"] = "python -m outliers.run --data DIR --cache DIR --out benchmarks/results/outliers.json"
         sets = {name: cifar(name, given.data, given.cache) for name in ("cifar10", "cifar100")}
-        result: dict[str, Any] = {"environment": known, "near_duplicates": [], "outliers": []}
+        made = {"git_revision": known["git_revision"]}
+        result: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {}
+        result = {"near_duplicates": [], "outliers": []} | result | {"environment": known}
+        done = {(row["cell"], row["seed"]) for row in result["outliers"]}
         for name, title in (("cifar10", "CIFAR-10 (chosen by)"), ("cifar100", "CIFAR-100 (reported)")):
+            if any(row["data"] == title for row in result["near_duplicates"]):
+                continue
             for row in duplicate_rows(title, sets[name]):
                 print(row, flush=True)
-                result["near_duplicates"].append(row)
+                result["near_duplicates"].append(row | made)
                 given.out.write_text(json.dumps(result, indent=1) + "\n")
         for cell in outlier_cells(given.data, given.cache, sets):
-            result["outliers"].append(outlier_row(cell))
+            if (cell.name, cell.seed) in done:
+                continue
+            result["outliers"].append(outlier_row(cell) | made)
             print(result["outliers"][-1], flush=True)
             given.out.write_text(json.dumps(result, indent=1) + "\n")
     if given.into is not None:
