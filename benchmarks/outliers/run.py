@@ -4,8 +4,8 @@
     python -m outliers.run --data DIR --cache DIR --out benchmarks/results/outliers.json
     python -m outliers.run --out benchmarks/results/outliers.json --into docs/studies/2026-12-outliers.md
 
-Rows that are in the file are not made again. The second makes the tables. Data as for `real_errors`, and `test_near_duplicates_cifair.csv` in each CIFAR's folder.
-Settings were chosen by cells of the set "choose" alone.
+Rows that are in the file are not made again. The second command makes the tables. Data as for `real_errors`, and
+`test_near_duplicates_cifair.csv` in each CIFAR's folder. Settings were chosen by cells of the set "choose" alone.
 """
 
 from __future__ import annotations

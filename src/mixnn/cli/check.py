@@ -26,7 +26,7 @@ def run(words: Sequence[str]) -> int:
         "--workers", type=int, default=min(os.cpu_count() or 1, MAX_WORKERS), help="processes that read images"
     )
     how = "near duplicates by pixels, or by network (EfficientNet-Lite0, which tells outliers too), or none"
-    parser.add_argument("--near-duplicates", type=Literal["pixels", "network", "none"], default="pixels", help=how)
+    parser.add_argument("--near_duplicates", type=Literal["pixels", "network", "none"], default="pixels", help=how)
     parser.add_data_options(OPTIONS)
     parser.add_csv_option()
     given = parser.parse_words(words)
