@@ -21,7 +21,7 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
     lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist())
     twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:
-        lines.append(f"the same picture under two labels: {twice:,} samples (review_reason in labels.csv)")
+        lines.append(f"near duplicates under two labels: {twice:,} samples (review_reason in labels.csv)")
     if odd := int(evidence.is_outlier.sum()):
         lines.append(f"outliers: {odd:,} sample{'s' if odd > 1 else ''} unlike the others (outliers.csv)")
     if sets := near_duplicate_sets(evidence):

@@ -95,8 +95,9 @@ def compare_neighbors(
     ratios = distances / torch.maximum(scale[:, None], scale[neighbors])  # (N, K)
     nearness = ratios / min(MAX_RATIO, chance_ratio(distances))  # 1 and below: a near duplicate
     candidate = ratios <= CANDIDATE_RATIO
-    pairs = torch.stack([row[candidate], neighbors[candidate]], 1).sort(1).values  # (P, 2)
-    pairs, place = pairs.unique(dim=0, return_inverse=True)
+    ends = torch.stack([row[candidate], neighbors[candidate]]).sort(0).values  # (2, P)
+    keys, place = (ends[0] * samples + ends[1]).unique(return_inverse=True)
+    pairs = torch.stack([keys // samples, keys % samples], 1)
     ratio, near = (torch.full((len(pairs),), torch.inf) for _ in range(2))
     ratio.scatter_reduce_(0, place, ratios[candidate], "amin")
     near.scatter_reduce_(0, place, nearness[candidate], "amin")

@@ -25,7 +25,7 @@ def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
 
     Args:
         issues: to begin with; its table is changed in place.
-        pairs: int64 (M, 2), rows that show the same picture.
+        pairs: int64 (M, 2), near duplicates.
 
     Returns:
         The same, with qualities and suggestions of what was changed.

@@ -22,7 +22,7 @@ class Review(NamedTuple):
     Attributes:
         kind: (N,) AMBIGUOUS where the second label is nearly as likely as the first, OUT_OF_DISTRIBUTION where the
             sample is an outlier, which may belong to no class; CLEAR elsewhere.
-        duplicate: (N,) int64, a row with the same picture and another label; -1 where there is none.
+        duplicate: (N,) int64, a near duplicate with another label; -1 where there is none.
     """
 
     kind: NDArray[np.int8]
@@ -54,7 +54,7 @@ def review(evidence: Evidence, issues: LabelIssues) -> Review:
 
 
 def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
-    """For each sample a row that shows the same picture under another label, (N,); -1 where there is none."""
+    """For each sample a near duplicate under another label, (N,); -1 where there is none."""
     found = np.full(len(evidence.given), -1)
     labels = evidence.given[evidence.near_duplicates]  # (M, 2)
     conflict = (labels[:, 0] != labels[:, 1]) & (labels >= 0).all(1)

@@ -48,7 +48,7 @@ class Evidence:
         neighbors: (N, K) int64 nearest samples in feature space, nearest first.
         unlabeled: words that mean "don't know".
         verified: int64 (R,), rows whose label a person has confirmed.
-        near_duplicates: int64 (M, 2), pairs of rows that show the same picture.
+        near_duplicates: int64 (M, 2), near duplicates, the nearest pair first.
         distances: (N, K) float32 in 0–2, of the neighbors, one minus cosine; None where they were not kept.
         coordinates: (N, 2) float32, the features on a plane; None where they were not kept.
         outlier_score: (N,) float32 in 0–1, above 0.5 for an outlier; None of a run of before these were looked for.
