@@ -19,6 +19,7 @@ CLASSES = ["ant", "bee", "cat"]
 N, WIDTH = 150, 8
 STAND_IN = ["--network", "test_find:bright", "--device", "cpu", "--data.workers", "0"]
 PLAIN = {"overview.png", "report.html", "labels.csv", "label_issues.csv", "label_noise.json", "evidence.npz"}
+PLAIN |= {"outliers.csv", "near_duplicates.csv"}
 PLAIN |= {"label_quality.npz", "config.yaml", "environment.json", "classes.json"}
 
 

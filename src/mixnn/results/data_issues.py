@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.label_quality.duplicates import groups
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import given_words
+from mixnn.results.issues import given_words, is_outlier
 from mixnn.runs.directory import Evidence, RunDirectory
 from mixnn.runs.sample_lists import write_list
 from mixnn.utils.files import Row
@@ -31,7 +31,7 @@ def outliers(evidence: Evidence) -> NDArray[np.int64]:
     if evidence.outlier_score is None:
         return np.zeros(0, dtype=np.int64)
     order = np.argsort(-evidence.outlier_score, kind="stable")
-    return order[: int(evidence.is_outlier.sum())]
+    return order[: int(is_outlier(evidence).sum())]
 
 
 def near_duplicate_sets(evidence: Evidence) -> list[NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import given_words, percent, stored_label_issues
+from mixnn.results.issues import given_words, is_outlier, percent, stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 
 TOP = 3  # classes of a row of probabilities
@@ -60,7 +60,7 @@ def about(evidence: Evidence, issues: LabelIssues, classes: list[str], row: int,
         yield f"  noise matrix      of all {classes[given]}, {percent(evidence.noise_matrix[given, given])} keep it"
     yield f"  all together      {largest(evidence.label_posterior[row], classes)}"
     if evidence.outlier_score is not None:
-        word = "an outlier" if evidence.is_outlier[row] else "no outlier"
+        word = "an outlier" if is_outlier(evidence)[row] else "no outlier"
         yield f"  outlier score     {evidence.outlier_score[row]:.2f}, {word}"
     for other in duplicates(evidence, row):
         label = words[evidence.given[other]]

@@ -49,8 +49,14 @@ def stored_label_issues(evidence: Evidence) -> LabelIssues:
 def review(evidence: Evidence, issues: LabelIssues) -> Review:
     """Why a person should look, sample by sample."""
     kind = np.where(issues.second_confidence >= MIN_TIE_RATIO * issues.suggested_confidence, AMBIGUOUS, CLEAR)
-    kind[evidence.is_outlier] = OUT_OF_DISTRIBUTION
+    kind[is_outlier(evidence)] = OUT_OF_DISTRIBUTION
     return Review(kind.astype(np.int8), conflicting_duplicates(evidence))
+
+
+def is_outlier(evidence: Evidence) -> NDArray[np.bool_]:
+    """Which samples may belong to no class, (N,); none of a run of before these were looked for."""
+    score = evidence.outlier_score
+    return np.zeros(len(evidence.given), dtype=bool) if score is None else score > 0.5
 
 
 def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:

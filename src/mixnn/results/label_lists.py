@@ -12,6 +12,7 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.data_issues import write_data_issues
 from mixnn.results.issues import (
     given_words,
+    is_outlier,
     neighbor_agreement,
     review,
     review_reason,
@@ -51,7 +52,7 @@ def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samp
     """The rows of `labels.csv`, one for each of `samples`; cleanlab's column names where it has them."""
     agreement, predicted, why = neighbor_agreement(evidence), evidence.probs.argmax(1), review(evidence, issues)
     words, clean_prob = given_words(evidence, classes), evidence.loss_mixture_clean_prob
-    odd, duplicate = evidence.is_outlier, set_numbers(len(evidence.given), evidence.near_duplicates)
+    odd, duplicate = is_outlier(evidence), set_numbers(len(evidence.given), evidence.near_duplicates)
     for i in samples:
         yield {
             "file_name": str(evidence.names[i]),

@@ -82,17 +82,17 @@ class Evidence:
     mixture: NDArray[np.float64] | None = None
     heldout: NDArray[np.int64] | None = None
 
-    @property
-    def is_outlier(self) -> NDArray[np.bool_]:
-        """Which samples belong to no class, or hardly, (N,)."""
-        return np.zeros(len(self.given), bool) if self.outlier_score is None else self.outlier_score > 0.5
-
     def check(self, classes: int) -> None:
         """Raises ValueError where tables are not of the same N samples and `classes`, as those of two runs are not."""
         samples, whole = len(self.names), (len(self.names), classes)
-        shapes = {"given": (samples,), "probs": whole, "label_posterior": whole, "targets": whole}
+        shapes = {
+            "given": (samples,),
+            "outlier_score": (samples,),
+            "probs": whole,
+            "label_posterior": whole,
+            "targets": whole,
+        }
         shapes |= {"noise_matrix": (classes, classes), "noise_rate": (), "noise_rate_interval": (2,)}
-        shapes |= {"outlier_score": (samples,)}
         for name, shape in shapes.items():
             table = getattr(self, name)
             if table is not None and (table.shape != shape or not is_number(table)):
@@ -106,9 +106,7 @@ class Evidence:
 
 def is_number(table: Table) -> bool:
     """Whether it holds numbers, and the first of them is one."""
-    if isinstance(table, TopkTable):
-        return True
-    return table.dtype.kind in "iuf" and bool(np.isfinite(table.flat[0]) if table.size else True)
+    return isinstance(table, TopkTable) or (table.dtype.kind in "iuf" and bool(np.isfinite(table.ravel()[:1]).all()))
 
 
 # What reading damaged files may raise.

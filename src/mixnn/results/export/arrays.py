@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.label_quality.duplicates import set_numbers
 from mixnn.results.export.findings import Findings
+from mixnn.results.issues import is_outlier
 from mixnn.tables.topk_rows import stored
 
 
@@ -40,7 +41,7 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     arrays["near_duplicates"] = evidence.near_duplicates  # (M, 2)
     arrays["near_duplicate_set"] = set_numbers(len(evidence.given), evidence.near_duplicates)
     if evidence.outlier_score is not None:
-        arrays |= {"outlier_score": evidence.outlier_score, "is_outlier": evidence.is_outlier}
+        arrays |= {"outlier_score": evidence.outlier_score, "is_outlier": is_outlier(evidence)}
     if evidence.distances is not None:
         arrays["neighbor_distances"] = evidence.distances
     np.savez(folder / "findings.npz", **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.data_issues import near_duplicate_sets
-from mixnn.results.issues import LOW_NOISE, conflicting_duplicates, noise_rate_words
+from mixnn.results.issues import LOW_NOISE, conflicting_duplicates, is_outlier, noise_rate_words
 from mixnn.results.report.content import pairs
 from mixnn.runs.directory import Evidence
 
@@ -49,7 +49,7 @@ def summary(
         "heldout": metrics[-1]["heldout"] if accuracies else "",
         "twice": int((conflicting_duplicates(evidence) >= 0).sum()),
         "unlabeled": len(evidence.given) - labeled,
-        "outliers": int(evidence.is_outlier.sum()),
+        "outliers": int(is_outlier(evidence).sum()),
         "near_duplicates": sum(map(len, sets)),
         "near_duplicate_sets": len(sets),
         "class_rows": list(class_rows(evidence, issues, classes)),
