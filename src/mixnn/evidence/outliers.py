@@ -18,8 +18,8 @@ from mixnn.evidence.inputs import checked_features, encoded_labels
 from mixnn.evidence.knn import cosine_distances, knn_indices
 from mixnn.tables.topk_rows import chunks
 
-NEIGHBORS, AROUND = 20, 50  # whose mean distance counts, and whose own is compared with it
-DENSITY = 0.5  # power of the distance around, by which is divided: 0 is kNN, 1 is like LOF
+NEIGHBORS, AROUND = 10, 50  # whose mean distance counts, and whose own is compared with it
+DENSITY = 0.25  # power of the distance around, by which is divided: 0 is kNN, 1 is like LOF
 DISAGREEMENT = 0.3  # weight of the entropy of the neighbors' labels, in nats
 LIMIT = 3.0  # deviations above the median from which on a sample is an outlier
 MIN_DISTANCE = 1e-6  # of features that are equal but for rounding
@@ -54,7 +54,7 @@ class Outliers:
 def outlier_scores(neighbors: Tensor, distances: Tensor, labels: NDArray[np.int64] | None = None) -> Outliers:
     """Outliers by the distances of nearest neighbors (kNN), in part relative to those around these, and their labels.
 
-    ``z = log d - 0.5 mean of log d over the neighbors + 0.3 H``: d is the mean distance to 20, H the entropy of the
+    ``z = log d - 0.25 mean of log d over the neighbors + 0.3 H``: d is the mean distance to 10, H the entropy of the
     labels of 50, which agree where there is a class. Then in deviations from the median, of which the upper half of
     the samples tells how large one is. kNN: Sun et al., ICML 2022; LOF: Breunig et al., SIGMOD 2000.
 

@@ -16,7 +16,6 @@ from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.evidence.near_duplicates import compare_neighbors
 from mixnn.evidence.neighbors.brute_force import Progress, silent
-from mixnn.evidence.outliers import NEIGHBORS as OUTLIER_NEIGHBORS
 from mixnn.evidence.outliers import outlier_scores
 from mixnn.evidence.pca import pca_2d
 from mixnn.label_quality.duplicates import reconcile
@@ -97,9 +96,9 @@ def judge_labels(
     given, verified = numpy(data.labels), numpy(data.verified)
     found = label_issues(collected.features, given.clip(-1), range(classes), verified=verified, progress=progress)
     around = torch.from_numpy(found.neighbors)
-    distances = cosine_distances(collected.features.cpu(), around[:, :OUTLIER_NEIGHBORS])
+    nearest = around[:, :NEIGHBORS].contiguous()
+    distances = cosine_distances(collected.features.cpu(), nearest)
     outliers = outlier_scores(around, distances, given)
-    nearest, distances = around[:, :NEIGHBORS].contiguous(), distances[:, :NEIGHBORS].contiguous()
     pairs = compare_neighbors(nearest, distances, None if is_embeddings(data) else data.inputs).pairs
     issues = reconcile(found.issues, pairs)
     fields = {
