@@ -64,7 +64,7 @@ def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
     found = np.full(len(evidence.given), -1)
     labels = evidence.given[evidence.near_duplicates]  # (M, 2)
     conflict = (labels[:, 0] != labels[:, 1]) & (labels >= 0).all(1)
-    for one, other in evidence.near_duplicates[conflict].tolist():
+    for one, other in evidence.near_duplicates[conflict][::-1].tolist():  # the nearest is the last word
         found[one], found[other] = other, one
     return found
 

@@ -85,14 +85,8 @@ class Evidence:
     def check(self, classes: int) -> None:
         """Raises ValueError where tables are not of the same N samples and `classes`, as those of two runs are not."""
         samples, whole = len(self.names), (len(self.names), classes)
-        shapes = {
-            "given": (samples,),
-            "outlier_score": (samples,),
-            "probs": whole,
-            "label_posterior": whole,
-            "targets": whole,
-        }
-        shapes |= {"noise_matrix": (classes, classes), "noise_rate": (), "noise_rate_interval": (2,)}
+        shapes = {"given": (samples,), "probs": whole, "label_posterior": whole, "targets": whole, "noise_rate": ()}
+        shapes |= {"outlier_score": (samples,), "noise_matrix": (classes, classes), "noise_rate_interval": (2,)}
         for name, shape in shapes.items():
             table = getattr(self, name)
             if table is not None and (table.shape != shape or not is_number(table)):
