@@ -47,7 +47,7 @@ class Outliers:
     @cached_property
     def ranking(self) -> NDArray[np.int64]:
         """Rows, the farthest out first, (N,)."""
-        return np.argsort(-self.score, kind="stable")
+        return np.argsort(-self.score, kind="stable").astype(np.int64)
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ def outliers(evidence: Evidence) -> NDArray[np.int64]:
     """Rows of outliers, the farthest out first."""
     if evidence.outlier_score is None:
         return np.zeros(0, dtype=np.int64)
-    order = np.argsort(-evidence.outlier_score, kind="stable")
+    order: NDArray[np.int64] = np.argsort(-evidence.outlier_score, kind="stable").astype(np.int64)
     return order[: int(is_outlier(evidence).sum())]
 
 

@@ -66,7 +66,8 @@ def network_features(dataset: Dataset, contents: Contents, samples: int) -> Tens
     """Of all samples that can be read, part after part, by EfficientNet-Lite0: (N, D)."""
     device, options = pick_device("auto"), FindOptions()
     check_encoder(options)
-    features, start = [], 0
+    features: list[Tensor] = []
+    start = 0
     for name, part in parts_of(dataset).items():
         good = [row for row in range(len(part)) if start + row not in contents.unreadable]
         start += len(part)
