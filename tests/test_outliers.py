@@ -18,8 +18,8 @@ def drawn(samples: int = 600, width: int = 16) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("width", [8, 16, 64])
 def test_data_without_outliers_have_hardly_any(width):
     features, labels = drawn(1000, width)
-    assert mixnn.find_outliers(features).is_outlier.sum() <= 2
-    assert mixnn.find_outliers(features, labels).is_outlier.sum() <= 2
+    assert mixnn.find_outliers(features).is_outlier.sum() <= 3
+    assert mixnn.find_outliers(features, labels).is_outlier.sum() <= 3
 
 
 def test_what_is_unlike_all_others_is_flagged():

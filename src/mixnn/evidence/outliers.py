@@ -21,7 +21,7 @@ from mixnn.tables.topk_rows import chunks
 NEIGHBORS, AROUND = 10, 50  # whose mean distance counts, and whose own is compared with it
 DENSITY = 0.25  # power of the distance around, by which is divided: 0 is kNN, 1 is like LOF
 DISAGREEMENT = 0.3  # weight of the entropy of the neighbors' labels, in nats
-LIMIT = 3.0  # deviations above the median from which on a sample is an outlier
+LIMIT = 3.5  # deviations above the median from which on a sample is an outlier
 MIN_DISTANCE = 1e-6  # of features that are equal but for rounding
 
 
