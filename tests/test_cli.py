@@ -46,7 +46,8 @@ LABEL_COLUMNS = [
     "is_label_issue",
     "loss_mixture_clean_prob",
 ]
-LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement", "review_reason"]
+LABEL_COLUMNS += ["suggested_label", "suggested_confidence", "neighbor_agreement"]
+LABEL_COLUMNS += ["outlier_score", "is_outlier", "near_duplicate_set", "review_reason"]
 TRAINED_ON = len(COLORS) * PER_CLASS * 9 // 10  # a tenth of each class is held out
 
 

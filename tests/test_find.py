@@ -19,6 +19,7 @@ CLASSES = ["ant", "bee", "cat"]
 N, WIDTH = 150, 8
 STAND_IN = ["--network", "test_find:bright", "--device", "cpu", "--data.workers", "0"]
 PLAIN = {"overview.png", "report.html", "labels.csv", "label_issues.csv", "label_noise.json", "evidence.npz"}
+PLAIN |= {"outliers.csv", "near_duplicates.csv"}
 PLAIN |= {"label_quality.npz", "config.yaml", "environment.json", "classes.json"}
 
 
@@ -181,7 +182,7 @@ def test_a_duplicate_is_named(tmp_path: Path) -> None:
     points[4], given[4], given[0] = points[0], 1, 0
     np.savez(tmp_path / "d.npz", x=points, y=given, classes=np.array(CLASSES))
     said = succeed("find", tmp_path / "d.npz", "--out", tmp_path / "run", "--explain", "train/00000").out
-    assert "same picture      train/00004, labeled bee" in said
+    assert "near duplicate    train/00004, labeled bee" in said
     rows = read_csv(tmp_path / "run/labels.csv")
     assert rows[0]["review_reason"] == "conflicting_duplicate: train/00004 labeled bee"
     assert rows[4]["review_reason"] == "conflicting_duplicate: train/00000 labeled ant"

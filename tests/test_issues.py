@@ -48,7 +48,8 @@ def test_equal_suspects_stay_in_order(evidence):
 
 def test_a_person_should_see_where_two_classes_tie_or_none_fits(evidence, classes):
     posterior = [[0.55, 0.42, 0.03], [0.97, 0.02, 0.01], [0.34, 0.33, 0.33], [0.02, 0.95, 0.03]]
-    found = replace(evidence, label_posterior=np.array(posterior, dtype=np.float32))
+    score = np.array([0.5, 0.1, 0.9, 0.0], dtype=np.float32)
+    found = replace(evidence, label_posterior=np.array(posterior, dtype=np.float32), outlier_score=score)
     assert reasons(found, classes) == ["ambiguous: cat or dog", "", "out_of_distribution", ""]
     rows = label_rows(found, stored_label_issues(found), classes, range(4))
     assert [row["review_reason"] for row in rows] == reasons(found, classes)
@@ -80,6 +81,9 @@ def test_rows_of_the_list(evidence, classes):
         "suggested_label": "dog",
         "suggested_confidence": stored_label_issues(evidence).suggested_confidence[3],
         "neighbor_agreement": 0.0,
+        "outlier_score": pytest.approx(np.nan, nan_ok=True),
+        "is_outlier": False,
+        "near_duplicate_set": "",
         "review_reason": "",
     }
     assert [(row["predicted_label"], row["suggested_label"]) for row in rows[1:3]] == [("cat", "cat"), ("cat", "cat")]
@@ -92,7 +96,8 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     write_labels(run)
     assert run.labels.read_text(encoding="utf-8").splitlines()[0] == (
         "file_name,given_label,predicted_label,label_quality,is_label_issue,"
-        "loss_mixture_clean_prob,suggested_label,suggested_confidence,neighbor_agreement,review_reason"
+        "loss_mixture_clean_prob,suggested_label,suggested_confidence,neighbor_agreement,"
+        "outlier_score,is_outlier,near_duplicate_set,review_reason"
     )
     rows = run.read_table(run.labels)
     assert [row["is_label_issue"] for row in rows] == ["False", "True", "False", "True"]
@@ -104,6 +109,32 @@ def test_the_list_on_disk(tmp_path, evidence, classes):
     assert (noise["labels"], noise["flagged"], noise["flagged_by_class"]) == (4, 2, [0, 1, 1])
     assert (noise["noise_rate"], noise["noise_rate_interval"]) == (0.5, [0.4, 0.6])
     np.testing.assert_allclose(noise["noise_matrix"], evidence.noise_matrix, atol=1e-4)
+
+
+def test_outliers_and_near_duplicates_have_lists_of_their_own(tmp_path, evidence, classes):
+    run = RunDirectory(tmp_path)
+    distances = np.tile(np.array([0.1, 0.2], np.float32), (4, 1))[:, : evidence.neighbors.shape[1]]
+    twice = {"near_duplicates": np.array([[1, 3]]), "neighbors": np.array([[1, 2], [3, 0], [0, 1], [0, 1]])}
+    score = np.array([0.6, 0.1, 0.9, 0.0], dtype=np.float32)
+    run.write_evidence(replace(evidence, outlier_score=score, distances=distances, **twice))
+    run.write_json(run.classes, classes)
+    write_labels(run)
+    rows = run.read_table(run.labels)
+    assert [row["is_outlier"] for row in rows] == ["True", "False", "True", "False"]
+    assert [row["near_duplicate_set"] for row in rows] == ["", "0", "", "0"]
+    odd = run.read_table(run.outliers)
+    assert [row["file_name"] for row in odd] == ["ü.png", "a.png"]  # the farthest out first
+    assert odd[0] == {
+        "file_name": "ü.png",
+        "given_label": "cat",
+        "outlier_score": "0.9",
+        "nearest": "a.png",
+        "nearest_label": "cat",
+    }
+    same = run.read_table(run.near_duplicates)
+    assert [row["file_name"] for row in same] == ["sub/b.png", 'c, "d".png']
+    assert [(row["near_duplicate_set"], row["distance"]) for row in same] == [("0", "0.1")] * 2
+    assert [row["conflicting_labels"] for row in same] == ["True", "True"]
 
 
 def test_the_list_of_issues_begins_with_the_worst_wherever_it_stands_in_the_data(tmp_path, evidence, classes):

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mixnn.evidence.consensus import find_consensus as find_consensus
     from mixnn.evidence.label_issues import find_label_issues as find_label_issues
     from mixnn.label_quality.consensus import Consensus as Consensus
+    from mixnn.evidence.near_duplicates import NearDuplicates as NearDuplicates
+    from mixnn.evidence.near_duplicates import find_near_duplicates as find_near_duplicates
+    from mixnn.evidence.outliers import Outliers as Outliers
+    from mixnn.evidence.outliers import find_outliers as find_outliers
     from mixnn.label_quality.issues import LabelIssues as LabelIssues
     from mixnn.methods import METHODS as METHODS
     from mixnn.methods.base import Method as Method
@@ -38,6 +42,8 @@ _HOME = {
     "LabelIssues": "mixnn.label_quality.issues",
     "Method": "mixnn.methods.base",
     "MixNN": "mixnn.methods.mixnn",
+    "NearDuplicates": "mixnn.evidence.near_duplicates",
+    "Outliers": "mixnn.evidence.outliers",
     "Model": "mixnn.training.prediction",
     "ResultsError": "mixnn.errors",
     "Run": "mixnn.api",
@@ -46,6 +52,8 @@ _HOME = {
     "build_network": "mixnn.models.classifier",
     "find_consensus": "mixnn.evidence.consensus",
     "find_label_issues": "mixnn.evidence.label_issues",
+    "find_near_duplicates": "mixnn.evidence.near_duplicates",
+    "find_outliers": "mixnn.evidence.outliers",
     "fit": "mixnn.training.loop",
     "seed_epoch": "mixnn.training.loop",
     "train": "mixnn.api",

@@ -90,6 +90,23 @@ def test_hostile_names_make_no_tags(tmp_path: Path) -> None:
     assert data_of(text)["labels"] == HOSTILE_CLASSES
 
 
+def test_outliers_and_near_duplicates_can_be_shown(tmp_path: Path) -> None:
+    score = np.zeros(200, np.float32)
+    score[[7, 9]] = 0.7, 0.8
+    evidence = replace(made_up(200, 3), outlier_score=score, near_duplicates=np.array([[1, 5], [2, 8], [5, 30]]))
+    run = write_run(tmp_path / "run", evidence, CLASSES)
+    data = content.collect(run, evidence, stored_label_issues(evidence))
+    rows = decoded(data["samples"]["row"]).astype(int)
+    assert rows[decoded(data["groups"]["outliers"]).astype(int)].tolist() == [9, 7]
+    assert rows[decoded(data["groups"]["duplicates"]).astype(int)].tolist() == [1, 5, 30, 2, 8]
+    assert decoded(data["sets"]).tolist() == [0, 0, 0, 1, 1]
+    shown = set(decoded(data["pictures"]["index"]).astype(int).tolist())
+    assert {*decoded(data["groups"]["outliers"]), *decoded(data["groups"]["duplicates"])} <= shown
+    page = build_page(run)
+    assert "2 samples are unlike the others: outliers, which may belong to no class." in page
+    assert "5 samples are near duplicates, in 2 sets." in page
+
+
 def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
     evidence = made_up(200, 3, unlabeled=4)
     run = write_run(tmp_path / "run", evidence, CLASSES)
@@ -98,7 +115,9 @@ def test_the_columns_say_what_the_evidence_says(tmp_path: Path) -> None:
     samples = data["samples"]
     rows = decoded(samples["row"]).astype(int)
     assert sorted(rows) == list(range(200))  # all are on the map
-    assert rows[: data["groups"]["flagged"]].tolist() == issues.ranking[: issues.is_label_issue.sum()].tolist()
+    flagged = decoded(data["groups"]["flagged"]).astype(int)
+    assert flagged.tolist() == list(range(issues.is_label_issue.sum()))
+    assert rows[flagged].tolist() == issues.ranking[: issues.is_label_issue.sum()].tolist()
     assert data["labels"] == [*CLASSES, "Not sure"]
     given = decoded(samples["given"])
     assert [data["labels"][i] for i in given] == [

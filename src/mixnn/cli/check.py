@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from mixnn.cli.parsing import Parser, data_options, readable_output
 from mixnn.config import LAYOUT
@@ -24,6 +25,8 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--workers", type=int, default=min(os.cpu_count() or 1, MAX_WORKERS), help="processes that read images"
     )
+    how = "near duplicates by pixels, or by network (EfficientNet-Lite0, which tells outliers too), or none"
+    parser.add_argument("--near_duplicates", type=Literal["pixels", "network", "none"], default="pixels", help=how)
     parser.add_data_options(OPTIONS)
     parser.add_csv_option()
     given = parser.parse_words(words)
@@ -39,6 +42,10 @@ def run(words: Sequence[str]) -> int:
         check_free(out)
     dataset = read(given.source, data_options(given))
     contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
+    if given.near_duplicates != "none":
+        from mixnn.training.compare_parts import compare_parts  # imports torch
+
+        findings += compare_parts(dataset, contents, given.near_duplicates)
     with readable_output():
         show(*report_lines(dataset, contents, findings))
     if out is not None:

@@ -23,14 +23,14 @@ COMMANDS = {
     "report": "one HTML file to look through a run, and to decide on its label issues",
     "evaluate": "accuracy of a trained run on other data",
     "predict": "labels for images, as CSV",
-    "check": "what is wrong with the data itself: unreadable, double, in two parts at once",
+    "check": "what is wrong with the data itself: unreadable, double or nearly so, in two parts at once",
     "corrupt": "write wrong labels for experiments, and which they are",
     "apply": "reviewed labels back into the data, as a copy",
     "export": "what a run found out, for cleanlab, Label Studio, FiftyOne, Hugging Face or NumPy",
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
-WITH_TORCH = ("find", "embed", "train", "consensus", "evaluate", "predict", "demo")
+WITH_TORCH = ("find", "embed", "train", "consensus", "evaluate", "predict", "check", "demo")
 LONG = 200  # characters of a path in a message
 
 SAVES_MEMORY = (

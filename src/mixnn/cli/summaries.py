@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import conflicting_duplicates, noise_rate_words
+from mixnn.results.data_issues import near_duplicate_sets
+from mixnn.results.issues import conflicting_duplicates, is_outlier, noise_rate_words
 from mixnn.results.label_lists import issue_lines
 from mixnn.runs.directory import Evidence, RunDirectory
 
@@ -20,7 +21,12 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
     lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist())
     twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:
-        lines.append(f"the same picture under two labels: {twice:,} samples (review_reason in labels.csv)")
+        lines.append(f"near duplicates under two labels: {twice:,} samples (review_reason in labels.csv)")
+    if odd := int(is_outlier(evidence).sum()):
+        lines.append(f"outliers: {odd:,} sample{'s' if odd > 1 else ''} unlike the others (outliers.csv)")
+    if sets := near_duplicate_sets(evidence):
+        times = f"{sum(map(len, sets)):,} samples in {len(sets):,} set{'s' if len(sets) > 1 else ''}"
+        lines.append(f"near duplicates: {times} (near_duplicates.csv)")
     unlabeled = int((evidence.given < 0).sum())
     if unlabeled:
         lines.append(f"without a label: {unlabeled:,}, each with a suggestion in labels.csv")

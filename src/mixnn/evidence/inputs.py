@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mixnn.data.images.intensity import as_uint8
 from mixnn.data.labels.missing import is_missing, missing_words, tell_missing
+from mixnn.data.readers.arrays import image_array
 from mixnn.data.scale import embedding_scale
 from mixnn.errors import InputError
 
 SHOWN = 5  # names in a message
+IMAGES = 1024  # at a time
 
 
 def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
@@ -68,8 +72,8 @@ def coded_labels(array: NDArray[Any]) -> tuple[list[Any], NDArray[np.int64], NDA
     return classes.tolist(), given, lost
 
 
-def checked_features(features: Any, samples: int) -> Tensor:
-    """float32 (N, D).
+def checked_features(features: Any, samples: int | None = None) -> Tensor:
+    """float32 (N, D); N is `samples`, where these are given.
 
     Raises:
         InputError: another shape, another number of samples, or values that are no numbers.
@@ -78,10 +82,9 @@ def checked_features(features: Any, samples: int) -> Tensor:
         tensor = features if isinstance(features, Tensor) else torch.from_numpy(np.array(features, dtype=np.float32))
     except (TypeError, ValueError) as error:
         raise InputError(f"features are no numbers ({error}): give an array (N, D)") from None
-    if tensor.ndim != 2 or len(tensor) != samples or tensor.shape[1] == 0:
-        raise InputError(
-            f"features have the shape {tuple(tensor.shape)}: give {samples:,} rows, one a label, as (N, D)"
-        )
+    if tensor.ndim != 2 or samples not in (None, len(tensor)) or 0 in tensor.shape:
+        rows = "a row for each sample" if samples is None else f"{samples:,} rows, one a label"
+        raise InputError(f"features have the shape {tuple(tensor.shape)}: give {rows}, as (N, D)")
     tensor = tensor.detach().float().cpu()
     bad = ~torch.isfinite(tensor).all(1)
     if bad.any():
@@ -92,6 +95,28 @@ def checked_features(features: Any, samples: int) -> Tensor:
     scale = embedding_scale(tensor.numpy())
     tensor = tensor if scale is None else torch.from_numpy(scale.apply(tensor.numpy()))
     return tensor / tensor.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # only directions count
+
+
+def checked_images(images: Any, samples: int | None = None) -> Callable[[Tensor], Iterator[Tensor]]:
+    """What gives some rows of `images` as uint8 (B, 3, H, W), batch by batch.
+
+    Raises:
+        InputError: no images of one size, or another number of them than `samples`.
+    """
+    try:
+        array = image_array(np.asarray(images), "images")
+    except ValueError as error:
+        raise InputError(f"images are of several sizes ({error}): give an array (N, H, W, 3)") from None
+    if array.ndim != 4 or samples not in (None, len(array)):
+        rows = "N" if samples is None else str(samples)
+        raise InputError(f"images have the shape {array.shape}: give ({rows}, H, W, 3)")
+    span = None if array.dtype == np.uint8 else (float(array.min()), float(array.max()))
+
+    def batches(rows: Tensor) -> Iterator[Tensor]:
+        for part in rows.split(IMAGES):
+            yield torch.from_numpy(as_uint8(array[part.numpy()], span)).permute(0, 3, 1, 2)
+
+    return batches
 
 
 def checked_probs(probs: Any, samples: int, classes: list[Any]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from mixnn.distributed.ranks import broadcast_from_rank0
 from mixnn.errors import InputError
 from mixnn.evidence.inputs import checked_features, checked_probs, checked_verified, encoded_labels
-from mixnn.evidence.knn import SearchInfo, cosine_distances, knn_indices, vote_k
+from mixnn.evidence.knn import SearchInfo, knn_indices, vote_k
 from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
@@ -31,7 +31,6 @@ from mixnn.tables.topk_tensors import as_tensor
 RIDGES = (0.3, 1.0, 3.0)  # of the heads that are compared, times the root of how many samples they are fitted to
 ANCHORS = (0.1, 0.3)  # of a class, from whose labels the noise matrix starts, beside a diagonally dominant T
 COSTLY = 40_000_000  # samples × classes from which on one head, fitted once, has to do
-NEIGHBORS = 10  # that are kept, and shown
 
 
 class Found(NamedTuple):
@@ -40,15 +39,13 @@ class Found(NamedTuple):
     Attributes:
         issues: see `LabelIssues`.
         pred_probs: (N, C), of a linear head that has not seen the sample's label, or those that were given.
-        neighbors: int64 (N, 10), nearest first.
-        distances: float32 (N, 10) in 0–2, one minus the cosine.
+        neighbors: int64 (N, K), nearest first, all that voted.
         search: how they were found.
     """
 
     issues: LabelIssues
     pred_probs: Table
     neighbors: NDArray[np.int64]
-    distances: NDArray[np.float32]
     search: SearchInfo
 
 
@@ -79,8 +76,7 @@ def label_issues(
     if pred_probs is None:
         pred_probs, chosen = probe(features, given, len(classes), indices, neighbor_labels)
     issues = estimate_label_quality(given, classes, pred_probs, neighbor_labels, verified=verified, chosen=chosen)
-    nearest = nearest[:, :NEIGHBORS].cpu().contiguous()
-    return Found(issues, pred_probs, nearest.numpy(), cosine_distances(features, nearest).numpy(), search)
+    return Found(issues, pred_probs, indices, search)
 
 
 def probe(

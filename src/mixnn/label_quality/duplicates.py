@@ -25,7 +25,7 @@ def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
 
     Args:
         issues: to begin with; its table is changed in place.
-        pairs: int64 (M, 2), rows that show the same picture.
+        pairs: int64 (M, 2), near duplicates.
 
     Returns:
         The same, with qualities and suggestions of what was changed.
@@ -52,11 +52,20 @@ def reconcile(issues: LabelIssues, pairs: NDArray[np.int64]) -> LabelIssues:
     return replace(issues)  # what was worked out from the table before is no longer true
 
 
+def set_numbers(samples: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which set of duplicates each row is in, (N,) from 0 on, in the order of their first rows; -1 for none."""
+    numbers = np.full(samples, -1)
+    for number, rows in enumerate(groups(samples, pairs)):
+        numbers[rows] = number
+    return numbers
+
+
 def groups(samples: int, pairs: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Rows that are duplicates of one another, also by way of others: two and more each."""
     first = np.arange(samples)  # the first row that each is known to be a duplicate of
     while (first[pairs] != first[pairs].min(1, keepdims=True)).any():
         np.minimum.at(first, pairs, first[pairs].min(1, keepdims=True))
+        first = first[first]  # so that a long chain takes few rounds
     rows = np.unique(pairs)
     rows = rows[np.argsort(first[rows], kind="stable")]
     return np.split(rows, np.flatnonzero(np.diff(first[rows])) + 1) if len(rows) else []

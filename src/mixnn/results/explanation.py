@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import given_words, percent, stored_label_issues
+from mixnn.results.issues import given_words, is_outlier, percent, stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
 
 TOP = 3  # classes of a row of probabilities
@@ -59,9 +59,12 @@ def about(evidence: Evidence, issues: LabelIssues, classes: list[str], row: int,
     elif given >= 0:
         yield f"  noise matrix      of all {classes[given]}, {percent(evidence.noise_matrix[given, given])} keep it"
     yield f"  all together      {largest(evidence.label_posterior[row], classes)}"
+    if evidence.outlier_score is not None:
+        word = "an outlier" if is_outlier(evidence)[row] else "no outlier"
+        yield f"  outlier score     {evidence.outlier_score[row]:.2f}, {word}"
     for other in duplicates(evidence, row):
         label = words[evidence.given[other]]
-        yield f"  same picture      {evidence.names[other]}, labeled {label}"
+        yield f"  near duplicate    {evidence.names[other]}, labeled {label}"
 
 
 def neighbor_lines(evidence: Evidence, words: list[str], row: int) -> Iterator[str]:
@@ -77,7 +80,7 @@ def neighbor_lines(evidence: Evidence, words: list[str], row: int) -> Iterator[s
 
 
 def duplicates(evidence: Evidence, row: int) -> list[int]:
-    """Rows that show the same picture."""
+    """Rows of its near duplicates."""
     pairs = evidence.near_duplicates
     return [*pairs[pairs[:, 0] == row, 1].tolist(), *pairs[pairs[:, 1] == row, 0].tolist()]
 

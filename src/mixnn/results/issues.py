@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.runs.directory import Evidence
-from mixnn.tables.topk_rows import Table, chunks
 
 MIN_TIE_RATIO = 0.5  # two classes tie where the second is at least so many times as likely as the first
 CLEAR, AMBIGUOUS, OUT_OF_DISTRIBUTION = range(3)  # `conflicting_duplicate` is another reason to look
@@ -21,9 +20,9 @@ class Review(NamedTuple):
     """Which samples a person should see for another reason than their quality.
 
     Attributes:
-        kind: (N,) AMBIGUOUS where the second label is nearly as likely as the first, OUT_OF_DISTRIBUTION where so many
-            classes are possible (more than half of them, and than two) that it may be none; CLEAR elsewhere.
-        duplicate: (N,) int64, a row with the same picture and another label; -1 where there is none.
+        kind: (N,) AMBIGUOUS where the second label is nearly as likely as the first, OUT_OF_DISTRIBUTION where the
+            sample is an outlier, which may belong to no class; CLEAR elsewhere.
+        duplicate: (N,) int64, a near duplicate with another label; -1 where there is none.
     """
 
     kind: NDArray[np.int8]
@@ -50,25 +49,24 @@ def stored_label_issues(evidence: Evidence) -> LabelIssues:
 def review(evidence: Evidence, issues: LabelIssues) -> Review:
     """Why a person should look, sample by sample."""
     kind = np.where(issues.second_confidence >= MIN_TIE_RATIO * issues.suggested_confidence, AMBIGUOUS, CLEAR)
-    kind[perplexity(evidence.label_posterior) > max(2.5, len(evidence.noise_matrix) / 2)] = OUT_OF_DISTRIBUTION
+    kind[is_outlier(evidence)] = OUT_OF_DISTRIBUTION
     return Review(kind.astype(np.int8), conflicting_duplicates(evidence))
 
 
+def is_outlier(evidence: Evidence) -> NDArray[np.bool_]:
+    """Which samples may belong to no class, (N,); none of a run of before these were looked for."""
+    score = evidence.outlier_score
+    return np.zeros(len(evidence.given), dtype=bool) if score is None else score > 0.5
+
+
 def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
-    """For each sample a row that shows the same picture under another label, (N,); -1 where there is none."""
+    """For each sample a near duplicate under another label, (N,); -1 where there is none."""
     found = np.full(len(evidence.given), -1)
     labels = evidence.given[evidence.near_duplicates]  # (M, 2)
     conflict = (labels[:, 0] != labels[:, 1]) & (labels >= 0).all(1)
-    for one, other in evidence.near_duplicates[conflict].tolist():
+    for one, other in evidence.near_duplicates[conflict][::-1].tolist():  # the nearest is the last word
         found[one], found[other] = other, one
     return found
-
-
-def perplexity(table: Table) -> NDArray[np.float64]:
-    """Over how many classes each row is spread, (N,) from 1 to C: the exponential of its entropy."""
-    entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for p in (table[rows] for rows in chunks(*table.shape))]
-    values: NDArray[np.float64] = np.exp(np.concatenate(entropy or [np.zeros(0)])).astype(np.float64)
-    return values
 
 
 def review_reason(evidence: Evidence, issues: LabelIssues, why: Review, classes: list[str], sample: int) -> str:

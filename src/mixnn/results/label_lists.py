@@ -7,9 +7,12 @@ from functools import partial
 
 import numpy as np
 
+from mixnn.label_quality.duplicates import set_numbers
 from mixnn.label_quality.issues import LabelIssues
+from mixnn.results.data_issues import write_data_issues
 from mixnn.results.issues import (
     given_words,
+    is_outlier,
     neighbor_agreement,
     review,
     review_reason,
@@ -29,6 +32,9 @@ COLUMNS = {  # of labels.csv; `loss_mixture_clean_prob` after training by a meth
     "suggested_label": str,
     "suggested_confidence": float,
     "neighbor_agreement": float,
+    "outlier_score": float,
+    "is_outlier": bool,
+    "near_duplicate_set": str,
     "review_reason": str,
 }
 
@@ -46,6 +52,7 @@ def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samp
     """The rows of `labels.csv`, one for each of `samples`; cleanlab's column names where it has them."""
     agreement, predicted, why = neighbor_agreement(evidence), evidence.probs.argmax(1), review(evidence, issues)
     words, clean_prob = given_words(evidence, classes), evidence.loss_mixture_clean_prob
+    odd, duplicate = is_outlier(evidence), set_numbers(len(evidence.given), evidence.near_duplicates)
     for i in samples:
         yield {
             "file_name": str(evidence.names[i]),
@@ -57,6 +64,9 @@ def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samp
             "suggested_label": classes[issues.suggested[i]],
             "suggested_confidence": issues.suggested_confidence[i],
             "neighbor_agreement": agreement[i],
+            "outlier_score": np.nan if evidence.outlier_score is None else evidence.outlier_score[i],
+            "is_outlier": bool(odd[i]),
+            "near_duplicate_set": "" if duplicate[i] < 0 else str(duplicate[i]),
             "review_reason": review_reason(evidence, issues, why, classes, i),
         }
 
@@ -88,7 +98,8 @@ def label_noise(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> 
 
 
 def write_labels(run: RunDirectory) -> None:
-    """Write `labels.csv`, `label_issues.csv` (the worst first) and `label_noise.json` from the run's evidence.
+    """Write `labels.csv`, `label_issues.csv` (the worst first), the lists of `mixnn.results.data_issues`, and
+    `label_noise.json` from the run's evidence.
 
     A list of more than a million rows is Parquet, see `mixnn.runs.sample_lists`.
     """
@@ -98,6 +109,7 @@ def write_labels(run: RunDirectory) -> None:
     for path, samples in ((run.labels, range(len(evidence.given))), (run.label_issues, worst)):
         rows = partial(label_rows, evidence, issues, classes, samples)
         write_list(run, path, rows, columns, len(samples))
+    write_data_issues(run, evidence, issues, classes)
     run.write_json(run.label_noise, label_noise(evidence, issues, classes))
 
 

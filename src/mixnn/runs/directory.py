@@ -48,9 +48,10 @@ class Evidence:
         neighbors: (N, K) int64 nearest samples in feature space, nearest first.
         unlabeled: words that mean "don't know".
         verified: int64 (R,), rows whose label a person has confirmed.
-        near_duplicates: int64 (M, 2), pairs of rows that show the same picture.
+        near_duplicates: int64 (M, 2), near duplicates, the nearest pair first.
         distances: (N, K) float32 in 0–2, of the neighbors, one minus cosine; None where they were not kept.
         coordinates: (N, 2) float32, the features on a plane; None where they were not kept.
+        outlier_score: (N,) float32 in 0–1, above 0.5 for an outlier; None of a run of before these were looked for.
 
     Only a training has these; None of `mixnn find`:
         targets: (N, C) float32 soft targets; the probabilities for a method that has none.
@@ -74,6 +75,7 @@ class Evidence:
     near_duplicates: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     distances: NDArray[np.float32] | None = None
     coordinates: NDArray[np.float32] | None = None
+    outlier_score: NDArray[np.float32] | None = None
     targets: Table | None = None
     loss: NDArray[np.float32] | None = None
     loss_mixture_clean_prob: NDArray[np.float32] | None = None
@@ -83,8 +85,8 @@ class Evidence:
     def check(self, classes: int) -> None:
         """Raises ValueError where tables are not of the same N samples and `classes`, as those of two runs are not."""
         samples, whole = len(self.names), (len(self.names), classes)
-        shapes = {"given": (samples,), "probs": whole, "label_posterior": whole, "targets": whole}
-        shapes |= {"noise_matrix": (classes, classes), "noise_rate": (), "noise_rate_interval": (2,)}
+        shapes = {"given": (samples,), "probs": whole, "label_posterior": whole, "targets": whole, "noise_rate": ()}
+        shapes |= {"outlier_score": (samples,), "noise_matrix": (classes, classes), "noise_rate_interval": (2,)}
         for name, shape in shapes.items():
             table = getattr(self, name)
             if table is not None and (table.shape != shape or not is_number(table)):
@@ -98,9 +100,7 @@ class Evidence:
 
 def is_number(table: Table) -> bool:
     """Whether it holds numbers, and the first of them is one."""
-    if isinstance(table, TopkTable):
-        return True
-    return table.dtype.kind in "iuf" and bool(np.isfinite(table.flat[0]) if table.size else True)
+    return isinstance(table, TopkTable) or (table.dtype.kind in "iuf" and bool(np.isfinite(table.ravel()[:1]).all()))
 
 
 # What reading damaged files may raise.
@@ -121,6 +121,8 @@ class RunDirectory:
         self.labels = self.path / "labels.csv"
         self.label_issues = self.path / "label_issues.csv"
         self.label_noise = self.path / "label_noise.json"
+        self.outliers = self.path / "outliers.csv"
+        self.near_duplicates = self.path / "near_duplicates.csv"
         self.targets = self.path / "soft_targets.npy"
         self.classes = self.path / "classes.json"
         self.label_arrays = self.path / "label_arrays.json"

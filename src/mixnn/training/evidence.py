@@ -11,10 +11,12 @@ from torch import Tensor
 
 from mixnn.data.batches import TrainData
 from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
+from mixnn.evidence.knn import cosine_distances
 from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
-from mixnn.evidence.near_duplicates import find_near_duplicates
+from mixnn.evidence.near_duplicates import compare_neighbors
 from mixnn.evidence.neighbors.brute_force import Progress, silent
+from mixnn.evidence.outliers import outlier_scores
 from mixnn.evidence.pca import pca_2d
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.methods.base import Method
@@ -22,6 +24,8 @@ from mixnn.methods.losses import one_hot_or_uniform
 from mixnn.runs.directory import Evidence
 from mixnn.tables.topk_rows import topk_size
 from mixnn.tables.topk_tensors import as_rows, as_topk, to_topk
+
+NEIGHBORS = 10  # that are kept, and shown
 
 
 class Collected(NamedTuple):
@@ -91,8 +95,11 @@ def judge_labels(
     """
     given, verified = numpy(data.labels), numpy(data.verified)
     found = label_issues(collected.features, given.clip(-1), range(classes), verified=verified, progress=progress)
-    nearest, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
-    pairs = numpy(find_near_duplicates(data.inputs, nearest, distances))
+    around = torch.from_numpy(found.neighbors)
+    nearest = around[:, :NEIGHBORS].contiguous()
+    distances = cosine_distances(collected.features.cpu(), nearest)
+    outliers = outlier_scores(around, distances, given)
+    pairs = compare_neighbors(nearest, distances, None if is_embeddings(data) else data.inputs).pairs
     issues = reconcile(found.issues, pairs)
     fields = {
         "names": np.array(names, dtype=np.str_),
@@ -104,9 +111,10 @@ def judge_labels(
         "noise_rate": np.array(issues.noise_rate, dtype=np.float64),
         "noise_rate_interval": np.array(issues.noise_rate_interval, dtype=np.float64),
         "contradicted": np.array(issues.contradicted, dtype=np.float64),
-        "neighbors": found.neighbors,
-        "distances": found.distances,
+        "neighbors": numpy(nearest),
+        "distances": numpy(distances),
         "near_duplicates": pairs,
+        "outlier_score": outliers.score,
         "coordinates": numpy(pca_2d(collected.features)),
         "verified": np.flatnonzero(verified),
     }

@@ -92,7 +92,7 @@ def training_part(dataset: Dataset) -> Dataset:
     parts = {dataset.heldout_name: dataset.heldout, **dataset.others} if dataset.heldout else dataset.others
     if parts:
         counts = ", ".join(f"{name} ({len(part):,})" for name, part in parts.items() if part is not None)
-        say(f"mixnn: the training part is looked at; left aside: {counts}")
+        say(f"mixnn: the training part is looked at; left aside: {counts}; `mixnn check` compares all parts")
     return replace(dataset, heldout=None, heldout_name="none", others={})
 
 

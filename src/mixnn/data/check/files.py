@@ -22,12 +22,14 @@ from mixnn.data.images.decoder import (
     opened,
     reason,
     refuse_pipe,
+    square,
     to_square,
 )
 from mixnn.data.images.encoded import EncodedImages
-from mixnn.data.images.intensity import Span, span_of
+from mixnn.data.images.intensity import Span, as_uint8, span_of
 from mixnn.data.images.pool import Pool, stopping
 
+SIDE = 16  # pixels of thumbnails
 CHUNK = 64  # images that a process looks at in one go
 WORTH_A_PROCESS = 500  # images: fewer are done before it has started
 
@@ -45,6 +47,7 @@ class Contents:
         modes: how many images of each of Pillow's modes.
         unreadable: row -> reason.
         spans: of each image of more than 8 bits.
+        thumbnails: uint8 (N, 16, 16, 3), each by its own range of values; black where there is none.
     """
 
     keys: NDArray[np.uint64]
@@ -52,6 +55,7 @@ class Contents:
     modes: Counter[str] = field(default_factory=Counter)
     unreadable: dict[int, str] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
+    thumbnails: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, SIDE, SIDE, 3), np.uint8))
 
 
 class ImageInfo(NamedTuple):
@@ -63,6 +67,7 @@ class ImageInfo(NamedTuple):
     mode: str = ""
     reason: str = ""
     span: Span | None = None  # of one with more than 8 bits
+    thumbnail: NDArray[np.uint8] | None = None  # (16, 16, 3)
 
 
 def read_contents(
@@ -80,6 +85,7 @@ def read_contents(
         LocalError: the system ended a process.
     """
     contents = Contents(keys.copy(), np.zeros((len(keys), 2), dtype=np.int32))
+    contents.thumbnails = np.zeros((len(keys), SIDE, SIDE, 3), np.uint8)
     pieces = [
         (part, range(start, min(start + CHUNK, len(images))))
         for part, images in enumerate(parts)
@@ -97,6 +103,8 @@ def read_contents(
                 contents.modes[info.mode] += 1
                 contents.keys[row] = as_keys([info.digest])[0]
                 contents.spans += [] if info.span is None else [info.span]
+                if info.thumbnail is not None:
+                    contents.thumbnails[row] = info.thumbnail
         start += len(infos)
         progress(start, len(keys))
     return contents
@@ -128,18 +136,20 @@ def inspect_image(source: Source) -> ImageInfo:
         with opened(content) as (image, _):
             (width, height), mode = image.size, image.mode
             span = span_of(deep_values(image)) if is_deep(image) else None
-            if span is None:
-                to_square(image, 1, None)  # so small that a JPEG decodes at an eighth of its size
+            # So small that a large JPEG decodes at an eighth of its size.
+            thumbnail = to_square(image, SIDE, None if span is None else span.range)
     except (BadImage, *DAMAGE) as error:
         return ImageInfo(reason=reason(error))
-    return ImageInfo(content_digest(content), width, height, mode, span=span)
+    return ImageInfo(content_digest(content), width, height, mode, span=span, thumbnail=thumbnail)
 
 
 def _inspect_array(image: NDArray[Any]) -> ImageInfo:
     """(H, W, 3), or an embedding (D,)."""
     if image.ndim > 1:
         span, mode = (None, "RGB") if image.dtype == np.uint8 else (span_of(image), str(image.dtype))
-        return ImageInfo(content_digest(image.tobytes()), image.shape[1], image.shape[0], mode, span=span)
+        small = square(as_uint8(image[None], None if span is None else span.range)[0], SIDE)
+        digest = content_digest(image.tobytes())
+        return ImageInfo(digest, image.shape[1], image.shape[0], mode, span=span, thumbnail=small)
     if not np.isfinite(image).all():
         return ImageInfo(reason="holds numbers that are not finite")
     return ImageInfo(content_digest(image.tobytes()), mode=f"embedding of {len(image)}")

@@ -29,9 +29,13 @@ KINDS = {
         "labels that differ only by case, spaces, or how Unicode or a number is written; "
         "--data.merge-similar-labels true makes them one",
     ),
+    "near conflict": (WRONG, "nearly the same image under another label"),
+    "near leak": (WRONG, "nearly the same image in a part to train on and in one to measure on, or in two of these"),
     "class too small": (WRONG, f"classes with fewer than {MIN_TO_SPLIT} training samples, which cannot be split"),
     "one class": (WRONG, "there is nothing to tell apart"),
     "duplicate": (NOTE, "the same image again, under the same label or where one is unlabeled"),
+    "near duplicate": (NOTE, "nearly the same image again: re-encoded, cropped, mirrored, or the next of a series"),
+    "outlier": (NOTE, "samples unlike all others"),
     "in two parts": (NOTE, "the same image in two parts of which none is measured on"),
     "small class": (NOTE, f"classes with fewer than {SMALL_CLASS} training samples"),
     "class not measured": (NOTE, "classes without samples in the part that accuracy is measured on"),
@@ -138,6 +142,35 @@ def repeat_findings(dataset: Dataset, keys: NDArray[np.uint64]) -> Iterator[Find
         detail = "listed twice" if name == other_name else "the same content"
         for kind in kinds:
             yield Finding(kind, part, name, label, other_part, other_name, other_label, detail, part_row)
+
+
+def near_duplicate_findings(dataset: Dataset, pairs: NDArray[np.int64], keys: NDArray[np.uint64]) -> Iterator[Finding]:
+    """Each sample beside the nearest that comes before it; copies are told by `repeat_findings`.
+
+    Args:
+        pairs: int64 (M, 2), rows counted over all parts, the smaller first, the nearest pair first.
+        keys: (N, 2), equal where two samples are the same image.
+    """
+    measured = {*HELDOUT, dataset.heldout_name}
+    sample = locator(dataset)
+    unknown = np.concatenate([samples.labels < 0 for samples in parts_of(dataset).values()])
+    pairs = pairs[(keys[pairs[:, 0]] != keys[pairs[:, 1]]).any(1)]
+    _, first = np.unique(pairs[:, 1], return_index=True)
+    for one, row in pairs[np.sort(first)].tolist():
+        (part, name, label, part_row), (other_part, other_name, other_label, _) = sample(row), sample(one)
+        kinds = ["near conflict"] if label != other_label and not unknown[row] and not unknown[one] else []
+        if part != other_part and measured & {part, other_part}:
+            kinds.append("near leak")
+        for kind in kinds or ["near duplicate"]:
+            yield Finding(kind, part, name, label, other_part, other_name, other_label, "nearly the same", part_row)
+
+
+def outlier_findings(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[Finding]:
+    """`rows`, counted over all parts, the farthest out first."""
+    sample = locator(dataset)
+    for row in rows.tolist():
+        part, name, label, part_row = sample(row)
+        yield Finding("outlier", part, name, label, row=part_row)
 
 
 def locator(dataset: Dataset) -> Callable[[int], tuple[str, str, str, int]]:

@@ -92,9 +92,8 @@ def finding_text(finding: Finding) -> str:
     one = _named(finding.part, finding.file_name, finding.label)
     other = _named(finding.other_part, finding.other_file_name, finding.other_label)
     detail = f"({finding.detail})" if finding.detail else ""
-    return " ".join(
-        filter(None, [one, f"= {other}" if finding.other_file_name else f"~ {other}" if other else "", detail])
-    )
+    sign = "=" if finding.other_file_name and not finding.kind.startswith("near") else "~"
+    return " ".join(filter(None, [one, f"{sign} {other}" if other else "", detail]))
 
 
 def _named(part: str, file_name: str, label: str) -> str:

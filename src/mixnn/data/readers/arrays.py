@@ -124,7 +124,7 @@ def _part(
     name: str, array: NDArray[Any], given: NDArray[Any], names: tuple[str, str], classes: list[str] | None
 ) -> Part:
     """A part; `names` are what images and labels are called in a message."""
-    images, where = _images(array, names[0]), names[1]
+    images, where = image_array(array, names[0]), names[1]
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
     if given.ndim != 1:
@@ -142,7 +142,7 @@ def _part(
     return Part(images, labels, [f"{name}/{i:05d}" for i in range(len(images))])
 
 
-def _images(array: NDArray[Any], where: str) -> NDArray[Any]:
+def image_array(array: NDArray[Any], where: str) -> NDArray[Any]:
     """As (N, H, W, 3) of its type, or float32 (N, D); the array itself where it is that already."""
     shape, kind = array.shape, array.dtype.kind
     if 0 in shape:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixnn.label_quality.duplicates import set_numbers
 from mixnn.results.export.findings import Findings
+from mixnn.results.issues import is_outlier
 from mixnn.tables.topk_rows import stored
 
 
@@ -36,6 +38,10 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
         arrays["soft_targets"] = stored(evidence.targets)
     if evidence.loss_mixture_clean_prob is not None:
         arrays["loss_mixture_clean_prob"] = evidence.loss_mixture_clean_prob
+    arrays["near_duplicates"] = evidence.near_duplicates  # (M, 2)
+    arrays["near_duplicate_set"] = set_numbers(len(evidence.given), evidence.near_duplicates)
+    if evidence.outlier_score is not None:
+        arrays |= {"outlier_score": evidence.outlier_score, "is_outlier": is_outlier(evidence)}
     if evidence.distances is not None:
         arrays["neighbor_distances"] = evidence.distances
     np.savez(folder / "findings.npz", **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle

@@ -6,6 +6,7 @@ Must not know: cleanlab, torch.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from operator import add
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from mixnn.runs.directory import Evidence
 from mixnn.tables.topk_rows import chunks
 from mixnn.utils.csv_files import write_csv
 
+DATA_ISSUES = ["file_name", "is_outlier_issue", "outlier_score", "is_near_duplicate_issue", "near_duplicate_set"]
+
 
 def write(findings: Findings, folder: Path, prefix: str) -> None:
-    """`label_issues.csv`, `labels.npy`, `pred_probs.npy`, `classes.json`, `knn_graph.npz`; samples with a label only.
+    """`label_issues.csv`, `data_issues.csv`, `labels.npy`, `pred_probs.npy`, `classes.json`, `knn_graph.npz`.
+
+    Samples with a label only.
 
     Labels are numbers, as cleanlab wants them; the table has the names of their classes beside them.
     The graph has as many neighbors for each sample as all have, and is left away where that is none.
@@ -33,6 +38,7 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     header = ["file_name", "is_label_issue", "label_quality", "given_label", "predicted_label"]
     header += ["given_class", "predicted_class"]
     write_csv(folder / "label_issues.csv", header, map(add, names_and_quality, named))
+    write_csv(folder / "data_issues.csv", DATA_ISSUES, map(data_issues, (findings.rows[row] for row in kept.tolist())))
     np.save(folder / "labels.npy", evidence.given[kept])
     shape = len(kept), evidence.probs.shape[1]
     probs = np.lib.format.open_memmap(folder / "pred_probs.npy", "w+", np.float32, shape)
@@ -42,6 +48,13 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     graph = knn_graph(evidence, kept)
     if graph is not None:
         np.savez(folder / "knn_graph.npz", **graph)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
+
+
+def data_issues(row: Mapping[str, str]) -> tuple[object, ...]:
+    """A row of `labels.csv` as Datalab has outliers and near duplicates: a low score is odd."""
+    score = "" if row["outlier_score"] == "" else f"{1 - float(row['outlier_score']):.6g}"
+    copied = row["near_duplicate_set"] != ""
+    return row["file_name"], row["is_outlier"], score, copied, row["near_duplicate_set"]
 
 
 def knn_graph(evidence: Evidence, kept: NDArray[np.int64]) -> dict[str, NDArray[np.generic]] | None:

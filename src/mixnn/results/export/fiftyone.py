@@ -1,4 +1,4 @@
-"""For FiftyOne: samples with the fields `ground_truth`, `predictions` and `mistakenness`. Must not know: torch."""
+"""For FiftyOne: samples with `ground_truth`, `predictions`, `mistakenness`, `outlier_score`. Must not know: torch."""
 
 from __future__ import annotations
 
@@ -25,12 +25,25 @@ def sample(findings: Findings, row: int, prefix: str) -> dict[str, object]:
     quality = about["label_quality"]
     return {
         "filepath": os.path.abspath(os.path.join(prefix, about["file_name"])),
-        "tags": ["label_issue"] if findings.issues.is_label_issue[row] else [],
+        "tags": tags(findings, row),
         "ground_truth": classification(about["given_label"]) if quality else None,
         "predictions": classification(about["predicted_label"], confidence=float(probs.max())),
         "suggested": classification(about["suggested_label"], confidence=float(about["suggested_confidence"])),
         "mistakenness": 1 - float(quality) if quality else None,
+        "outlier_score": float(about["outlier_score"]) if about["outlier_score"] else None,
+        "near_duplicate_set": int(about["near_duplicate_set"]) if about["near_duplicate_set"] else None,
     }
+
+
+def tags(findings: Findings, row: int) -> list[str]:
+    """What was found out about a sample, as words to filter by."""
+    about = findings.rows[row]
+    found = {
+        "label_issue": findings.issues.is_label_issue[row],
+        "outlier": about["is_outlier"] == "True",
+        "near_duplicate": about["near_duplicate_set"] != "",
+    }
+    return [tag for tag, there in found.items() if there]
 
 
 def classification(label: str, **more: float) -> dict[str, object]:

@@ -7,7 +7,10 @@ from pathlib import Path
 from mixnn.results.export.findings import Findings
 from mixnn.utils.csv_files import write_csv
 
-FINDINGS = ("label_quality", "is_label_issue", "suggested_label", "suggested_confidence")  # columns of labels.csv
+FINDINGS = (  # columns of labels.csv
+    *("label_quality", "is_label_issue", "suggested_label", "suggested_confidence"),
+    *("outlier_score", "is_outlier", "near_duplicate_set"),
+)
 
 
 def write(findings: Findings, folder: Path, prefix: str) -> None:

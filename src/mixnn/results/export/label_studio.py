@@ -38,6 +38,9 @@ def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
             "given_label": about["given_label"],
             "label_quality": float(about["label_quality"]) if about["label_quality"] else None,
             "is_label_issue": bool(findings.issues.is_label_issue[row]),
+            "is_outlier": about["is_outlier"] == "True",
+            "outlier_score": float(about["outlier_score"]) if about["outlier_score"] else None,
+            "near_duplicate_set": int(about["near_duplicate_set"]) if about["near_duplicate_set"] else None,
         },
         "predictions": [
             {"model_version": "mixnn", "score": float(about["suggested_confidence"]), "result": [result]},

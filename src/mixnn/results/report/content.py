@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixnn.label_quality.duplicates import set_numbers
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import given_words, review
 from mixnn.results.report.columns import column, file_names, number, places, probs_column
@@ -61,7 +62,8 @@ def samples(
     nearest = evidence.neighbors[:, :NEIGHBORS]
     first = np.concatenate([shown.flagged, shown.doubtful])
     followed = first[:WITH_NEIGHBORS]
-    rows = once(np.concatenate([first, shown.unlabeled, points, nearest[followed].ravel()]))
+    others = [shown.unlabeled, shown.outliers, shown.duplicates]
+    rows = once(np.concatenate([first, *others, points, nearest[followed].ravel()]))
     place = np.zeros(len(evidence.given), dtype=np.int64)  # of a row among those shown
     place[rows] = np.arange(len(rows))
     words = len(classes) + len(evidence.unlabeled)
@@ -76,7 +78,8 @@ def samples(
             [int(place[row]), str(evidence.names[other]), int(evidence.given[other])]
             for row, other in zip(conflicts, why.duplicate[conflicts].tolist(), strict=True)
         ],
-        "groups": {name: len(part) for name, part in shown._asdict().items()},
+        "groups": {name: column(place[part], "u4") for name, part in shown._asdict().items()},
+        "sets": column(set_numbers(len(evidence.given), evidence.near_duplicates)[shown.duplicates], "u4"),
         "samples": {
             "row": column(rows, "u4"),
             "given": places(given[rows], words),

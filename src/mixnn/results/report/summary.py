@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mixnn.label_quality.issues import LabelIssues
-from mixnn.results.issues import LOW_NOISE, conflicting_duplicates, noise_rate_words
+from mixnn.results.data_issues import near_duplicate_sets
+from mixnn.results.issues import LOW_NOISE, conflicting_duplicates, is_outlier, noise_rate_words
 from mixnn.results.report.content import pairs
 from mixnn.runs.directory import Evidence
 
@@ -33,6 +34,7 @@ def summary(
 ) -> dict[str, Any]:
     """What came out."""
     labeled, flagged = int((evidence.given >= 0).sum()), int(issues.is_label_issue.sum())
+    sets = near_duplicate_sets(evidence)
     few = flagged < LOW_NOISE * labeled
     accuracies = [float(row["accuracy"]) for row in metrics if row.get("accuracy")]
     return {
@@ -47,6 +49,9 @@ def summary(
         "heldout": metrics[-1]["heldout"] if accuracies else "",
         "twice": int((conflicting_duplicates(evidence) >= 0).sum()),
         "unlabeled": len(evidence.given) - labeled,
+        "outliers": int(is_outlier(evidence).sum()),
+        "near_duplicates": sum(map(len, sets)),
+        "near_duplicate_sets": len(sets),
         "class_rows": list(class_rows(evidence, issues, classes)),
     }
 

@@ -69,7 +69,9 @@ const PLACE = new Map(Array.from(SAMPLES.row, (row, i) => [row, i]));
 const NEAREST = column(DATA.nearest);
 const neighborLabels = (i) => SAMPLES.neighbors.subarray(i * SAMPLES.neighborCount, (i + 1) * SAMPLES.neighborCount);
 const neighborSamples = (i) => NEAREST.subarray(i * SAMPLES.neighborCount, (i + 1) * SAMPLES.neighborCount);
-const FLAGGED = DATA.groups.flagged;
+const LISTS = Object.fromEntries(Object.entries(DATA.groups).map(([name, places]) => [name, column(places)]));
+const SETS = new Map(Array.from(column(DATA.sets), (set, k) => [LISTS.duplicates[k], set]));
+const FLAGGED = LISTS.flagged.length;
 
 // Pictures: the bytes of image files, which become addresses when they are first shown.
 const picture = (() => {

@@ -5,6 +5,8 @@ const GROUPS = {
   flagged: "label issues, the worst first",
   doubtful: "next in doubt",
   unlabeled: "without a label",
+  outliers: "outliers, the farthest out first",
+  duplicates: "near duplicates, set after set",
   decided: "decided",
 };
 
@@ -16,11 +18,8 @@ const current = () => gallery.list[gallery.at];
 const cardOf = (i) => byId("cards").querySelector(`[data-place="${i}"]`);
 
 function placesOf(group) {
-  const { flagged, doubtful, unlabeled } = DATA.groups;
-  const ends = { flagged: [0, flagged], doubtful: [flagged, flagged + doubtful], unlabeled: [flagged + doubtful, flagged + doubtful + unlabeled] };
   if (group === "decided") return [...review.decided.keys()].map((row) => PLACE.get(row)).sort((a, b) => a - b);
-  const [from, to] = ends[group];
-  return Array.from({ length: to - from }, (_, k) => from + k);
+  return [...LISTS[group]];
 }
 
 // Make the list anew, as the filters say, and show its first page, or that of `at`.
@@ -126,6 +125,7 @@ function reviewText(i) {
   const other = DUPLICATES.get(i);
   if (other) return `conflicting duplicate: ${visible(other.name)} labeled ${label(other.given)}`;
   if (SAMPLES.review[i] === 2) return "out of distribution";
+  if (SETS.has(i)) return `near duplicate, set ${SETS.get(i)}`;
   return SAMPLES.review[i] === 1 ? `ambiguous: ${label(SAMPLES.suggested[i])} or ${label(SAMPLES.second[i])}` : "";
 }
 

@@ -1,0 +1,1 @@
+"""Outliers and near duplicates on frozen features, beside cleanlab's Datalab."""
