@@ -64,13 +64,16 @@ class Loaded(NamedTuple):
     scale: tuple[Tensor | float, Tensor | float] = (0.0, 1.0)
 
 
-def load(dataset: Dataset, options: ReadOptions, device: torch.device) -> Loaded:
+def load(dataset: Dataset, options: ReadOptions, device: torch.device, *, tell: bool = True) -> Loaded:
     """Check labels, add noise, hold out, decode or look at every image; set aside what cannot be read.
+
+    Args:
+        tell: say what is odd about the labels.
 
     Raises:
         InputError: an option does not fit the data, or too little can be read.
     """
-    if first_process():
+    if tell and first_process():
         for line in summary_lines(label_findings(dataset)):
             say(f"mixnn: {line}")
         if len(dataset.dropped):

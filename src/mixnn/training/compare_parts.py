@@ -75,7 +75,7 @@ def network_features(dataset: Dataset, contents: Contents, samples: int) -> Tens
         size = None if isinstance(images.images, np.ndarray) else PHOTO_SIZE
         data = DataOptions(image_size=size, holdout=0.0, store="nowhere")
         whole = replace(dataset, train=images, heldout=None, heldout_name="none", others={}, unreadable=[])
-        loaded = load(whole, replace(options, data=data).for_reading(), device)
+        loaded = load(whole, replace(options, data=data).for_reading(), device, tell=False)
         features.append(encode(loaded.train, options, device, counter(f"encoding {name}")))
     if sum(map(len, features)) != samples:
         raise InputError("some images could be read only once: run `mixnn check` again, or --near-duplicates pixels")
