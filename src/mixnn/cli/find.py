@@ -23,7 +23,7 @@ FIRST = {
     "DATA": DATA,
     "--out RUN": "folder to write the list of wrong labels and the report to",
     "--features FILE": "embeddings of your own, a row for each sample in the order of DATA: .npy or .npz",
-    "--network NAME": "another network to see photos by, such as timm:NAME; EfficientNet-Lite0 where not given",
+    "--network NAME": "network to see photos by, such as timm:NAME; auto takes the best pretrained one there is",
     "--weights FILE": "of that network: a file, or hub for those of timm",
     "--data.image-size N": "pixels that photos are scaled to; 128 where not given",
     "--data.labels FILE": "other labels than the data has",

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixnn.config import FindConfig, FindOptions
+from mixnn.config import AUTO, FindConfig, FindOptions
 from mixnn.data.dataset import Dataset
 from mixnn.data.feature_files import read_features
 from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
-from mixnn.evidence.encoder import check_encoder, encode
+from mixnn.evidence.encoder import check_encoder, encode, encoder
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.evidence import Collected, judge_labels
+from mixnn.training.network import check_network, is_embeddings, with_encoder
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import data_words
 from mixnn.training.record import write_data
@@ -41,6 +42,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     """
     options = config.options
     options.check()
+    check_network(options)
     if options.noise is not None:
         check_noise(options.noise)
     run, device = RunDirectory(out), pick_device(options.device)
@@ -92,19 +94,19 @@ def with_features(config: FindConfig, dataset: Dataset) -> tuple[FindConfig, Dat
         InputError: an option does not go with the data, or the features or the network cannot be had.
     """
     options, images = config.options, dataset.train.images
-    embeddings = isinstance(images, np.ndarray) and images.ndim == 2
-    if embeddings and options.network is not None:
+    if is_embeddings(dataset.train) and options.network != AUTO:
         raise InputError(
             f"--network {options.network} is for images, and {config.source} has embeddings: leave it away"
         )
     if options.features is not None:
         features = read_features(options.features, len(dataset.train))
         dataset = replace(dataset, train=replace(dataset.train, features=features))
-    elif not embeddings:
-        check_encoder(options)
+    elif not is_embeddings(dataset.train):
+        options = with_encoder(options, dataset.train)
+        check_encoder(options.network, options.weights)
     if not isinstance(images, np.ndarray) and options.data.image_size is None:
         options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
-    if options.network is not None:
+    if options.network != AUTO:
         try_network(options.network, input_shape(dataset.train, options.data), options.weights)
     return replace(config, options=options), dataset
 
@@ -116,4 +118,5 @@ def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> T
         return torch.from_numpy(train.features).to(device)
     if loaded.image_size is None:
         return torch.cat(list(loaded.train.full_batches()))
-    return encode(loaded.train, options, device, counter("encoding images"))
+    network = encoder(options.network, options.weights, loaded.train)
+    return encode(network, loaded.train, counter("encoding images"), compact=True)
