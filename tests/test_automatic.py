@@ -31,7 +31,7 @@ SCRATCH = (
 @pytest.fixture(autouse=True)
 def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of its own."""
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
@@ -148,6 +148,7 @@ def test_what_the_method_said_is_what_the_model_says(run: Path) -> None:
     assert float(rows[-1]["accuracy"]) == pytest.approx(right)
 
 
+@pytest.mark.slow
 def test_its_list_is_that_of_find(run: Path, tmp_path: Path) -> None:
     """Features that have seen no label: training on them changes nothing of what is flagged."""
     words = ["--device", "cpu", "--data.workers", "0", "--data.image-size", "96"]
@@ -167,6 +168,7 @@ def test_it_goes_on_with_what_auto_took(run: Path, tmp_path: Path, monkeypatch: 
         mixnn.train(run / "photos", out=tmp_path / "run", resume=True, freeze=False)
 
 
+@pytest.mark.slow
 def test_all_of_it_is_trained_where_asked(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--freeze", "false", "--method", "ce", *FEW]
     succeed("train", run / "photos", "--out", tmp_path / "run", *words)

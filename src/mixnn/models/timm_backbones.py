@@ -87,7 +87,7 @@ def version(package: str) -> str:
 def cached_model() -> str | None:
     """`timm:NAME` of the weights that came last into the hub's cache on this machine; None where nothing is of use."""
     try:
-        cache = Path(importlib.import_module("huggingface_hub").constants.HF_HUB_CACHE)
+        cache = Path(importlib.import_module("huggingface_hub.constants").HF_HUB_CACHE)
         folders = list(cache.glob("models--timm--*"))
         if not folders or not import_timm():
             return None
