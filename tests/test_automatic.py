@@ -49,11 +49,11 @@ def settled(samples: Samples, **options: object) -> tuple[object, ...]:
 def test_what_is_taken_for_which_data(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(PACKAGE)
     embeddings = Samples(np.zeros((4, 8), np.float32), np.arange(4) % 2, list("abcd"))
-    assert settled(photos_of(None)) == ("efficientnet-lite0", "pip", True, 0.05, 128)
+    assert settled(photos_of(None)) == ("efficientnet-lite0", "pip", True, 0.05, 192)
     assert settled(photos_of(64)) == ("efficientnet-lite0", "pip", True, 0.05, None)
     assert settled(photos_of(32)) == ("cnn", None, False, 0.05, None)
     assert settled(embeddings) == ("mlp", None, False, 0.05, None)
-    assert settled(photos_of(None), freeze=False) == ("efficientnet-lite0", "pip", False, 0.005, 128)
+    assert settled(photos_of(None), freeze=False) == ("efficientnet-lite0", "pip", False, 0.005, 192)
     assert settled(photos_of(None), network="cnn") == ("cnn", None, False, 0.05, None)
     monkeypatch.setitem(sys.modules, PACKAGE, None)
     assert settled(photos_of(None)) == ("cnn", None, False, 0.05, 64)

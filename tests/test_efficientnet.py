@@ -52,7 +52,7 @@ def test_pixels_are_as_its_weights_want_them_and_norms_are_folded(weights: Path)
     assert difference.abs().max() < 1e-3
 
 
-@pytest.mark.parametrize(("size", "seen"), [(32, 96), (96, 96), (300, 224)])
+@pytest.mark.parametrize(("size", "seen"), [(32, 96), (64, 160), (96, 96), (300, 224)])
 def test_small_and_large_images_are_scaled(size: int, seen: int) -> None:
     body, _ = efficientnet_lite0(size)
     shapes = []

@@ -20,7 +20,7 @@ class DataOptions:
     """How images are found, read and set apart.
 
     Args:
-        image_size: pixels to read image files at (short side resized, center cut out); 64 where not given.
+        image_size: pixels to read image files at (short side resized, center cut out); by the network where not given.
         crop_size: pixels of what the network sees, cut out of the image; all of it where not given.
         holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
         heldout: the part of the data that accuracy is measured on; test, or else val, where not given; train holds

@@ -25,7 +25,7 @@ FIRST = {
     "--features FILE": "embeddings of your own, a row for each sample in the order of DATA: .npy or .npz",
     "--network NAME": "network to see photos by, such as timm:NAME; auto takes the best pretrained one there is",
     "--weights FILE": "of that network: a file, or hub for those of timm",
-    "--data.image-size N": "pixels that photos are scaled to; 128 where not given",
+    "--data.image-size N": "pixels that photos are scaled to; what the network takes where not given",
     "--data.labels FILE": "other labels than the data has",
     "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
     "--data.unlabeled WORDS": 'labels that mean "don\'t know", with commas between; each gets a suggestion',

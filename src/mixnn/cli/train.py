@@ -41,7 +41,7 @@ FIRST = {
     "--batch-size N": "images a step; fewer need less memory",
     "--lr X": "learning rate; lower it where the loss does not fall",
     "--augment KIND": "how images are varied: crop-flip, resized-crop, color, strong or none",
-    "--data.image-size N": "pixels that photos are scaled to; 64 where not given",
+    "--data.image-size N": "pixels that photos are scaled to; what the network takes where not given",
     "--data.holdout X": "share of the images kept apart to measure accuracy",
     "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
     "--preset NAME": "a published recipe; `mixnn methods` lists them",

@@ -10,6 +10,7 @@ from mixnn.models.pretrained import EFFICIENTNET
 from mixnn.models.timm_backbones import PREFIX, cached_model, configuration
 
 INSTALL = "pip install 'mixnn[pretrained]'"
+PHOTO_SIZE = 192  # pixels; of 224, which its weights were trained at, what two cores can do in a minute or two
 SMALL = 64  # pixels; smaller pictures, as CIFAR's, are no photos
 
 
@@ -41,5 +42,5 @@ def automatic(size: int | None, *, pretrained: bool = False) -> Choice:
         pixels = configuration(name.removeprefix(PREFIX)).input_size[-1]
         return Choice(name, "hub", pixels, "pretrained: of timm's in the hub's cache the last that was fetched")
     if importlib.util.find_spec(PACKAGE) is not None:
-        return Choice(EFFICIENTNET, "pip", 128, "pretrained, by pip; others by `--network timm:NAME --weights hub`")
+        return Choice(EFFICIENTNET, "pip", PHOTO_SIZE, "pretrained, by pip; others by `--network timm:NAME --weights hub`")
     return Choice("cnn", None, 64, f"from scratch; photos are told apart far better by a pretrained one: {INSTALL}")

@@ -27,7 +27,7 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 STEM, WIDTH = 32, 1280  # channels
-SMALLEST, LARGEST = 96, 224  # pixels it sees: other images are scaled
+SMALLEST, LARGEST = 96, 224  # pixels that are not scaled
 PIXEL_MEAN, PIXEL_STD = (127 / 255,) * 3, (128 / 255,) * 3  # of the pixels in 0–1 that its weights were trained with
 
 
@@ -89,7 +89,7 @@ def efficientnet_lite0(size: int) -> tuple[nn.Module, int]:
     """(B, 3, S, S) -> (B, 1280), weights drawn at random; and the width of its features.
 
     Args:
-        size: S; where it is not of 96 to 224 pixels, images are scaled.
+        size: S; where it is not of 96 to 224 pixels, images are scaled, see `seen_size`.
     """
     layers: list[nn.Module] = [*conv_bn(3, STEM, 3, 2), nn.ReLU6(inplace=True)]
     c_in = STEM
@@ -98,10 +98,20 @@ def efficientnet_lite0(size: int) -> tuple[nn.Module, int]:
             layers.append(MBConv(c_in, c_out, kernel, stride if place == 0 else 1, expansion))
             c_in = c_out
     layers += [*conv_bn(c_in, WIDTH), nn.ReLU6(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    seen = min(max(size, SMALLEST), LARGEST)
+    seen = seen_size(size)
     body = nn.Sequential(nn.Identity() if seen == size else Scale(seen), *layers)
     body.pixel_mean, body.pixel_std = PIXEL_MEAN, PIXEL_STD  # type: ignore[assignment]
     return body, WIDTH
+
+
+def seen_size(size: int) -> int:
+    """Pixels that images of `size` are brought to: small ones two and a half times as large, at least 96.
+
+    Example:
+        >>> [seen_size(size) for size in (32, 64, 96, 192, 256)]
+        [96, 160, 96, 192, 224]
+    """
+    return min(size, LARGEST) if size >= SMALLEST else max(SMALLEST, min(LARGEST, 5 * size // 2))
 
 
 def pip_weights() -> Path:

@@ -70,10 +70,10 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         dataset, options = prepare(config.source, dataset, config.options, trained=resumed)
         config = replace(config, options=options)
         loaded = load(dataset, options.for_reading(), device)
+        check_batch(loaded.train)
         encoding, seen = frozen(options, loaded) if options.freeze else (None, loaded)
         checkpoint = build(run.checkpoint, config, seen, device, trained=resumed)
         start, method, data = checkpoint.load() if resumed else 0, checkpoint.method, seen.train
-        check_batch(data)
         steps = Steps(shown=first)
         if first:
             begin(run, config.to_dict(), loaded, method)
