@@ -12,17 +12,12 @@ import argparse
 import csv
 import json
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
 from mixnn.config import DataOptions, RunConfig, TrainOptions
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.run import train
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the examples are no installed package
-
-from examples.pretrained import WEIGHTS
 
 CLASSES = ["T-Shirt", "Longsleeve", "Pants", "Shoes", "Shirt", "Dress", "Outwear", "Shorts", "Hat", "Skirt"]
 
@@ -43,10 +38,10 @@ def main() -> None:
     cells: list[dict[str, Any]] = []
     for seed in map(int, given.seeds.split(",")):
         for method in given.methods.split(","):
-            for start, weights in (("pretrained", WEIGHTS), ("random", None)):
+            for start, weights in (("pretrained", "pip"), ("random", None)):
                 options = TrainOptions(
                     method=method,
-                    network="examples.pretrained:efficientnet_lite0",
+                    network="efficientnet-lite0",
                     weights=weights,
                     epochs=given.epochs,
                     batch_size=64,

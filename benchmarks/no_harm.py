@@ -95,6 +95,7 @@ CELLS: dict[str, Callable[[Path, Path, Path], list[str]]] = {
     "speech": speech,
     "clothing mini": clothing("mini"),
     "clothing cnn": clothing("cnn"),
+    "clothing auto": clothing("auto"),
     "tinted": tinted,
     "cifar10 clean": cifar("cifar10"),
     "cifar100 clean": cifar("cifar100"),

@@ -13,9 +13,10 @@ from contract.command import COLORS, ENVIRONMENT, SIZE, figures, succeed, write_
 import mixnn
 from mixnn.api import as_keywords, as_words
 
-SMALL: dict[str, Any] = {"batch_size": 16, "precision": "float32", "device": "cpu", "epochs": 2}
+SMALL: dict[str, Any] = {"network": "cnn", "batch_size": 16, "precision": "float32", "device": "cpu", "epochs": 2}
 FILES: dict[str, Any] = {"data": {"image_size": SIZE, "workers": 0}}
 WORDS = ["--batch-size=16", "--precision=float32", "--device=cpu", "--epochs=2", f"--data.image-size={SIZE}"]
+WORDS += ["--network=cnn"]
 
 
 @pytest.fixture(scope="module")

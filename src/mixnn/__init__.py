@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from mixnn.errors import ResultsError as ResultsError
     from mixnn.evidence.consensus import find_consensus as find_consensus
     from mixnn.evidence.label_issues import find_label_issues as find_label_issues
-    from mixnn.label_quality.consensus import Consensus as Consensus
     from mixnn.evidence.near_duplicates import NearDuplicates as NearDuplicates
     from mixnn.evidence.near_duplicates import find_near_duplicates as find_near_duplicates
     from mixnn.evidence.outliers import Outliers as Outliers
     from mixnn.evidence.outliers import find_outliers as find_outliers
+    from mixnn.label_quality.consensus import Consensus as Consensus
     from mixnn.label_quality.issues import LabelIssues as LabelIssues
     from mixnn.methods import METHODS as METHODS
     from mixnn.methods.base import Method as Method

@@ -24,6 +24,7 @@ INSTANTS = {
     "mixnn.training.metrics.Recorder.step_done": Recorder.step_done,
 }
 SMALL = ["--data.image-size", "8", "--data.workers", "0", "--batch-size", "8", "--device", "cpu", "--epochs", "3"]
+SMALL += ["--network", "cnn"]
 
 pytestmark = pytest.mark.slow
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mixnn.cli.parsing import Parser
 from mixnn.config import DataOptions, RunConfig, TrainOptions
-from mixnn.data.dataset import Samples
+from mixnn.data.dataset import Dataset, Samples
+from mixnn.data.feature_files import read_features
 from mixnn.errors import InputError
 from mixnn.results.issues import stored_label_issues
 from mixnn.results.label_lists import issue_lines, summary_figures
 from mixnn.runs.directory import RunDirectory
-from mixnn.utils.console import say, say_loading, show
+from mixnn.utils.console import counter, say, say_loading, show
+from mixnn.utils.files import atomic_write
 from mixnn.utils.processes import first_process
 
 METHODS = {"ce": "cross-entropy", "posterior": "posterior"}
+FEATURES = "features.npy"  # of the photos, beside the runs
 SHOWN = 10  # real label issues
 
 
@@ -28,6 +32,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--noise", default="symmetric:0.4", help="wrong labels to add to the training part")
     parser.add_argument("--limit", type=int | None, default=None, help="take the first so many training photos")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order, hold-out and noise")
+    parser.add_argument("--device", default="auto", help="cpu, cuda …")
     given = parser.parse_words(words)
     check_out(Path(given.out))
     say_loading()
@@ -35,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     from mixnn.data.readers import read_source
     from mixnn.training.run import train
 
-    dataset = read_source("demo:")
+    dataset = with_features(read_source("demo:"), Path(given.out) / FEATURES, given.device)
     runs = {}
     for method, title in METHODS.items():
         options = TrainOptions(
@@ -44,6 +49,7 @@ def run(words: Sequence[str]) -> int:
             noise=given.noise,
             limit=given.limit,
             seed=given.seed,
+            device=given.device,
             data=DataOptions(holdout=0.25),
         )
         options.check()
@@ -55,9 +61,33 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
+def with_features(dataset: Dataset, file: Path, device: str) -> Dataset:
+    """The photos with features of the pretrained network, where there is one; made once for both runs, into `file`."""
+    import torch
+
+    from mixnn.data.batches import TrainData
+    from mixnn.evidence.encoder import encode, encoder
+    from mixnn.training.network import choose
+    from mixnn.utils.devices import pick_device
+
+    choice = choose(dataset.train)
+    if choice.weights is None:
+        return dataset
+    if not file.exists():
+        place = pick_device(device)
+        images = torch.from_numpy(np.asarray(dataset.train.images)).permute(0, 3, 1, 2).to(place)
+        data = TrainData(images, torch.from_numpy(dataset.train.labels).to(place))
+        network, _ = encoder(choice.network, choice.weights, data)
+        made = encode(network, data, counter("encoding photos"))
+        with atomic_write(file) as temporary, open(temporary, "wb") as opened:
+            np.save(opened, made.cpu().numpy())
+    features = read_features(str(file), dataset.train.names)
+    return replace(dataset, train=replace(dataset.train, features=features))
+
+
 def check_out(out: Path) -> None:
     """Raise InputError where `out` holds anything but an earlier demo."""
-    own = {*METHODS, "comparison.csv", "comparison.png"}
+    own = {*METHODS, FEATURES, "comparison.csv", "comparison.png"}
     others = (
         sorted(path.name for path in out.iterdir() if path.name not in own and path.name[0] != ".")
         if out.is_dir()

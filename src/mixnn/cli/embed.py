@@ -22,12 +22,12 @@ READING = {*LAYOUT, "image_size", "intensity_range", "on_bad_image", "store", "c
 FIRST = {
     "DATA": DATA,
     "--out FILE": "the .npz to write; a folder gets a features.npz",
-    "--network NAME": "another network to see photos by, such as timm:NAME; EfficientNet-Lite0 where not given",
+    "--network NAME": "network to see photos by, such as timm:NAME; auto takes the best pretrained one there is",
     "--weights FILE": "of that network: a file, or hub for those of timm",
     "--encoder FILE": "a network of your own as a file, .onnx, or .pt2 of torch.export",
     "--pixel-mean A,B,C": "taken off the pixels in 0-1 that the encoder gets; ImageNet's where not given",
     "--pixel-std A,B,C": "what they are then divided by; ImageNet's where not given",
-    "--data.image-size N": "pixels that photos are scaled to; the encoder's, else 128, where not given",
+    "--data.image-size N": "pixels that photos are scaled to; what the network takes where not given",
     "--device NAME": "cpu, cuda, cuda:1 …; auto takes a GPU where there is one",
     "--config FILE": "settings as YAML",
 }

@@ -28,7 +28,7 @@ COMMANDS = {
     "apply": "reviewed labels back into the data, as a copy",
     "export": "what a run found out, for cleanlab, Label Studio, FiftyOne, Hugging Face or NumPy",
     "methods": "the methods, their options and presets",
-    "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
+    "demo": "see it work: 40 % wrong labels on photos that come with the package",
 }
 WITH_TORCH = ("find", "embed", "train", "consensus", "evaluate", "predict", "check", "demo")
 LONG = 200  # characters of a path in a message

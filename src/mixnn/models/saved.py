@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mixnn.errors import InputError
-from mixnn.models.classifier import Classifier, build_network
+from mixnn.models.classifier import NETWORKS, Classifier, build_network, stacked
 from mixnn.utils.files import atomic_write
 from mixnn.utils.registry import refuse_code
 
@@ -28,6 +28,7 @@ def save_model(
     intensity: Range | None = None,
     shift: Tensor | float = 0.0,
     divisor: Tensor | float = 1.0,
+    top: str | None = None,
 ) -> None:
     """The networks' weights as safetensors; what is needed to build them stands in its metadata.
 
@@ -38,9 +39,11 @@ def save_model(
         intensity: what became black and white of pixels of more than 8 bits; None where there were none.
         shift, divisor: (D,), what embeddings were shifted and divided by before training; the file's mean and std are
             those of embeddings as they are given.
+        top: name of the network on the features of the one called `name`, where these are two, see `stacked`.
     """
     about = {
         "network": name,
+        "top": top,
         "image_size": image_size,
         "size": size,
         "intensity": intensity,
@@ -90,6 +93,8 @@ def load_model(
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["mixnn"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+            if about.get("top") not in (None, *NETWORKS):  # no code
+                raise ValueError(f"top is {about['top']!r}")
             mean, std, outputs = tensors["0.mean"], tensors["0.std"], int(about["classes"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"model {path} cannot be read ({error}): repeat `mixnn train` with --resume") from error
@@ -97,9 +102,15 @@ def load_model(
     name = str(about["network"]) if network is None else network
     if classes is not None and len(classes) != outputs:
         raise InputError(f"model {path} has {outputs} classes, and the run {len(classes)}: they are files of two runs")
-    networks = nn.ModuleList(
-        build_network(name, about["size"], outputs, mean, std, bf16=about["bf16"]) for _ in range(about["networks"])
-    )
+
+    def build() -> Classifier:
+        network = build_network(name, about["size"], outputs, mean, std, bf16=about["bf16"])
+        if about.get("top") is None:
+            return network
+        width = network.head.in_features
+        return stacked(network, build_network(about["top"], width, outputs, torch.zeros(width), torch.ones(width)))
+
+    networks = nn.ModuleList(build() for _ in range(about["networks"]))
     try:
         networks.load_state_dict(tensors)
     except RuntimeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
@@ -83,6 +84,37 @@ def version(package: str) -> str:
         return "(not installed)"
 
 
+def cached_model() -> str | None:
+    """`timm:NAME` of the weights that came last into the hub's cache on this machine; None where nothing is of use."""
+    try:
+        cache = Path(importlib.import_module("huggingface_hub.constants").HF_HUB_CACHE)
+        folders = list(cache.glob("models--timm--*"))
+        if not folders or not import_timm():
+            return None
+    except (ImportError, InputError):
+        return None
+    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True):
+        name = PREFIX + folder.name.removeprefix("models--timm--")
+        with suppress(InputError):  # of a model that this timm does not know
+            if in_cache(configuration(name.removeprefix(PREFIX))) is not None:
+                return name
+    return None
+
+
+def in_cache(config: Any) -> Path | None:
+    """The file with a model's pretrained weights, where the hub's cache on this machine has it."""
+    hub = importlib.import_module("huggingface_hub")  # timm needs it
+    for file in weight_files(config) if config.hf_hub_id and not config.custom_load else []:
+        if isinstance(cached := hub.try_to_load_from_cache(config.hf_hub_id, file), str):
+            return Path(cached)
+    return None
+
+
+def weight_files(config: Any) -> list[str]:
+    """Names that the weights may have on the hub, the better first."""
+    return [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
+
+
 def configuration(model: str) -> Any:
     """What timm notes of a model and its pretrained weights; `resnet50.a1_in1k` names one of several sets of weights.
 
@@ -109,11 +141,9 @@ def fetch(name: str) -> Path:
     fix = "download them elsewhere and give --weights FILE"
     if not config.hf_hub_id or config.custom_load:
         raise InputError(f"network {name!r} has no weights on the hub that torch can read: give --weights FILE")
-    hub = importlib.import_module("huggingface_hub")  # timm needs it
-    files = [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
-    for file in files:
-        if isinstance(cached := hub.try_to_load_from_cache(config.hf_hub_id, file), str):
-            return Path(cached)
+    if (cached := in_cache(config)) is not None:
+        return cached
+    hub, files = importlib.import_module("huggingface_hub"), weight_files(config)
     try:
         for file in files:
             # Asked first and once, as the download itself tries again and again for most of a minute.

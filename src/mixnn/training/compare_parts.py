@@ -9,22 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixnn.config import DataOptions, FindOptions
+from mixnn.config import DataOptions
+from mixnn.config.find import EmbedOptions
 from mixnn.data.check.files import Contents
 from mixnn.data.check.findings import Finding, near_duplicate_findings, outlier_findings, parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.data.load import load
 from mixnn.errors import InputError
-from mixnn.evidence.encoder import check_encoder, encode
+from mixnn.evidence.encoder import encode, frozen_network
 from mixnn.evidence.inputs import checked_images
 from mixnn.evidence.knn import cosine_distances, knn_indices
 from mixnn.evidence.near_duplicates import NEIGHBORS, compare_neighbors, pixel_features
 from mixnn.evidence.outliers import outliers_of
+from mixnn.training.find import for_encoder
 from mixnn.utils.console import counter, showing
 from mixnn.utils.devices import pick_device
 
 Compare = Literal["pixels", "network", "none"]
-PHOTO_SIZE = 128  # px, as `mixnn find` has it
 
 
 def compare_parts(dataset: Dataset, contents: Contents, how: Compare) -> list[Finding]:
@@ -63,20 +64,19 @@ def compare_parts(dataset: Dataset, contents: Contents, how: Compare) -> list[Fi
 
 
 def network_features(dataset: Dataset, contents: Contents, samples: int) -> Tensor:
-    """Of all samples that can be read, part after part, by EfficientNet-Lite0: (N, D)."""
-    device, options = pick_device("auto"), FindOptions()
-    check_encoder(options)
+    """Of all samples that can be read, part after part, by the network that `mixnn find` would take: (N, D)."""
+    device = pick_device("auto")
+    options = for_encoder(dataset.train, EmbedOptions(data=DataOptions(holdout=0.0, store="nowhere")), device)
     features: list[Tensor] = []
     start = 0
     for name, part in parts_of(dataset).items():
         good = [row for row in range(len(part)) if start + row not in contents.unreadable]
         start += len(part)
         images = part[np.array(good, dtype=np.int64)]
-        size = None if isinstance(images.images, np.ndarray) else PHOTO_SIZE
-        data = DataOptions(image_size=size, holdout=0.0, store="nowhere")
         whole = replace(dataset, train=images, heldout=None, heldout_name="none", others={}, unreadable=[])
-        loaded = load(whole, replace(options, data=data).for_reading(), device, tell=False)
-        features.append(encode(loaded.train, options, device, counter(f"encoding {name}")))
+        train = load(whole, options.for_reading(), device, tell=False).train
+        network = frozen_network(train, options, device).network
+        features.append(encode(network, train, counter(f"encoding {name}"), compact=True))
     if sum(map(len, features)) != samples:
         raise InputError("some images could be read only once: run `mixnn check` again, or --near-duplicates pixels")
     return torch.cat(features)

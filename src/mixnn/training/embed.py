@@ -30,6 +30,7 @@ from mixnn.runs.environment import version
 from mixnn.runs.lock import locked
 from mixnn.tables.topk_rows import feature_bytes
 from mixnn.training.find import for_encoder
+from mixnn.training.network import check_network, is_embeddings
 from mixnn.utils.console import bar, note, say
 from mixnn.utils.devices import device_name, pick_device
 from mixnn.utils.files import Row
@@ -83,13 +84,13 @@ def embed(source: str, options: EmbedOptions, out: str | Path) -> Embedded:
         InputError: something given is wrong, or `out` holds something else.
     """
     options.check()
+    check_network(options)
     path, device = file_in(Path(out), "features.npz"), pick_device(options.device)
     check_outside(path, source)
     dataset = unlabeled_folder(source) or read(source, replace(options.data, heldout="train"))  # every part whole
-    embeddings = isinstance(dataset.train.images, np.ndarray) and dataset.train.images.ndim == 2
-    if embeddings:
+    if is_embeddings(dataset.train):
         raise InputError(f"{source} has embeddings already: `mixnn find {source}` takes them as they are")
-    options = replace(options, data=for_encoder(dataset.train, options, device))
+    options = for_encoder(dataset.train, options, device)
     with locked(partial_folder(path)):
         images = [samples.images for samples in parts_of(dataset).values()]
         opened = with_range(
@@ -192,6 +193,6 @@ def encode_rest(writer: FeatureWriter, parts: Mapping[str, TrainData], frozen: F
             before += len(data)
             if start >= len(data):
                 continue
-            for z in batches(frozen, data, size_of_value, start):
+            for z in batches(frozen.network, data, torch.arange(start, len(data)), size_of_value):
                 writer.add(z.cpu().numpy())
                 progress(writer.done, total)

@@ -11,19 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixnn.config import DataOptions
-from mixnn.config.find import EmbedOptions, FindConfig, FindOptions
+from mixnn.config import AUTO
+from mixnn.config.find import FindConfig, FindOptions
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.feature_files import read_features
 from mixnn.data.load import Loaded, image_size, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
-from mixnn.evidence.encoder import PHOTO_SIZE, arithmetic, check_encoder, encode
+from mixnn.evidence.encoder import PHOTO_SIZE, arithmetic, check_encoder, check_encoder_file, encode, frozen_network
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
 from mixnn.training.evidence import Collected, judge_labels
+from mixnn.training.network import Encoding, check_network, is_embeddings, with_encoder
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import data_words
 from mixnn.training.record import write_data
@@ -49,6 +50,7 @@ def find(
     """
     options = config.options
     options.check()
+    check_network(options)
     if options.noise is not None:
         check_noise(options.noise)
     run, device = RunDirectory(out), pick_device(options.device)
@@ -108,27 +110,32 @@ def with_features(config: FindConfig, dataset: Dataset, device: torch.device) ->
         dataset = replace(dataset, train=replace(train, features=features))
         if not isinstance(train.images, np.ndarray) and options.data.image_size is None:
             options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
-    elif isinstance(train.images, np.ndarray) and train.images.ndim == 2:
+    elif is_embeddings(train):
         for option, value in {"--network": options.network, "--encoder": options.encoder}.items():
-            if value is not None:
+            if value not in (AUTO, None):
                 raise InputError(f"{option} {value} is for images, and {config.source} has embeddings: leave it away")
     else:
-        options = replace(options, data=for_encoder(train, options, device))
+        options = for_encoder(train, options, device)
     return replace(config, options=options), dataset
 
 
-def for_encoder(samples: Samples, options: EmbedOptions, device: torch.device) -> DataOptions:
-    """How images are read, with the size to read photos at.
+def for_encoder(samples: Samples, options: Encoding, device: torch.device) -> Encoding:
+    """`options` with what makes features of the images, and the size to read photos at.
 
     Raises:
         InputError: the network cannot be had, or does not take such images.
     """
-    data, photos = options.data, not isinstance(samples.images, np.ndarray)
-    size = check_encoder(options, data.image_size if photos else image_size(samples, data), device)
-    data = replace(data, image_size=size) if photos else data
-    if options.network is not None:
-        try_network(options.network, input_shape(samples, data), options.weights)
-    return data
+    photos = not isinstance(samples.images, np.ndarray)
+    if options.encoder is not None:
+        size = options.data.image_size if photos else image_size(samples, options.data)
+        size = check_encoder_file(options, size, device)
+        return replace(options, data=replace(options.data, image_size=size)) if photos else options
+    options = with_encoder(options, samples)
+    check_encoder(options.network, options.weights)
+    if photos and options.data.image_size is None:
+        options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
+    try_network(options.network, input_shape(samples, options.data), options.weights)
+    return options
 
 
 def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> Tensor:
@@ -139,7 +146,8 @@ def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> T
         return torch.from_numpy(train.features).to(device)
     if loaded.image_size is None:
         return torch.cat(list(loaded.train.full_batches()))
-    return encode(loaded.train, options, device, counter("encoding images"))
+    network = frozen_network(loaded.train, options, device).network
+    return encode(network, loaded.train, counter("encoding images"), compact=True)
 
 
 def check_complete(samples: Samples, path: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mixnn.config import RunConfig, TrainOptions
+from mixnn.config import AUTO, RunConfig, TrainOptions
 from mixnn.errors import InputError
 from mixnn.runs.directory import RunDirectory
 from mixnn.training.build import with_defaults
@@ -19,8 +19,8 @@ MOVED = {"source", "data.root", "data.labels", "data.corrections"}
 MACHINE = {"device", "data.store", "data.cache_dir", "data.workers"}
 
 
-def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
-    """Whether `run` is a new directory, or the same run's.
+def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> RunConfig:
+    """Whether `run` is a new directory, or the same run's; `config`, with what it leaves open as that run settled it.
 
     Raises:
         InputError: `out` holds another run, or this one with other settings; all that differ are named.
@@ -29,11 +29,25 @@ def check_directory(run: RunDirectory, config: RunConfig, resume: bool) -> None:
         run.check_trained()
     if not (resume and run.config.exists()):
         run.check_free()
-        return
+        return config
     kept = run.checkpoint.exists()
     stored = made_with(run.checkpoint) if kept else read_yaml(run.config)
+    config = settled(config, RunConfig.from_dict(stored, run.checkpoint if kept else run.config).options)
     if others := list(differences(stored, config, "the checkpoint" if kept else "the run")):
         raise InputError(f"--resume {run.path}: {'; '.join(others)}: give the same settings, or a new --out")
+    return config
+
+
+def settled(config: RunConfig, stored: TrainOptions) -> RunConfig:
+    """`config`, with the settings that it leaves to the data as a run has `stored` them."""
+    options = config.options
+    if options.network == AUTO:
+        data = options.data
+        size = stored.data.image_size if data.image_size is None else data.image_size
+        data = replace(data, image_size=size)
+        options = replace(options, network=stored.network, weights=stored.weights, data=data)
+    freeze = stored.freeze if options.freeze is None else options.freeze
+    return replace(config, options=replace(options, freeze=freeze, lr=stored.lr if options.lr is None else options.lr))
 
 
 def differences(stored: Mapping[str, Any], config: RunConfig, what: str) -> Iterator[str]:
