@@ -24,6 +24,11 @@ class DataOptions:
         heldout: the part of the data that accuracy is measured on; test, or else val, where not given; train holds
             out some of the training part all the same, to choose settings without a look at the test part.
         image_column: of a table: file names or images.
+        text_column: of a table: texts in place of images, several columns with commas between; text where not given.
+        columns: of a table: values in place of images, with commas between as age,income; all is all but the labels.
+        id_column: of a table without images: what rows are called beside their number; id where not given.
+        text_encoder: what makes features of texts: wordllama, tf-idf or sentence-transformers:NAME; auto takes
+            wordllama where it is installed, or else tf-idf.
         label_column: of a table: labels.
         split_column: of a table: train, val or test, or True and False of what it is called; none for all to be train.
         root: folder that the file names of a table are relative to; the table's own where not given.
@@ -49,6 +54,10 @@ class DataOptions:
     holdout: float = 0.1
     heldout: str | None = None
     image_column: str | None = None
+    text_column: str | None = None
+    columns: str | None = None
+    id_column: str | None = None
+    text_encoder: str = "auto"
     label_column: str | None = None
     split_column: str | None = None
     root: str | None = None
@@ -192,7 +201,8 @@ class TrainOptions:
 
 
 IN_MEMORY = "<arrays>"  # the source of a run whose data no file holds
-LAYOUT = ("image_column", "label_column", "split_column", "root", "layout")  # of the options of data: where what is
+# Of the options of data: where what is.
+LAYOUT = ("image_column", "text_column", "columns", "id_column", "label_column", "split_column", "root", "layout")
 UNUSED = ("holdout", "heldout", "crop_size")  # of the options of data, by `mixnn find`
 
 

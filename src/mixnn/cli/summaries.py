@@ -17,14 +17,16 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
         f"label issues: {flagged:,} of {samples:,} labels flagged; {noise_rate_words(issues)}"
         f"{', the likeliest:' if flagged else ''}"
     ]
-    lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist())
+    noun, texts = run.read_records()
+    lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist(), texts)
     twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:
-        lines.append(f"the same picture under two labels: {twice:,} samples (review_reason in labels.csv)")
+        same = "picture" if noun == "image" else noun
+        lines.append(f"the same {same} under two labels: {twice:,} samples (review_reason in labels.csv)")
     unlabeled = int((evidence.given < 0).sum())
     if unlabeled:
         lines.append(f"without a label: {unlabeled:,}, each with a suggestion in labels.csv")
     if run.unreadable.exists():
         bad = len(run.read_table(run.unreadable))
-        lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
+        lines.append(f"set aside: {bad:,} {noun}{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
     return lines

@@ -135,6 +135,8 @@ class RunDirectory:
         self.noise = self.path / "noise.npz"
         self.noise_record = self.path / "noise.json"
         self.unreadable = self.path / "unreadable.csv"
+        self.records = self.path / "records.json"
+        self.encoder = self.path / "encoder.npz"
 
     @classmethod
     def existing(cls, path: str | Path) -> RunDirectory:
@@ -191,7 +193,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what a run writes before its first epoch."""
-        for path in (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable):
+        first = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
+        for path in (*first, self.records, self.encoder):
             path.unlink(missing_ok=True)
 
     def write_json(self, path: Path, content: object) -> None:
@@ -244,6 +247,14 @@ class RunDirectory:
             if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
                 raise TypeError("no list of names")
         return names
+
+    def read_records(self) -> tuple[str, list[str]]:
+        """What a sample is called, image, text or row, and what each says; nothing of images."""
+        if not self.records.exists():
+            return "image", []
+        content = self.read_json(self.records)
+        with self.reading(self.records):
+            return str(content["noun"]), list(map(str, content["texts"]))
 
     def write_table(self, path: Path, rows: Iterable[Row], columns: Sequence[str] | None = None) -> None:
         """Rows as CSV; the columns are the keys of all rows in order of appearance, where none are given."""

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
+from mixnn.data.records.records import Records
 from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
 from mixnn.evidence.label_issues import label_issues
 from mixnn.evidence.loss_mixture import loss_mixture_clean_prob, min_max
 from mixnn.evidence.near_duplicates import find_near_duplicates
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.pca import pca_2d
+from mixnn.evidence.trees import tree_probs
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.methods.base import Method
 from mixnn.methods.losses import one_hot_or_uniform
@@ -79,8 +81,12 @@ def judge_labels(
     names: Sequence[str],
     unlabeled: Sequence[str] = (),
     progress: Progress = silent,
+    records: Records | None = None,
 ) -> Judged:
     """The label quality of N samples, with near duplicates under two labels brought into agreement.
+
+    Rows of a table are judged by trees, in the place of a linear head. Texts and rows are near duplicates where they
+    say the same, but for case and spaces.
 
     Args:
         data: the samples, with their given and their verified labels.
@@ -88,11 +94,18 @@ def judge_labels(
         names: N file names.
         unlabeled: words that mean "don't know".
         progress: is told of how many samples the neighbors are found.
+        records: what the samples say, where they are texts or rows.
     """
     given, verified = numpy(data.labels), numpy(data.verified)
-    found = label_issues(collected.features, given.clip(-1), range(classes), verified=verified, progress=progress)
+    probs = tree_probs(collected.features, given, classes) if records is not None and records.kind == "row" else None
+    found = label_issues(
+        collected.features, given.clip(-1), range(classes), verified=verified, pred_probs=probs, progress=progress
+    )
     nearest, distances = torch.from_numpy(found.neighbors), torch.from_numpy(found.distances)
     pairs = numpy(find_near_duplicates(data.inputs, nearest, distances))
+    if records is not None:
+        same = [records.source(one) == records.source(other) for one, other in pairs.tolist()]
+        pairs = pairs[np.array(same, dtype=bool)]
     issues = reconcile(found.issues, pairs)
     fields = {
         "names": np.array(names, dtype=np.str_),

@@ -15,6 +15,7 @@ from mixnn.data.feature_files import read_features
 from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
+from mixnn.data.records.encode import records_in, with_embeddings
 from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.encoder import check_encoder, encode
 from mixnn.models.classifier import try_network
@@ -61,6 +62,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
                     loaded.dataset.train.names,
                     loaded.dataset.unlabeled,
                     counter("finding neighbors"),
+                    loaded.dataset.train.records,
                 )
         except BaseException:
             run.discard()
@@ -91,18 +93,22 @@ def with_features(config: FindConfig, dataset: Dataset) -> tuple[FindConfig, Dat
     Raises:
         InputError: an option does not go with the data, or the features or the network cannot be had.
     """
-    options, images = config.options, dataset.train.images
+    options, images, records = config.options, dataset.train.images, records_in(dataset)
     embeddings = isinstance(images, np.ndarray) and images.ndim == 2
-    if embeddings and options.network is not None:
-        raise InputError(
-            f"--network {options.network} is for images, and {config.source} has embeddings: leave it away"
-        )
+    if (embeddings or records) and options.network is not None:
+        what, fix = "embeddings", "leave it away"
+        if records:
+            what, fix = f"{records.noun}s", "leave it away; --data.text-encoder says what makes features of texts"
+        raise InputError(f"--network {options.network} is for images, and {config.source} has {what}: {fix}")
     if options.features is not None:
         features = read_features(options.features, len(dataset.train))
-        dataset = replace(dataset, train=replace(dataset.train, features=features))
+        given = {"images": features, "records": records} if records else {"features": features}
+        dataset = replace(dataset, train=replace(dataset.train, **given))
+    elif records:
+        dataset = with_embeddings(dataset, options.data.text_encoder, options.seed)
     elif not embeddings:
         check_encoder(options)
-    if not isinstance(images, np.ndarray) and options.data.image_size is None:
+    if not isinstance(images, np.ndarray) and not records and options.data.image_size is None:
         options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
     if options.network is not None:
         try_network(options.network, input_shape(dataset.train, options.data), options.weights)

@@ -53,6 +53,8 @@ def say_opening(loaded: Loaded, method: Method, network: str, epochs: range) -> 
 def data_words(loaded: Loaded) -> str:
     """How many samples of what, in how many classes."""
     what = "embeddings" if loaded.image_size is None else f"images of {loaded.image_size} px"
+    if loaded.dataset.train.records is not None:
+        what = f"{loaded.dataset.train.noun}s"
     text = f"{len(loaded.train):,} {what} in {len(loaded.dataset.classes):,} classes"
     if loaded.dataset.original is not None:
         flipped = (loaded.dataset.original != loaded.dataset.train.labels).mean()

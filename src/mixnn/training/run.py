@@ -18,6 +18,7 @@ from mixnn.data.dataset import Dataset
 from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
+from mixnn.data.records.encode import records_in, with_embeddings
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
 from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.forward_pass import is_embeddings
@@ -35,7 +36,7 @@ from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import TrainingScreen, say_opening
 from mixnn.training.record import begin, write_ending
 from mixnn.training.resume import check_directory
-from mixnn.utils.console import say
+from mixnn.utils.console import note, say
 from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import keep_freed_memory
 
@@ -63,7 +64,9 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         check_directory(run, config, resume)
         barrier()  # no rank writes before all have looked
         first = rank() == 0
-        loaded = prepare(config.source, dataset, options, device)
+        config, dataset = read_data(config, dataset)
+        options = config.options
+        loaded = prepare(dataset, options, device)
         checkpoint = build(run.checkpoint, config, loaded, device)
         start, method, data = checkpoint.load() if resume else 0, checkpoint.method, loaded.train
         check_batch(data)
@@ -81,7 +84,14 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
         with steps.writing(run.evidence, fatal=world_size() > 1):
             names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
-            judged = judge_labels(collect_evidence(method, data), data, method.num_classes, names, unlabeled)
+            judged = judge_labels(
+                collect_evidence(method, data),
+                data,
+                method.num_classes,
+                names,
+                unlabeled,
+                records=loaded.dataset.train.records,
+            )
             write_evidence(run, judged, method, loaded.heldout, embeddings=is_embeddings(data))
         if first:
             write_results(run, loaded, steps)
@@ -103,11 +113,22 @@ def check(options: TrainOptions) -> None:
         check_noise(options.noise)
 
 
-def prepare(source: str, dataset: Dataset | None, options: TrainOptions, device: torch.device) -> Loaded:
-    """The samples to train on, and those held out; what is wrong with the network is said before images are read."""
+def read_data(config: RunConfig, dataset: Dataset | None) -> tuple[RunConfig, Dataset]:
+    """The data, with embeddings in place of texts or rows, and the network that takes these where none was named."""
     if rank() == 0 and dataset is None:
-        say(f"mixnn: reading {source} …")
-    dataset = read(source, options.data) if dataset is None else dataset
+        say(f"mixnn: reading {config.source} …")
+    options = config.options
+    dataset = read(config.source, options.data) if dataset is None else dataset
+    if records_in(dataset) is None:
+        return config, dataset
+    if options.network == TrainOptions.network:
+        note(f"a network for {dataset.train.noun}s: --network mlp, on features that stay as they are")
+        config = replace(config, options=replace(options, network="mlp"))
+    return config, with_embeddings(dataset, options.data.text_encoder, options.seed)
+
+
+def prepare(dataset: Dataset, options: TrainOptions, device: torch.device) -> Loaded:
+    """The samples to train on, and those held out; what is wrong with the network is said before images are read."""
     try_network(options.network, input_shape(dataset.train, options.data), options.weights)
     return load(dataset, options.for_reading(), device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mixnn.config import IN_MEMORY
@@ -25,6 +26,8 @@ class Findings:
         issues: the label quality that the run has stored.
         others: (file name, label, split) of samples that the run did not judge: held out, unreadable, left out by
             --limit; only where the data is a folder or a table.
+        noun: what a sample is: image, text or row.
+        texts: what each says; none of images.
     """
 
     rows: list[dict[str, str]]
@@ -32,6 +35,8 @@ class Findings:
     evidence: Evidence
     issues: LabelIssues
     others: list[tuple[str, str, str]]
+    noun: str = "image"
+    texts: Sequence[str] = ()
 
 
 def read_findings(run: RunDirectory, *, source: str | None = None, with_others: bool = False) -> Findings:
@@ -48,7 +53,7 @@ def read_findings(run: RunDirectory, *, source: str | None = None, with_others: 
     if [row.get("file_name") for row in rows] != evidence.names.tolist():
         raise InputError(f"{run.labels} and {run.evidence} are not of one run: {run.again}")
     others = other_samples(run, set(evidence.names.tolist()), source) if with_others else []
-    return Findings(rows, run.read_classes(), evidence, stored_label_issues(evidence), others)
+    return Findings(rows, run.read_classes(), evidence, stored_label_issues(evidence), others, *run.read_records())
 
 
 def other_samples(run: RunDirectory, judged: set[str], source: str | None) -> list[tuple[str, str, str]]:
