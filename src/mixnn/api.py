@@ -163,10 +163,11 @@ class Run:
         """
         self._files.check_trained()
         from mixnn.training.prediction import Model
+        from mixnn.training.records import run_encoder
         from mixnn.utils.devices import pick_device
 
         with told_in_keywords():
-            return Model(self._files.model, self.classes, pick_device(device), network)
+            return Model(self._files.model, self.classes, pick_device(device), network, run_encoder(self._files))
 
     def report(self) -> Path:
         """The path of the HTML page, which is written where it is missing.

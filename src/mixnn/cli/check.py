@@ -38,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     if out is not None:
         check_free(out)
     dataset = read(given.source, data_options(given))
-    contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
+    contents, findings = check(dataset, workers=given.workers, progress=counter(f"checking {dataset.train.noun}s"))
     with readable_output():
         show(*report_lines(dataset, contents, findings))
     if out is not None:

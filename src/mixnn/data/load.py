@@ -251,13 +251,14 @@ def report(unreadable: list[Row], images: int, data: DataOptions, noun: str) -> 
         InputError: that is not wanted, or nothing is left.
     """
     first = f"{unreadable[0]['file_name']} ({unreadable[0]['reason']})"
+    what = "cannot be read" if noun == "image" else "are empty"
     if len(unreadable) == images:
         raise InputError(f"none of the {images:,} {noun}s can be read; the first: {first}: correct DATA or --data.root")
     if data.on_bad_image == "fail":
         more = f", and {len(unreadable) - 1:,} more" if len(unreadable) > 1 else ""
         raise InputError(f"{noun} {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
     note(
-        f"{len(unreadable):,} of {images:,} {noun}s cannot be read and are set aside; the first: {first}. "
+        f"{len(unreadable):,} of {images:,} {noun}s {what} and are set aside; the first: {first}. "
         "All are in unreadable.csv"
     )
 

@@ -124,7 +124,7 @@ def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = 
             both = f"column {header[label]!r} has both {'texts' if texts else 'values'} and labels"
             raise InputError(f"table {path}: {both}: name the labels with --data.label-column")
         return Places(fields[0], label, split, fields, own)
-    if label == image:
+    if label == image or image is None:
         raise InputError(f"table {path}: column {header[image]!r} has both images and labels: name two")
     return Places(image, label, split)
 

@@ -45,7 +45,8 @@ class TableEncoder:
         Raises:
             InputError: no column says anything.
         """
-        left_out, taken = [], []
+        left_out: list[str] = []
+        taken: list[str] = []
         for place, name in enumerate(records.columns):
             words = [cells[place].strip() for cells in records.cells]
             column, reason = fitted(name, words)

@@ -61,6 +61,7 @@ def build_page(run: RunDirectory, projection: str = "pca") -> str:
     return pages.get_template("page.html").render(
         summary(evidence, issues, classes, run.read_metrics() if trained else []),
         config=config,
+        noun=run.read_records()[0],
         trained=trained,
         style="\n".join(map(read, STYLES)),
         apply=["mixnn", "apply", str(run.path), "corrections.csv", "--out", "CLEAN"],

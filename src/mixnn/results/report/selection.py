@@ -16,6 +16,7 @@ WITHOUT_LABEL = 10_000
 POINTS = 20_000  # on the map
 PICTURED, PICTURED_WITHOUT_LABEL = 600, 100
 WITH_NEIGHBORS = 150  # cards whose neighbors have pictures as well
+WITH_TEXTS = 2000  # cards whose neighbors are told in words
 NEIGHBORS = 8  # shown as evidence
 
 Rows = NDArray[np.int64]
