@@ -124,7 +124,8 @@ def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = 
             both = f"column {header[label]!r} has both {'texts' if texts else 'values'} and labels"
             raise InputError(f"table {path}: {both}: name the labels with --data.label-column")
         return Places(fields[0], label, split, fields, own)
-    if label == image or image is None:
+    assert image is not None
+    if label == image:
         raise InputError(f"table {path}: column {header[image]!r} has both images and labels: name two")
     return Places(image, label, split)
 
