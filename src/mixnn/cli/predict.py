@@ -93,7 +93,7 @@ def predict_tables(model: Predictor, encoder: RunEncoder, classes: list[str], ta
             said = [classes[row.argmax()], f"{row.max():.4f}"] if known else ["", ""]
             writer.writerow([f"{table} {name}" if len(tables) > 1 else name, *said])
         if not all(full):
-            say(f"mixnn: {full.count(False):,} rows of {table} are empty: they get no label")
+            say(f"mixnn: {table}: {full.count(False):,} of {len(full):,} {encoder.kind}s are empty and get no label")
 
 
 def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]) -> int:

@@ -27,7 +27,7 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
     if unlabeled:
         lines.append(f"without a label: {unlabeled:,}, each with a suggestion in labels.csv")
     if run.unreadable.exists():
-        what = "cannot be read" if noun == "image" else "say nothing"
         bad = len(run.read_table(run.unreadable))
+        what = "cannot be read" if noun == "image" else "is empty" if bad == 1 else "are empty"
         lines.append(f"set aside: {bad:,} {noun}{'s' if bad > 1 else ''} that {what} (unreadable.csv)")
     return lines
