@@ -6,6 +6,7 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import conflicting_duplicates, noise_rate_words
 from mixnn.results.label_lists import issue_lines
 from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.sample_lists import read_records
 
 SHOWN = 5  # issues on the screen
 
@@ -17,7 +18,7 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
         f"label issues: {flagged:,} of {samples:,} labels flagged; {noise_rate_words(issues)}"
         f"{', the likeliest:' if flagged else ''}"
     ]
-    noun, texts = run.read_records()
+    noun, texts = read_records(run)
     lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist(), texts)
     twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:

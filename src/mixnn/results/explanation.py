@@ -14,6 +14,7 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import given_words, percent, stored_label_issues
 from mixnn.results.label_lists import shortened
 from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.sample_lists import read_records
 
 TOP = 3  # classes of a row of probabilities
 LONG, SHORT = 1000, 100  # characters of the text in question, and of its neighbors
@@ -27,7 +28,7 @@ def explain(run: RunDirectory, name: str) -> list[str]:
         InputError: no sample of the run is called so, or the run is not complete.
     """
     evidence, classes = run.read_evidence(), run.read_classes()
-    noun, texts = run.read_records()
+    noun, texts = read_records(run)
     rows = np.flatnonzero(evidence.names == name)
     if len(rows) == 0:  # a.jpg for cat/a.jpg, 7 or A12 for row 7 A12, where there is no other one
         ends = [np.char.endswith(evidence.names, f"{sign}{name}") for sign in "/ "]

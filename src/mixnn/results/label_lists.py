@@ -16,7 +16,7 @@ from mixnn.results.issues import (
     stored_label_issues,
 )
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.runs.sample_lists import write_list
+from mixnn.runs.sample_lists import read_records, write_list
 from mixnn.utils.files import Row
 
 COLUMNS = {  # of labels.csv; `loss_mixture_clean_prob` after training by a method that uses it
@@ -107,7 +107,7 @@ def write_labels(run: RunDirectory) -> None:
 
     A list of more than a million rows is Parquet, see `mixnn.runs.sample_lists`.
     """
-    evidence, classes, texts = run.read_evidence(), run.read_classes(), run.read_records()[1]
+    evidence, classes, texts = run.read_evidence(), run.read_classes(), read_records(run)[1]
     issues, columns = stored_label_issues(evidence), columns_of(evidence, texts)
     worst = issues.ranking[: int(issues.is_label_issue.sum())].tolist()
     for path, samples in ((run.labels, range(len(evidence.given))), (run.label_issues, worst)):

@@ -106,7 +106,6 @@ def is_number(table: Table) -> bool:
 # What reading damaged files may raise.
 DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError)
 DAMAGE += (RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-# What label_quality.npz holds.
 QUALITY = ("label_posterior", "noise_matrix", "noise_rate", "noise_rate_interval", "contradicted")
 
 
@@ -193,8 +192,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what a run writes before its first epoch."""
-        first = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
-        for path in (*first, self.records, self.encoder):
+        early = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
+        for path in (*early, self.records, self.encoder):
             path.unlink(missing_ok=True)
 
     def write_json(self, path: Path, content: object) -> None:
@@ -248,14 +247,6 @@ class RunDirectory:
                 raise TypeError("no list of names")
         return names
 
-    def read_records(self) -> tuple[str, list[str]]:
-        """What a sample is called, image, text or row, and what each says; nothing of images."""
-        if not self.records.exists():
-            return "image", []
-        content = self.read_json(self.records)
-        with self.reading(self.records):
-            return str(content["noun"]), list(map(str, content["texts"]))
-
     def write_table(self, path: Path, rows: Iterable[Row], columns: Sequence[str] | None = None) -> None:
         """Rows as CSV; the columns are the keys of all rows in order of appearance, where none are given."""
         if columns is None:
@@ -266,8 +257,7 @@ class RunDirectory:
     def read_table(self, path: Path) -> list[dict[str, str]]:
         """Raises InputError if the file is missing or no table."""
         with self.reading(path):
-            rows = (row for _, row in csv_rows(path))
-            header = next(rows, [])
+            header, *rows = [row for _, row in csv_rows(path)] or [[]]
             return [dict(zip(header, row, strict=True)) for row in rows]
 
     def read_metrics(self) -> list[dict[str, str]]:

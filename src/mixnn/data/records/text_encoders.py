@@ -154,10 +154,11 @@ class TfIdf:
 
     def vectorizer(self, **how: Any) -> Any:
         text = importlib.import_module("sklearn.feature_extraction.text")
-        pairs = (1, 2) if self.analyzer == "word" else (2, 4)
-        return text.TfidfVectorizer(
-            analyzer=self.analyzer, ngram_range=pairs, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", **how
-        )
+        if self.analyzer == "word":
+            how |= {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}
+        else:
+            how |= {"ngram_range": (2, 4)}
+        return text.TfidfVectorizer(analyzer=self.analyzer, sublinear_tf=True, **how)
 
     def encode(self, records: Records, progress: Progress) -> NDArray[np.float32]:
         vectorizer, texts, parts = self.vectorizer(vocabulary=self.words), records.texts(), []

@@ -14,7 +14,7 @@ from mixnn.errors import InputError
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.runs.sample_lists import read_list
+from mixnn.runs.sample_lists import read_list, read_records
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read_findings(run: RunDirectory, *, source: str | None = None, with_others: 
     rows, evidence = read_list(run, run.labels), run.read_evidence()
     if [row.get("file_name") for row in rows] != evidence.names.tolist():
         raise InputError(f"{run.labels} and {run.evidence} are not of one run: {run.again}")
-    noun, texts = run.read_records()
+    noun, texts = read_records(run)
     found = Findings(rows, run.read_classes(), evidence, stored_label_issues(evidence), [], noun, texts)
     dataset = whole_data(run, source, noun) if with_others else None
     if dataset is None:

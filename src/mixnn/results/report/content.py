@@ -15,6 +15,7 @@ from mixnn.results.report.columns import column, file_names, number, places, pro
 from mixnn.results.report.pictures import read_pictures
 from mixnn.results.report.selection import NEIGHBORS, WITH_NEIGHBORS, WITH_TEXTS, cards, mapped, once
 from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.sample_lists import read_records
 from mixnn.utils.files import read_yaml
 
 BINS = 50  # of the losses after training, as many as `losses.npz` has
@@ -32,7 +33,7 @@ MARKS = {  # settings of methods -> what begins with the epoch after so many
 def collect(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> dict[str, Any]:
     """Everything the page shows that is no sentence."""
     classes, config = run.read_classes(), read_yaml(run.config)
-    noun, texts = run.read_records()
+    noun, texts = read_records(run)
     return {
         "key": fingerprint(evidence, issues),
         "labels": given_words(evidence, classes),
