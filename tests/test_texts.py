@@ -13,6 +13,7 @@ from contract.command import call, read_csv, succeed
 import mixnn
 import mixnn.config
 import mixnn.data.read
+from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.data.records.records import Records
 from mixnn.data.records.text_encoders import TfIdf, text_encoder
 from mixnn.errors import InputError
@@ -249,6 +250,15 @@ def test_a_data_set_of_hugging_face(tmp_path: Path) -> None:
     dataset = mixnn.data.read.read(f"hf:{tmp_path / 'set'}", mixnn.config.DataOptions())
     assert isinstance(dataset.train.images, Records)
     assert dataset.train.images.texts() == said
+
+
+def test_texts_in_memory() -> None:
+    said, labels = texts()
+    source = arrays_in_memory([*said[:9], " "], [*labels[:9], "ship"])
+    part = source.parts["train"]
+    assert isinstance(part.images, Records)
+    assert part.images.texts() == said[:9]
+    assert (part.labels, part.unreadable) == (labels[:9], [("train/00009", "the text is empty")])
 
 
 def test_tf_idf_comes_back_from_its_arrays() -> None:

@@ -40,7 +40,7 @@ def train(
 
     Args:
         source: what the command line takes as DATA, such as "photos/", "csv:labels.csv" or "hf:NAME"; or a pair of
-            arrays: images uint8 (N, H, W, 3) or (N, 3, H, W), or embeddings float (N, D); and N labels.
+            arrays: images uint8 (N, H, W, 3) or (N, 3, H, W), embeddings float (N, D), or N texts; and N labels.
         out: directory to write the run to.
         resume: go on where `out` stopped; start if it holds nothing yet.
         settings: the options of `mixnn train --help all`, with underscores: `method`, `network`, `epochs`, `noise`,

@@ -26,6 +26,8 @@ FIRST = {
     "--network NAME": "another network to see photos by, such as timm:NAME; EfficientNet-Lite0 where not given",
     "--weights FILE": "of that network: a file, or hub for those of timm",
     "--data.image-size N": "pixels that photos are scaled to; 128 where not given",
+    "--data.text-column NAME": "of a table: texts in place of images; text where not given",
+    "--data.columns NAMES": "of a table: values in place of images, as age,city; or all",
     "--data.labels FILE": "other labels than the data has",
     "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
     "--data.unlabeled WORDS": 'labels that mean "don\'t know", with commas between; each gets a suggestion',

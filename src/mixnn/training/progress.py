@@ -99,9 +99,11 @@ class TrainingScreen:
         epochs: those to come.
         samples: in an epoch, over all processes.
         rows: where the recorder, called before this observer, puts the metrics of each epoch.
+        noun: what a sample is called.
     """
 
-    def __init__(self, method: Method, epochs: range, samples: int, rows: list[Row]) -> None:
+    def __init__(self, method: Method, epochs: range, samples: int, rows: list[Row], noun: str = "image") -> None:
+        self.noun = noun
         self.method, self.samples, self.rows = method, samples, rows
         self.start, self.epochs, self.announced = epochs.start, epochs.stop, dict[str, str]()
         self.console = Console(stderr=True)
@@ -144,7 +146,7 @@ class TrainingScreen:
             self.next_update = now + 0.5
             self.fields["loss"] = f"loss {loss.item():.3f}"
             if now > self.epoch_began:
-                self.fields["speed"] = f" {self.epoch_samples / (now - self.epoch_began):,.0f} images/s"
+                self.fields["speed"] = f" {self.epoch_samples / (now - self.epoch_began):,.0f} {self.noun}s/s"
             self.progress.update(self.task, epoch=f"{epoch + 1}/{self.epochs}", **self.fields)
         # A method may see other numbers of samples in an epoch than there are: the bar keeps to its epoch.
         done = (epoch - self.start) * self.samples + min(self.epoch_samples, self.samples)
@@ -164,7 +166,9 @@ class TrainingScreen:
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
-        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {speed:,.0f} images/s, {time_text(left)} left")
+        say(
+            f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {speed:,.0f} {self.noun}s/s, {time_text(left)} left"
+        )
 
 
 def metrics_text(row: Row) -> str:

@@ -157,7 +157,7 @@ def train_epochs(run: RunDirectory, loaded: Loaded, checkpoint: Checkpoint, epoc
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
     rows, history = checkpoint.rows, checkpoint.history
     recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, true_labels, rows, history)
-    screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
+    screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows, dataset.train.noun)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
     optimizer, scheduler = checkpoint.optimizer, checkpoint.scheduler
