@@ -166,9 +166,8 @@ class TrainingScreen:
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
-        say(
-            f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {speed:,.0f} {self.noun}s/s, {time_text(left)} left"
-        )
+        pace = f"{speed:,.0f} {self.noun}s/s, {time_text(left)} left"
+        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {pace}")
 
 
 def metrics_text(row: Row) -> str:
