@@ -40,7 +40,7 @@ def train(
 
     Args:
         source: what the command line takes as DATA, such as "photos/", "csv:labels.csv" or "hf:NAME"; or a pair of
-            arrays: images uint8 (N, H, W, 3) or (N, 3, H, W), or embeddings float (N, D); and N labels.
+            arrays: images uint8 (N, H, W, 3) or (N, 3, H, W), embeddings float (N, D), or N texts; and N labels.
         out: directory to write the run to.
         resume: go on where `out` stopped; start if it holds nothing yet.
         settings: the options of `mixnn train --help all`, with underscores: `method`, `network`, `epochs`, `noise`,
@@ -163,10 +163,11 @@ class Run:
         """
         self._files.check_trained()
         from mixnn.training.prediction import Model
+        from mixnn.training.records import run_encoder
         from mixnn.utils.devices import pick_device
 
         with told_in_keywords():
-            return Model(self._files.model, self.classes, pick_device(device), network)
+            return Model(self._files.model, self.classes, pick_device(device), network, run_encoder(self._files))
 
     def report(self) -> Path:
         """The path of the HTML page, which is written where it is missing.

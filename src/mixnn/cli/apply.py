@@ -141,7 +141,8 @@ def write(job: Job, out: Path, mode: Mode) -> tuple[str, dict[str, str | None]]:
         target = file_in(out, path)
         clean_table(path, kind, columns, job.changes, target)
         root = job.options.root or os.path.dirname(path) or "."
-        changed["root"] = None if target.parent.resolve() == Path(root).resolve() else root
+        stays = job.dataset.train.noun != "image" or target.parent.resolve() == Path(root).resolve()
+        changed["root"] = None if stays else root
         return str(target) if target.suffix.lower() == f".{kind}" else f"{kind}:{target}", changed
     if corrected == "folder":
         clean_folder(path, columns, job.changes, job.decisions, out, mode)

@@ -41,8 +41,8 @@ def run(words: Sequence[str]) -> int:
     if out is not None:
         check_free(out)
     dataset = read(given.source, data_options(given))
-    contents, findings = check(dataset, workers=given.workers, progress=counter("checking images"))
-    if given.near_duplicates != "none":
+    contents, findings = check(dataset, workers=given.workers, progress=counter(f"checking {dataset.train.noun}s"))
+    if given.near_duplicates != "none" and dataset.train.records is None:
         from mixnn.training.compare_parts import compare_parts  # imports torch
 
         findings += compare_parts(dataset, contents, given.near_duplicates)

@@ -40,18 +40,22 @@ def run(words: Sequence[str]) -> int:
     from mixnn.data.split import without_dropped
     from mixnn.models.saved import load_model
     from mixnn.training.prediction import predict_samples
+    from mixnn.training.records import of_run, with_encoder
     from mixnn.utils.devices import pick_device
 
     classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device), given.network, classes)
-    dataset = without_dropped(read(given.source, data_options(given)))
-    name, samples = (dataset.heldout_name, dataset.heldout) if dataset.heldout else ("images", dataset.train)
+    dataset = without_dropped(read(given.source, of_run(directory, data_options(given))))
+    name, samples = (
+        (dataset.heldout_name, dataset.heldout) if dataset.heldout else (f"{dataset.train.noun}s", dataset.train)
+    )
     samples = samples[np.flatnonzero(samples.labels >= 0)]
     if len(samples) == 0:
         raise InputError(
             f"{given.source} has no label to compare with: give other data, or leave --data.unlabeled away"
         )
     labels = translated(samples, dataset, classes)
+    samples = with_encoder(directory, samples)
     probs, bad = predict_samples(model, samples, data_options(given))
     for row, reason in bad.items():
         say(f"mixnn: image {samples.names[row]} cannot be read ({reason}) and does not count")

@@ -28,6 +28,8 @@ FIRST = {
     "--weights FILE": "of that network: a file, or hub for those of timm",
     "--encoder FILE": "a network of your own to see photos by, .onnx, or .pt2 of torch.export",
     "--data.image-size N": "pixels that photos are scaled to; what the network takes where not given",
+    "--data.text-column NAME": "of a table: texts in place of images; text where not given",
+    "--data.columns NAMES": "of a table: values in place of images, as age,city; or all",
     "--data.labels FILE": "other labels than the data has",
     "--data.corrections FILE": "labels that you have reviewed: corrections.csv of the report",
     "--data.unlabeled WORDS": 'labels that mean "don\'t know", with commas between; each gets a suggestion',

@@ -1,4 +1,4 @@
-"""`mixnn predict`: labels for images."""
+"""`mixnn predict`: labels for images, for texts, or for rows of a table."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from mixnn.utils.csv_files import CsvWriter
 
 if TYPE_CHECKING:
     from mixnn.models.saved import Predictor
+    from mixnn.training.records import RunEncoder
 
+ABOUT = "Write file_name,label,probability for images, as CSV; row,label,probability for texts and values."
 BATCH = 256
 
 
 def run(words: Sequence[str]) -> int:
-    parser = Parser(prog="mixnn predict", description="Write file_name,label,probability for images, as CSV.")
+    parser = Parser(prog="mixnn predict", description=ABOUT)
     parser.add_argument("run", metavar="RUN", help="the --out of a `mixnn train`")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, or folders of them")
+    tables = "image files, or folders of them; for a run on texts or values, tables with the columns of that run"
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=tables)
     parser.add_argument("--device", default="auto", help="cpu, cuda …")
     parser.add_argument("--network", type=str | None, default=None, help=NETWORK)
     parser.add_csv_option()
@@ -36,10 +39,15 @@ def run(words: Sequence[str]) -> int:
     directory.check_trained()
 
     from mixnn.models.saved import load_model
+    from mixnn.training.records import run_encoder
     from mixnn.utils.devices import pick_device
 
     classes = directory.read_classes()
     model = load_model(directory.model, pick_device(given.device), given.network, classes)
+    if (encoder := run_encoder(directory)) is not None:
+        with readable_output():
+            predict_tables(model, encoder, classes, given.images)
+        return 0
     if model.image_size is None:
         raise InputError(f"{given.run} was trained on embeddings: `mixnn evaluate` takes these, predict takes images")
     images = image_files(given.images)
@@ -66,6 +74,26 @@ def image_files(names: Sequence[str]) -> list[str]:
             raise InputError(f"folder {name} has no images{listing.last_words()}: give others")
         files += sorted(found + [path for path, _ in listing.unreadable])  # of which it is said why they are none
     return files
+
+
+def predict_tables(model: Predictor, encoder: RunEncoder, classes: list[str], tables: Sequence[str]) -> None:
+    """A CSV line for each row of these tables, on standard output; an empty text has no label."""
+    import torch
+
+    from mixnn.training.prediction import probabilities
+
+    read = [(table, *encoder.read(table)) for table in tables]  # so that a wrong one is told before any line
+    writer = CsvWriter(sys.stdout)
+    writer.writerow(["row", "label", "probability"])
+    for table, names, cells in read:
+        features = torch.from_numpy(encoder.encode(cells))
+        probs = np.concatenate([probabilities(model, part) for part in features.split(BATCH)])
+        full = [any(cell.strip() for cell in row) for row in cells]
+        for name, row, known in zip(names, probs, full, strict=True):
+            said = [classes[row.argmax()], f"{row.max():.4f}"] if known else ["", ""]
+            writer.writerow([f"{table} {name}" if len(tables) > 1 else name, *said])
+        if not all(full):
+            say(f"mixnn: {table}: {full.count(False):,} of {len(full):,} {encoder.kind}s are empty and get no label")
 
 
 def write_predictions(model: Predictor, classes: list[str], paths: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from mixnn.results.data_issues import near_duplicate_sets
 from mixnn.results.issues import conflicting_duplicates, is_outlier, noise_rate_words
 from mixnn.results.label_lists import issue_lines
 from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.sample_lists import read_records
 
 SHOWN = 5  # issues on the screen
 
@@ -18,10 +19,12 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
         f"label issues: {flagged:,} of {samples:,} labels flagged; {noise_rate_words(issues)}"
         f"{', the likeliest:' if flagged else ''}"
     ]
-    lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist())
+    noun, texts = read_records(run)
+    lines += issue_lines(evidence, issues, run.read_classes(), issues.ranking[: min(SHOWN, flagged)].tolist(), texts)
     twice = int((conflicting_duplicates(evidence) >= 0).sum())
     if twice:
-        lines.append(f"near duplicates under two labels: {twice:,} samples (review_reason in labels.csv)")
+        what = "near duplicates" if noun == "image" else f"the same {noun}"
+        lines.append(f"{what} under two labels: {twice:,} samples (review_reason in labels.csv)")
     if odd := int(is_outlier(evidence).sum()):
         lines.append(f"outliers: {odd:,} sample{'s' if odd > 1 else ''} unlike the others (outliers.csv)")
     if sets := near_duplicate_sets(evidence):
@@ -32,5 +35,6 @@ def label_lines(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> l
         lines.append(f"without a label: {unlabeled:,}, each with a suggestion in labels.csv")
     if run.unreadable.exists():
         bad = len(run.read_table(run.unreadable))
-        lines.append(f"set aside: {bad:,} image{'s' if bad > 1 else ''} that cannot be read (unreadable.csv)")
+        what = "cannot be read" if noun == "image" else "is empty" if bad == 1 else "are empty"
+        lines.append(f"set aside: {bad:,} {noun}{'s' if bad > 1 else ''} that {what} (unreadable.csv)")
     return lines

@@ -17,24 +17,27 @@ Schedule = Literal["cosine", "cosine-restarts", "steps", "linear", "constant"]
 
 @dataclass
 class DataOptions:
-    """How images are found, read and set apart.
+    """How samples are found, read and set apart.
 
     Args:
         image_size: pixels to read image files at (short side resized, center cut out); by the network where not given.
         crop_size: pixels of what the network sees, cut out of the image; all of it where not given.
         holdout: share of each class kept apart for accuracy, where the data has no test part; 0 trains on all.
-        heldout: the part of the data that accuracy is measured on; test, or else val, where not given; train holds
-            out some of the training part all the same, to choose settings without a look at the test part.
+        heldout: the part that accuracy is measured on; test or val where not given; train holds some of itself out.
         image_column: of a table: file names or images.
+        text_column: of a table: texts in place of images, several columns with commas between; text where not given.
+        columns: of a table: values in place of images, with commas between as age,income; all is all but the labels.
+        id_column: of a table without images: what rows are called beside their number; id where not given.
+        text_encoder: wordllama, tf-idf or sentence-transformers:NAME; auto takes the first that is installed.
         label_column: of a table: labels.
         split_column: of a table: train, val or test, or True and False of what it is called; none for all to be train.
         root: folder that the file names of a table are relative to; the table's own where not given.
-        layout: what folders are: classes, each of them; parts, those called like one (train, seg_test), and others are
-            passed over; metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
+        layout: what folders are: classes, all; parts, those called like one (train, seg_test), without the others;
+            metadata, nothing, as labels are in metadata.csv. Told by their names where not given.
         labels: labels to train with instead of the data's own: .csv, .npy, .pt, or .npz as FILE:KEY.
         labels_order: check refuses an array that agrees with the data's own labels by chance only; given takes it.
-        class_order: of classes that are numbers, and so what a number in labels stands for: text (0, 1, 10, 2, as
-            torchvision has folders) or value; by value where not given, and no array of numbers is taken then.
+        class_order: what a number in labels stands for: text (classes in the order 0, 1, 10, 2, as torchvision has
+            folders) or value; without it by value, and no array of numbers is taken.
         merge_similar_labels: labels that differ only by case, spaces or how a number is written are one class.
         corrections: labels that a person has reviewed, as corrections.csv: verified, never changed by a method.
         unlabeled: labels that mean "don't know", with commas between: "Not sure,Skip".
@@ -51,6 +54,10 @@ class DataOptions:
     holdout: float = 0.1
     heldout: str | None = None
     image_column: str | None = None
+    text_column: str | None = None
+    columns: str | None = None
+    id_column: str | None = None
+    text_encoder: str = "auto"
     label_column: str | None = None
     split_column: str | None = None
     root: str | None = None
@@ -68,8 +75,7 @@ class DataOptions:
     cache_dir: str | None = None
     workers: int | None = None
 
-    def check(self) -> None:
-        """Raises InputError where a number is out of range."""
+    def check(self) -> None:  # raises InputError where a number is out of range
         check_ranges({f"data.{name}": value for name, value in vars(self).items()})
 
 
@@ -202,7 +208,7 @@ class TrainOptions:
 
 
 IN_MEMORY = "<arrays>"  # the source of a run whose data no file holds
-LAYOUT = ("image_column", "label_column", "split_column", "root", "layout")  # of the options of data: where what is
+LAYOUT = ("image_column", "text_column", "columns", "id_column", "label_column", "split_column", "root", "layout")
 
 
 @dataclass

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mixnn.data.images.encoded import EncodedImages, Rows, pick
 from mixnn.data.labels.missing import missing_words, tell_missing
+from mixnn.data.records.records import RecordEncoder, Records
 from mixnn.data.words import similar_words, sort_words
 from mixnn.errors import InputError
 from mixnn.utils.console import say
@@ -27,10 +28,10 @@ class Part(NamedTuple):
     """One part of a source, as a reader gives it.
 
     Attributes:
-        images: files, or an array (N, H, W, 3) of any type, or float32 (N, D) embeddings.
+        images: files, or an array (N, H, W, 3) of any type, or float32 (N, D) embeddings, or texts or rows of a table.
         labels: N words, or int64 (N,) places in the source's list of classes.
         names: N file names, relative to the data, or stand-ins such as `train/00017`.
-        unreadable: (file name, reason) of files among them that are no images.
+        unreadable: (file name, reason) of files among them that are no images, and of empty texts.
     """
 
     images: EncodedImages | NDArray[Any]
@@ -81,11 +82,13 @@ class Samples:
     """Images with labels.
 
     Attributes:
-        images: an array (N, H, W, 3), scaled to uint8 when it is used, or float32 (N, D) embeddings, or still encoded.
+        images: an array (N, H, W, 3), scaled to uint8 when it is used, or float32 (N, D) embeddings, or still encoded;
+            texts and rows of a table, until they have become embeddings.
         labels: int64 (N,), places in the list of classes; below 0 where nobody knows, see `Dataset.unlabeled`.
         names: N file names, relative to the data, or a stand-in such as `train/00017`.
         verified: bool (N,), labels that a person has reviewed; None where none was.
         features: float32 (N, D), made of the images elsewhere; None where there are none.
+        records: N texts or rows that `images` were made of; None where there are none.
     """
 
     images: EncodedImages | NDArray[Any]
@@ -93,6 +96,7 @@ class Samples:
     names: list[str]
     verified: NDArray[np.bool_] | None = None
     features: NDArray[np.float32] | None = None
+    records: Records | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,7 +104,14 @@ class Samples:
     def __getitem__(self, rows: Rows) -> Samples:
         verified = None if self.verified is None else self.verified[rows]
         features = None if self.features is None else self.features[rows]
-        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows), verified, features)
+        records = None if self.records is None else self.records[rows]
+        return Samples(self.images[rows], self.labels[rows], pick(self.names, rows), verified, features, records)
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called: image, text or row; embeddings are images that nobody has seen."""
+        records = self.images if isinstance(self.images, Records) else self.records
+        return "image" if records is None else records.noun
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,8 @@ class Dataset:
         number_orders: what 0, 1 … in a file of labels may stand for: one list, or two where nobody says which; none
             is the classes, and then `unlabeled`.
         label_arrays: those that were read.
-        unreadable: (part, file name, reason) of files among the images that are none.
+        unreadable: (part, file name, reason) of files among the images that are none, and of empty texts.
+        encoder: what made features of texts, or of rows of a table; None of everything else.
     """
 
     classes: list[str]
@@ -136,6 +148,7 @@ class Dataset:
     number_orders: list[list[str]] = field(default_factory=list)
     label_arrays: tuple[LabelArray, ...] = ()
     unreadable: list[tuple[str, str, str]] = field(default_factory=list)
+    encoder: RecordEncoder | None = None
 
     def label_words(self, labels: NDArray[np.int64]) -> list[str]:
         """Labels (n,) as the data writes them."""

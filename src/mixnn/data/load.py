@@ -114,10 +114,10 @@ def _load(dataset: Dataset, options: ReadOptions, device: torch.device, intensit
     none = [{"file_name": name, "part": part, "reason": why} for part, name, why in dataset.unreadable if part in parts]
     unreadable += none
     if unreadable:
-        report(unreadable, sum(map(len, parts.values())) + len(none), data)
+        report(unreadable, sum(map(len, parts.values())) + len(none), data, dataset.train.noun)
         dataset = readable(dataset, opened)
     if dataset.heldout is not None and len(dataset.heldout) == 0:
-        note(f"no accuracy: no image of part {dataset.heldout_name!r} is of use")
+        note(f"no accuracy: no {dataset.train.noun} of part {dataset.heldout_name!r} is of use")
         dataset = replace(dataset, heldout=None, heldout_name="none")
     train, heldout = opened["train"], opened.get(dataset.heldout_name)
     tell_copies(train.checksums)
@@ -247,22 +247,20 @@ def unreadable_rows(name: str, samples: Samples, opened: Opened) -> Iterator[Row
         yield {"file_name": samples.names[row], "part": name, "reason": reason}
 
 
-def report(unreadable: list[Row], images: int, data: DataOptions, where: str = "unreadable.csv") -> None:
+def report(unreadable: list[Row], images: int, data: DataOptions, noun: str, where: str = "unreadable.csv") -> None:
     """Say what was set aside, and where all of it will be listed.
 
     Raises:
         InputError: that is not wanted, or nothing is left.
     """
     first = f"{unreadable[0]['file_name']} ({unreadable[0]['reason']})"
+    what = "cannot be read" if noun == "image" else "are empty"
     if len(unreadable) == images:
-        raise InputError(f"none of the {images:,} images can be read; the first: {first}: correct DATA or --data.root")
+        raise InputError(f"none of the {images:,} {noun}s can be read; the first: {first}: correct DATA or --data.root")
     if data.on_bad_image == "fail":
         more = f", and {len(unreadable) - 1:,} more" if len(unreadable) > 1 else ""
-        raise InputError(f"image {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
-    note(
-        f"{len(unreadable):,} of {images:,} images cannot be read and are set aside; the first: {first}. "
-        f"All are in {where}"
-    )
+        raise InputError(f"{noun} {first} cannot be read{more}: repair it, or --data.on-bad-image set-aside")
+    note(f"{len(unreadable):,} of {images:,} {noun}s {what} and are set aside; the first: {first}. All are in {where}")
 
 
 def train_data(

@@ -12,7 +12,16 @@ from mixnn.data.readers import Columns, read_source
 
 def columns_of(data: DataOptions) -> Columns:
     """What the options say of columns and folders."""
-    return Columns(data.image_column, data.label_column, data.split_column, data.root, data.layout)
+    return Columns(
+        data.image_column,
+        data.label_column,
+        data.split_column,
+        data.root,
+        data.layout,
+        data.text_column,
+        data.columns,
+        data.id_column,
+    )
 
 
 def read(source: str | Source, data: DataOptions) -> Dataset:
@@ -34,7 +43,8 @@ def read(source: str | Source, data: DataOptions) -> Dataset:
         "merge_similar": data.merge_similar_labels,
     }
     if isinstance(source, Source):
-        columns.refuse("is about files, and the data is in memory", ("image", "label", "split", "root", "layout"))
+        columns.refuse("is about files, and the data is in memory")
+        columns.refuse("is about files, and the data is in memory", ("layout",))
         dataset = build_dataset(source, **how)
     else:
         dataset = read_source(source, columns=columns, cache_dir=data.cache_dir, **how)

@@ -19,7 +19,7 @@ from mixnn.results.issues import (
     stored_label_issues,
 )
 from mixnn.runs.directory import Evidence, RunDirectory
-from mixnn.runs.sample_lists import write_list
+from mixnn.runs.sample_lists import read_records, write_list
 from mixnn.utils.files import Row
 
 COLUMNS = {  # of labels.csv; `loss_mixture_clean_prob` after training by a method that uses it
@@ -36,20 +36,25 @@ COLUMNS = {  # of labels.csv; `loss_mixture_clean_prob` after training by a meth
     "is_outlier": bool,
     "near_duplicate_set": str,
     "review_reason": str,
+    "text": str,  # of texts, or of a row
 }
+TEXT_LENGTH, IN_LINE = 300, 60  # characters of a text in a list, and on the screen
 
 
-def columns_of(evidence: Evidence) -> Mapping[str, type]:
+def columns_of(evidence: Evidence, texts: Sequence[str] = ()) -> Mapping[str, type]:
     """The columns of `labels.csv` that the run has something for."""
-    return {
-        name: kind
-        for name, kind in COLUMNS.items()
-        if name != "loss_mixture_clean_prob" or evidence.loss_mixture_clean_prob is not None
-    }
+    has = {"loss_mixture_clean_prob": evidence.loss_mixture_clean_prob is not None, "text": bool(texts)}
+    return {name: kind for name, kind in COLUMNS.items() if has.get(name, True)}
 
 
-def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samples: Iterable[int]) -> Iterator[Row]:
-    """The rows of `labels.csv`, one for each of `samples`; cleanlab's column names where it has them."""
+def label_rows(
+    evidence: Evidence, issues: LabelIssues, classes: list[str], samples: Iterable[int], texts: Sequence[str] = ()
+) -> Iterator[Row]:
+    """The rows of `labels.csv`, one for each of `samples`; cleanlab's column names where it has them.
+
+    Args:
+        texts: what each sample says, where it is no image.
+    """
     agreement, predicted, why = neighbor_agreement(evidence), evidence.probs.argmax(1), review(evidence, issues)
     words, clean_prob = given_words(evidence, classes), evidence.loss_mixture_clean_prob
     odd, duplicate = is_outlier(evidence), set_numbers(len(evidence.given), evidence.near_duplicates)
@@ -68,14 +73,24 @@ def label_rows(evidence: Evidence, issues: LabelIssues, classes: list[str], samp
             "is_outlier": bool(odd[i]),
             "near_duplicate_set": "" if duplicate[i] < 0 else str(duplicate[i]),
             "review_reason": review_reason(evidence, issues, why, classes, i),
+            **({"text": shortened(texts[i])} if texts else {}),
         }
 
 
-def issue_lines(evidence: Evidence, issues: LabelIssues, classes: list[str], rows: Sequence[int]) -> list[str]:
-    """Samples as text for a terminal: name, given → suggested, confidence."""
+def shortened(text: str, length: int = TEXT_LENGTH) -> str:
+    """A text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 2]} …"
+
+
+def issue_lines(
+    evidence: Evidence, issues: LabelIssues, classes: list[str], rows: Sequence[int], texts: Sequence[str] = ()
+) -> list[str]:
+    """Samples as text for a terminal: name, given → suggested, confidence, and what they say."""
     changes = [f"{classes[evidence.given[i]]} → {classes[issues.suggested[i]]}" for i in rows]
     return [
         f"  {evidence.names[i]}  {change:<28} {issues.suggested_confidence[i]:.0%}"
+        + (f"  {shortened(texts[i], IN_LINE)}" if texts else "")
         for i, change in zip(rows, changes, strict=True)
     ]
 
@@ -103,11 +118,11 @@ def write_labels(run: RunDirectory) -> None:
 
     A list of more than a million rows is Parquet, see `mixnn.runs.sample_lists`.
     """
-    evidence, classes = run.read_evidence(), run.read_classes()
-    issues, columns = stored_label_issues(evidence), columns_of(evidence)
+    evidence, classes, texts = run.read_evidence(), run.read_classes(), read_records(run)[1]
+    issues, columns = stored_label_issues(evidence), columns_of(evidence, texts)
     worst = issues.ranking[: int(issues.is_label_issue.sum())].tolist()
     for path, samples in ((run.labels, range(len(evidence.given))), (run.label_issues, worst)):
-        rows = partial(label_rows, evidence, issues, classes, samples)
+        rows = partial(label_rows, evidence, issues, classes, samples, texts)
         write_list(run, path, rows, columns, len(samples))
     write_data_issues(run, evidence, issues, classes)
     run.write_json(run.label_noise, label_noise(evidence, issues, classes))

@@ -106,7 +106,6 @@ def is_number(table: Table) -> bool:
 # What reading damaged files may raise.
 DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError)
 DAMAGE += (RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-# What label_quality.npz holds.
 QUALITY = ("label_posterior", "noise_matrix", "noise_rate", "noise_rate_interval", "contradicted")
 
 
@@ -137,6 +136,8 @@ class RunDirectory:
         self.noise = self.path / "noise.npz"
         self.noise_record = self.path / "noise.json"
         self.unreadable = self.path / "unreadable.csv"
+        self.records = self.path / "records.json"
+        self.encoder = self.path / "encoder.npz"
 
     @classmethod
     def existing(cls, path: str | Path) -> RunDirectory:
@@ -193,7 +194,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove what a run writes before its first epoch."""
-        for path in (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable):
+        early = (self.config, self.environment, self.classes, self.noise, self.noise_record, self.unreadable)
+        for path in (*early, self.records, self.encoder):
             path.unlink(missing_ok=True)
 
     def write_json(self, path: Path, content: object) -> None:
@@ -257,8 +259,7 @@ class RunDirectory:
     def read_table(self, path: Path) -> list[dict[str, str]]:
         """Raises InputError if the file is missing or no table."""
         with self.reading(path):
-            rows = (row for _, row in csv_rows(path))
-            header = next(rows, [])
+            header, *rows = [row for _, row in csv_rows(path)] or [[]]
             return [dict(zip(header, row, strict=True)) for row in rows]
 
     def read_metrics(self) -> list[dict[str, str]]:

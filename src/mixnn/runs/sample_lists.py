@@ -56,6 +56,19 @@ def read_list(run: RunDirectory, path: Path) -> list[dict[str, str]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*texts, strict=True)]
 
 
+def read_records(run: RunDirectory) -> tuple[str, list[str]]:
+    """What a sample is called, image, text or row, and what each says; nothing of images.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not run.records.exists():
+        return "image", []
+    content = run.read_json(run.records)
+    with run.reading(run.records):
+        return str(content["noun"]), list(map(str, content["texts"]))
+
+
 def write_parquet(path: Path, rows: Iterable[Row], columns: Columns) -> None:
     """Part by part; a number that is none is null."""
     arrow = importlib.import_module("pyarrow")

@@ -140,7 +140,13 @@ def open_all(
         digest.update("\0".join([part, *kept.names]).encode("utf-8", "surrogateescape"))
     unreadable += [{"file_name": name, "part": part, "reason": why} for part, name, why in dataset.unreadable]
     if unreadable:
-        report(unreadable, sum(map(len, parts.values())) + len(dataset.unreadable), data, f"`unreadable` of {out}")
+        report(
+            unreadable,
+            sum(map(len, parts.values())) + len(dataset.unreadable),
+            data,
+            dataset.train.noun,
+            f"`unreadable` of {out}",
+        )
     return Opened(names, images, size, unreadable, digest.hexdigest(), intensity)
 
 

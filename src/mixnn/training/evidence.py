@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mixnn.data.batches import TrainData
+from mixnn.data.records.records import Records
 from mixnn.evidence.forward_pass import embeddings, eval_pass, is_embeddings
 from mixnn.evidence.knn import cosine_distances
 from mixnn.evidence.label_issues import label_issues
@@ -18,6 +19,7 @@ from mixnn.evidence.near_duplicates import compare_neighbors
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.outliers import outlier_scores
 from mixnn.evidence.pca import pca_2d
+from mixnn.evidence.trees import tree_probs
 from mixnn.label_quality.duplicates import reconcile
 from mixnn.methods.base import Method
 from mixnn.methods.losses import one_hot_or_uniform
@@ -83,8 +85,12 @@ def judge_labels(
     names: Sequence[str],
     unlabeled: Sequence[str] = (),
     progress: Progress = silent,
+    records: Records | None = None,
 ) -> Judged:
     """The label quality of N samples, with near duplicates under two labels brought into agreement.
+
+    Rows of a table are judged by trees, in the place of a linear head. Texts and rows are near duplicates where they
+    say the same, but for case and spaces.
 
     Args:
         data: the samples, with their given and their verified labels.
@@ -92,14 +98,21 @@ def judge_labels(
         names: N file names.
         unlabeled: words that mean "don't know".
         progress: is told of how many samples the neighbors are found.
+        records: what the samples say, where they are texts or rows.
     """
     given, verified = numpy(data.labels), numpy(data.verified)
-    found = label_issues(collected.features, given.clip(-1), range(classes), verified=verified, progress=progress)
+    probs = tree_probs(collected.features, given, classes) if records is not None and records.kind == "row" else None
+    found = label_issues(
+        collected.features, given.clip(-1), range(classes), verified=verified, pred_probs=probs, progress=progress
+    )
     around = torch.from_numpy(found.neighbors)
     nearest = around[:, :NEIGHBORS].contiguous()
     distances = cosine_distances(collected.features.cpu(), nearest)
     outliers = outlier_scores(around, distances, given)
     pairs = compare_neighbors(nearest, distances, None if is_embeddings(data) else data.inputs).pairs
+    if records is not None:
+        same = [records.source(one) == records.source(other) for one, other in pairs.tolist()]
+        pairs = pairs[np.array(same, dtype=bool)]
     issues = reconcile(found.issues, pairs)
     fields = {
         "names": np.array(names, dtype=np.str_),

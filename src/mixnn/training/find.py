@@ -18,6 +18,7 @@ from mixnn.data.feature_files import read_features
 from mixnn.data.load import Loaded, image_size, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
+from mixnn.data.records.encode import records_in, with_embeddings
 from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.encoder import PHOTO_SIZE, arithmetic, check_encoder, check_encoder_file, encode, frozen_network
 from mixnn.models.classifier import try_network
@@ -72,6 +73,7 @@ def find(
                     names,
                     loaded.dataset.unlabeled,
                     counter("finding neighbors"),
+                    loaded.dataset.train.records,
                 )
         except BaseException:
             run.discard()
@@ -104,16 +106,22 @@ def with_features(config: FindConfig, dataset: Dataset, device: torch.device) ->
     Raises:
         InputError: an option does not go with the data, or the features or the network cannot be had.
     """
-    options, train = config.options, dataset.train
+    options, train, records = config.options, dataset.train, records_in(dataset)
     if options.features is not None:
         features = read_features(options.features, train.names)
-        dataset = replace(dataset, train=replace(train, features=features))
-        if not isinstance(train.images, np.ndarray) and options.data.image_size is None:
+        given = {"images": features, "records": records} if records else {"features": features}
+        dataset = replace(dataset, train=replace(train, **given))
+        if not records and not isinstance(train.images, np.ndarray) and options.data.image_size is None:
             options = replace(options, data=replace(options.data, image_size=PHOTO_SIZE))
-    elif is_embeddings(train):
+    elif records or is_embeddings(train):
+        what, fix = "embeddings", "leave it away"
+        if records:
+            what, fix = f"{records.noun}s", "leave it away; --data.text-encoder says what makes features of texts"
         for option, value in {"--network": options.network, "--encoder": options.encoder}.items():
             if value not in (AUTO, None):
-                raise InputError(f"{option} {value} is for images, and {config.source} has embeddings: leave it away")
+                raise InputError(f"{option} {value} is for images, and {config.source} has {what}: {fix}")
+        if records:
+            dataset = with_embeddings(dataset, options.data.text_encoder, options.seed)
     else:
         options = for_encoder(train, options, device)
     return replace(config, options=options), dataset

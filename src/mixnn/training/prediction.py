@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mixnn.data.images.intensity import UnknownRangeError, as_uint8
 from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
 from mixnn.models.saved import Predictor, load_model
+from mixnn.training.records import RunEncoder
 from mixnn.utils.console import counter
 from mixnn.utils.processes import default_workers
 
@@ -35,7 +36,15 @@ class Model:
         network: an `nn.Module`, ready to predict.
     """
 
-    def __init__(self, path: Path, classes: list[str], device: torch.device, network: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        classes: list[str],
+        device: torch.device,
+        network: str | None = None,
+        encoder: RunEncoder | None = None,
+    ) -> None:
+        self.encoder = encoder
         self.network, self.classes = load_model(path, device, network, classes), classes
         self.size = self.network.size
 
@@ -44,11 +53,12 @@ class Model:
         probs: Tensor = self.network(x.to(next(self.network.parameters()).device))
         return probs
 
-    def predict(self, images: Sequence[str | Path] | NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities (N, C) of image files, or of an array.
+    def predict(self, images: Any) -> NDArray[np.float32]:
+        """Probabilities (N, C) of image files, or of an array; of texts, or rows, where the run was made of these.
 
         Args:
-            images: N file names; or uint8 (N, S, S, 3) or (N, 3, S, S), or embeddings (N, D).
+            images: N file names; or uint8 (N, S, S, 3) or (N, 3, S, S), or embeddings (N, D). For a run on texts N
+                texts, and for one on columns N dicts of their values, or a frame of pandas or Polars.
 
         Raises:
             InputError: a file cannot be read, or an array has another size than the run was trained on.
@@ -57,6 +67,8 @@ class Model:
             >>> model.classes[model.predict(["a.jpg"])[0].argmax()]  # doctest: +SKIP
         """
         batches: Iterable[Tensor]
+        if self.encoder is not None and not isinstance(images, np.ndarray):
+            images = self.encoder.encode(self.encoder.cells(images))
         size, intensity = self.network.image_size, self.network.intensity
         if isinstance(images, np.ndarray):
             array = np.asarray(arrays_in_memory(images, np.zeros(len(images), np.int64)).parts["train"].images)

@@ -53,6 +53,8 @@ def say_opening(loaded: Loaded, method: Method, network: str, epochs: range) -> 
 def data_words(loaded: Loaded) -> str:
     """How many samples of what, in how many classes."""
     what = "embeddings" if loaded.image_size is None else f"images of {loaded.image_size} px"
+    if loaded.dataset.train.records is not None:
+        what = f"{loaded.dataset.train.noun}s"
     text = f"{len(loaded.train):,} {what} in {len(loaded.dataset.classes):,} classes"
     if loaded.dataset.original is not None:
         flipped = (loaded.dataset.original != loaded.dataset.train.labels).mean()
@@ -97,9 +99,11 @@ class TrainingScreen:
         epochs: those to come.
         samples: in an epoch, over all processes.
         rows: where the recorder, called before this observer, puts the metrics of each epoch.
+        noun: what a sample is called.
     """
 
-    def __init__(self, method: Method, epochs: range, samples: int, rows: list[Row]) -> None:
+    def __init__(self, method: Method, epochs: range, samples: int, rows: list[Row], noun: str = "image") -> None:
+        self.noun = noun
         self.method, self.samples, self.rows = method, samples, rows
         self.start, self.epochs, self.announced = epochs.start, epochs.stop, dict[str, str]()
         self.console = Console(stderr=True)
@@ -142,7 +146,7 @@ class TrainingScreen:
             self.next_update = now + 0.5
             self.fields["loss"] = f"loss {loss.item():.3f}"
             if now > self.epoch_began:
-                self.fields["speed"] = f" {self.epoch_samples / (now - self.epoch_began):,.0f} images/s"
+                self.fields["speed"] = f" {self.epoch_samples / (now - self.epoch_began):,.0f} {self.noun}s/s"
             self.progress.update(self.task, epoch=f"{epoch + 1}/{self.epochs}", **self.fields)
         # A method may see other numbers of samples in an epoch than there are: the bar keeps to its epoch.
         done = (epoch - self.start) * self.samples + min(self.epoch_samples, self.samples)
@@ -162,7 +166,8 @@ class TrainingScreen:
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
-        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {speed:,.0f} images/s, {time_text(left)} left")
+        pace = f"{speed:,.0f} {self.noun}s/s, {time_text(left)} left"
+        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {pace}")
 
 
 def metrics_text(row: Row) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from mixnn.data.load import Loaded
+from mixnn.data.records.encode import encoder_arrays
 from mixnn.errors import InputError
 from mixnn.evidence.knn import vote_k
 from mixnn.methods.base import Method
@@ -74,6 +75,10 @@ def write_data(run: RunDirectory, loaded: Loaded) -> None:
     """Classes, arrays of labels, noise, and images that cannot be read."""
     dataset = loaded.dataset
     run.write_json(run.classes, dataset.classes)
+    if (records := dataset.train.records) is not None:
+        run.write_json(run.records, {"noun": records.noun, "columns": records.columns, "texts": records.shown()})
+        if dataset.encoder is not None:
+            run.write_arrays(run.encoder, encoder_arrays(dataset.encoder, records))
     if dataset.label_arrays:
         run.write_json(run.label_arrays, [array._asdict() for array in dataset.label_arrays])
     if loaded.noise_record is not None:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import torch
 
-from mixnn.config import HEAD, RunConfig, TrainOptions
+from mixnn.config import AUTO, HEAD, RunConfig, TrainOptions
 from mixnn.data.batches import TrainData
 from mixnn.data.dataset import Dataset, Samples
 from mixnn.data.load import Loaded, input_shape, load
 from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
+from mixnn.data.records.encode import records_in, with_embeddings
 from mixnn.distributed.ranks import barrier, process_group, rank, world_size
 from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.encoder import encoded, encoder, with_features
@@ -41,7 +42,7 @@ from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import TrainingScreen, say_opening
 from mixnn.training.record import begin, write_ending
 from mixnn.training.resume import check_directory
-from mixnn.utils.console import counter, say
+from mixnn.utils.console import counter, note, say
 from mixnn.utils.devices import pick_device
 from mixnn.utils.memory import keep_freed_memory
 
@@ -88,7 +89,14 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, dataset: 
         # The full pass needs all ranks, and they wait in the middle of it: end where it fails, so that they do not.
         with steps.writing(run.evidence, fatal=world_size() > 1):
             names, unlabeled = loaded.dataset.train.names, loaded.dataset.unlabeled
-            judged = judge_labels(collect_evidence(method, data), loaded.train, method.num_classes, names, unlabeled)
+            judged = judge_labels(
+                collect_evidence(method, data),
+                loaded.train,
+                method.num_classes,
+                names,
+                unlabeled,
+                records=loaded.dataset.train.records,
+            )
             write_evidence(run, judged, method, seen.heldout, embeddings=is_embeddings(data))
         needed = total(checkpoint.rows, operations.take())
         if first:
@@ -122,6 +130,10 @@ def prepare(
     if rank() == 0 and dataset is None:
         say(f"mixnn: reading {source} …")
     dataset = read(source, options.data) if dataset is None else dataset
+    if records_in(dataset) is not None:
+        if options.network == AUTO:
+            note(f"a network for {dataset.train.noun}s: --network mlp, on features that stay as they are")
+        dataset = with_embeddings(dataset, options.data.text_encoder, options.seed)
     options = with_network(options, dataset.train)
     weights = None if trained and not options.freeze else options.weights
     try_network(options.network, input_shape(dataset.train, options.data), weights)
@@ -186,7 +198,7 @@ def train_epochs(
     true_labels = None if dataset.original is None else torch.from_numpy(dataset.original).to(data.labels.device)
     rows, history = checkpoint.rows, checkpoint.history
     recorder = Recorder(run, method, loaded.heldout, dataset.heldout_name, operations, true_labels, rows, history)
-    screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows)
+    screen = TrainingScreen(method, epochs, data.samples_per_epoch, recorder.rows, dataset.train.noun)
     # The checkpoint comes after the row it belongs to: a resumed run drops rows that have none.
     observers: list[Observer] = [recorder, checkpoint, *([screen] if rank() == 0 else [])]
     optimizer, scheduler = checkpoint.optimizer, checkpoint.scheduler

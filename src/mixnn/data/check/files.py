@@ -28,6 +28,7 @@ from mixnn.data.images.decoder import (
 from mixnn.data.images.encoded import EncodedImages
 from mixnn.data.images.intensity import Span, as_uint8, span_of
 from mixnn.data.images.pool import Pool, stopping
+from mixnn.data.records.records import Records
 
 SIDE = 16  # pixels of thumbnails
 CHUNK = 64  # images that a process looks at in one go
@@ -119,6 +120,9 @@ def look_at_piece(parts: Sequence[EncodedImages | NDArray[Any]], piece: tuple[in
             if stopping():
                 break
             try:
+                if isinstance(images, Records):
+                    infos.append(ImageInfo(content_digest(images.source(row)), mode=images.kind))
+                    continue
                 infos.append(inspect_image(images[row] if isinstance(images, np.ndarray) else images.source(row)))
             except BadImage as error:
                 infos.append(ImageInfo(reason=str(error)))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mixnn.data.dataset import HELDOUT, Dataset, Samples
 from mixnn.data.images.decoder import BadImage
 from mixnn.data.images.encoded import EncodedImages
+from mixnn.data.records.records import Records
 from mixnn.data.words import similar_words
 
 MIN_TO_SPLIT, SMALL_CLASS = 2, 10  # training samples of a class: fewer cannot be split, fewer are hardly learned
@@ -214,8 +215,10 @@ def path_keys(dataset: Dataset) -> NDArray[np.uint64]:
     keys = np.stack([np.zeros(total, dtype=np.uint64), np.arange(total, dtype=np.uint64)], axis=1)
     start = 0
     for samples in parts_of(dataset).values():
-        images = samples.images
-        if not isinstance(images, np.ndarray) and are_files(images):
+        images = samples.images if samples.records is None else samples.records
+        if isinstance(images, Records):
+            keys[start : start + len(samples)] = as_keys([content_digest(images.source(i)) for i in range(len(images))])
+        elif not isinstance(images, np.ndarray) and are_files(images):
             paths = (_path(images, row, name) for row, name in enumerate(samples.names))
             keys[start : start + len(samples)] = as_keys(map(text_digest, paths))
         start += len(samples)

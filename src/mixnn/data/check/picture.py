@@ -16,6 +16,7 @@ from mixnn.data.check.findings import Finding, label_counts, parts_of
 from mixnn.data.dataset import Dataset
 from mixnn.data.images.decoder import BadImage, decode
 from mixnn.data.images.intensity import Range, as_uint8
+from mixnn.data.records.records import Records
 from mixnn.errors import printable
 from mixnn.utils.plotting import BAD, GOOD, INK, SOFT, save, shortened, tidy
 
@@ -77,6 +78,8 @@ def _with_images(
     parts = parts_of(dataset)
     for finding in findings:
         images = parts[finding.part].images
+        if isinstance(images, Records):
+            continue
         if not isinstance(images, np.ndarray):
             try:
                 yield finding, decode(images.source(finding.row), SIZE, intensity)

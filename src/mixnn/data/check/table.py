@@ -41,11 +41,12 @@ def report_lines(dataset: Dataset, contents: Contents, findings: Sequence[Findin
     """Everything, for standard output."""
     yield from count_lines(dataset)
     yield ""
-    yield from size_lines(contents, len(dataset.unreadable))
+    noun = dataset.train.noun
+    yield from size_lines(contents, len(dataset.unreadable), noun)
     for kind, found in by_kind(findings).items():
         severity, what = KINDS[kind]
         yield ""
-        yield f"{severity}: {kind}: {len(found):,}  ({what})"
+        yield f"{severity}: {kind}: {len(found):,}  ({what.replace('image', noun)})"
         yield from (f"  {finding_text(finding)}" for finding in found[:SHOWN])
         if len(found) > SHOWN:
             yield f"  … and {len(found) - SHOWN:,} more"
@@ -71,10 +72,10 @@ def count_lines(dataset: Dataset) -> list[str]:
     return aligned([*rows, ["(all)", *(f"{len(samples):,}" for samples in parts.values())]])
 
 
-def size_lines(contents: Contents, none: int) -> Iterator[str]:
+def size_lines(contents: Contents, none: int, noun: str = "image") -> Iterator[str]:
     """How many images can be read, how large they are, and of what modes."""
     total, bad = len(contents.sizes), len(contents.unreadable)
-    yield f"images   {total - bad:,} can be read, {bad + none:,} cannot"
+    yield f"{noun + 's':<8} {total - bad:,} can be read, {bad + none:,} cannot"
     sizes = contents.sizes[contents.sizes[:, 0] > 0]
     if len(sizes):
         yield f"sizes    {len(np.unique(sizes, axis=0)):,} different"

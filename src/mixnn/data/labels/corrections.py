@@ -88,7 +88,8 @@ def _places(header: Sequence[str], path: str) -> Places:
     if missing:
         fix = f"put {','.join(COLUMNS)} into the first line, each once"
         raise InputError(f"{path} has no column {' or '.join(missing)}: {fix}")
-    return Places(*map(list(header).index, COLUMNS))
+    name, label, decision = map(list(header).index, COLUMNS)
+    return Places(name, label, decision)
 
 
 def _correction(label: str, decision: str, where: str) -> Correction:

@@ -16,6 +16,7 @@ from mixnn.data.labels.files import read_label_file
 from mixnn.data.noise.instance_dependent import corrupt_by_image
 from mixnn.data.noise.transition import FROM_FILE, RATED, corrupt, parse_noise, parse_rate, transition_matrix
 from mixnn.data.numpy_files import load_array
+from mixnn.data.records.records import Records
 from mixnn.data.split import check_counts
 from mixnn.errors import InputError
 from mixnn.utils.csv_files import csv_rows
@@ -66,6 +67,9 @@ def add_noise(
         noisy = corrupt(labels, read_matrix(value, classes), seed)
     elif kind == "instance":
         images = dataset.train.images
+        if isinstance(images, Records):
+            fix = "give it to `mixnn find` or `mixnn train`, which make features first"
+            raise InputError(f"--noise {noise} depends on the sample, and these are {dataset.train.noun}s: {fix}")
         inputs = images if isinstance(images, np.ndarray) and images.ndim == 2 else thumbnails(dataset.train)
         noisy = corrupt_by_image(labels, inputs, rate=parse_rate(kind, value), classes=len(classes), seed=seed)
     else:

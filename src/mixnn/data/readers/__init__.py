@@ -28,6 +28,9 @@ class Columns:
         split: train, val or test.
         root: the folder that file names are relative to; None is the one the table lies in.
         layout: classes, parts or metadata, see `mixnn.config.DataOptions`.
+        text: texts; several columns with commas between.
+        table: columns of values, with commas between; all is all that are left.
+        id: what samples are called beside the number of their row.
     """
 
     image: str | None = None
@@ -35,13 +38,18 @@ class Columns:
     split: str | None = None
     root: str | None = None
     layout: str | None = None
+    text: str | None = None
+    table: str | None = None
+    id: str | None = None
 
-    def refuse(self, why: str, options: Sequence[str] = ("image", "label", "split", "root")) -> None:
+    def refuse(
+        self, why: str, options: Sequence[str] = ("image", "label", "split", "root", "text", "table", "id")
+    ) -> None:
         """Raise InputError where one of `options` was given; `why` follows its value."""
         for option in options:
             value = getattr(self, option)
             if value is not None:
-                name = option if option in ("root", "layout") else f"{option}-column"
+                name = {"root": "root", "layout": "layout", "table": "columns"}.get(option, f"{option}-column")
                 raise InputError(f"--data.{name} {value!r} {why}: leave it away")
 
 
@@ -94,6 +102,8 @@ def read_source(source: str, *, columns: Columns | None = None, cache_dir: str |
     """
     kind, path = split_source(source)
     columns = columns or Columns()
+    if kind in ("folder", "npz"):
+        columns.refuse(f"is about tables, and {source} is none", ("text", "table", "id"))
     if kind == "folder":
         path = unpacked(path, cache_dir) if is_archive(path) else path
     else:

@@ -13,7 +13,9 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.numpy_files import list_arrays, load_array
 from mixnn.data.readers import Columns
 from mixnn.data.readers.parquet import word
+from mixnn.data.readers.record_columns import record_notes, without_empty
 from mixnn.data.readers.split_columns import unused_note
+from mixnn.data.records.records import Records
 from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
@@ -111,12 +113,19 @@ def class_names(file: Path, members: Sequence[str]) -> list[str] | None:
 
 
 def arrays_in_memory(images: Any, labels: Any) -> Source:
-    """Images or embeddings and their labels, all of them for training.
+    """Images, embeddings or texts, and their labels, all of them for training.
 
     Raises:
         InputError: as for `read_arrays`.
     """
-    given = np.asarray(labels)
+    given, array = np.asarray(labels), np.asarray(images)
+    if array.ndim == 1 and array.dtype.kind in "OU" and len(array) == len(given):
+        words = label_words(array)
+        records = Records("text", ["text"], [(word,) for word in words])
+        notes = record_notes(records, "texts", named=True)
+        stand_in = _part("train", np.zeros((len(array), 1), np.float32), given, ("texts", "labels"), None)
+        part = without_empty(stand_in._replace(images=records))
+        return _source({"train": part}, [given], None)._replace(notes=notes)
     return _source({"train": _part("train", np.asarray(images), given, ("images", "labels"), None)}, [given], None)
 
 

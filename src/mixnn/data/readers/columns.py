@@ -7,13 +7,23 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.images.encoded import ImageBytes, ImageFiles
+from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles
 from mixnn.data.readers import Columns
 from mixnn.data.readers.file_names import file_names
+from mixnn.data.readers.record_columns import (
+    ID,
+    column_list,
+    record_notes,
+    row_names,
+    take,
+    text_places,
+    value_places,
+    without_empty,
+)
 from mixnn.data.readers.split_columns import split_columns, split_meanings, values_text
+from mixnn.data.records.records import Records
 from mixnn.data.words import whole_floats
 from mixnn.errors import InputError
 
@@ -35,11 +45,17 @@ NONE = "none"  # in place of a column: that there is none
 
 
 class Places(NamedTuple):
-    """Where the columns that count stand in a header; `split` is None where no column says it."""
+    """Where the columns that count stand in a header; `split` is None where no column says it.
+
+    Without images, `fields` are the texts or values of a record, the first of them being `image` too, and `id` is what
+    it is called.
+    """
 
     image: int
     label: int
     split: int | None
+    fields: tuple[int, ...] = ()
+    id: int | None = None
 
 
 Choose = Callable[[Sequence[str]], Places]  # header -> places
@@ -57,6 +73,7 @@ class Content(NamedTuple):
         classes: names in their order, where the table says them.
         header: all its columns.
         places: of those that count.
+        records: texts or values in place of images, and then `names` are numbers of rows; None where there are images.
     """
 
     names: list[str]
@@ -67,6 +84,7 @@ class Content(NamedTuple):
     classes: list[str] | None = None
     header: Sequence[str] = ()
     places: Places | None = None
+    records: list[tuple[str, ...]] | None = None
 
 
 def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = False) -> Places:
@@ -82,23 +100,51 @@ def choose(header: Sequence[str], columns: Columns, path: str, *, guess: bool = 
     image = _find(header, columns.image, IMAGE, path, "image")
     split = _find(header, columns.split, ("split",), path, "split") if columns.split != NONE else None
     label = _find(header, columns.label, LABEL, path, "label")
-    if image is None:
+    texts = () if guess else text_places(header, columns, image, path)
+    if columns.table is not None or texts:
+        image = texts[0] if texts else None
+    elif image is None:
         raise _missing(header, IMAGE, path, "image")
     if columns.split is None and split is None:
-        split = next((place for place in split_columns(header) if place not in (image, label)), None)
+        split = next((place for place in split_columns(header) if place not in (image, label, *texts)), None)
     if label is None:
-        left = [place for place in range(len(header)) if place not in (image, split)]
+        left = [place for place in range(len(header)) if place not in (image, split, *texts)]
         like = [place for place in left if LIKE_LABEL.fullmatch(header[place].strip())]
         if len(like) > 1:
-            what = f"table {path} has several columns that may be the labels ({_list([header[i] for i in like])})"
+            what = f"table {path} has several columns that may be the labels ({column_list([header[i] for i in like])})"
             raise InputError(f"{what}: name one with --data.label-column")
         if not like and not (guess and len(left) == 1):
             one_hot = " (has each class a column, of 0 and 1? pandas makes labels of them by `.idxmax(axis=1)`)"
             raise InputError(f"{_missing(header, LABEL, path, 'label')}{one_hot if len(left) > 1 else ''}")
         label = (like or left)[0]
+    if columns.table is not None or texts:
+        own = _find(header, columns.id, ID, path, "id")
+        fields = texts or value_places(header, str(columns.table), (label, split, own), path)
+        if label in fields:
+            both = f"column {header[label]!r} has both {'texts' if texts else 'values'} and labels"
+            raise InputError(f"table {path}: {both}: name the labels with --data.label-column")
+        return Places(fields[0], label, split, fields, own)
+    assert image is not None
     if label == image:
         raise InputError(f"table {path}: column {header[image]!r} has both images and labels: name two")
     return Places(image, label, split)
+
+
+def needed(places: Places) -> list[int]:
+    """The columns to read, in the order that `content_of` wants them in."""
+    first = [] if places.fields else [places.image]
+    return [place for place in (*first, places.label, places.split, places.id, *places.fields) if place is not None]
+
+
+def content_of(places: Places, columns: Sequence[list[str]]) -> Content:
+    """What stands in the columns `needed`, as words."""
+    rest = iter(columns)
+    names = [] if places.fields else next(rest)
+    labels, splits = next(rest), None if places.split is None else next(rest)
+    if not places.fields:
+        return Content(names, labels, splits)
+    ids = [] if places.id is None else next(rest)
+    return Content(row_names(ids, len(labels)), labels, splits, records=list(zip(*rest, strict=True)))
 
 
 def to_source(content: Content, path: str, root: str, columns: Columns) -> Source:
@@ -114,7 +160,9 @@ def to_source(content: Content, path: str, root: str, columns: Columns) -> Sourc
             UTF-8, or a split has no meaning here.
     """
     if not content.names:
-        raise InputError(f"table {path} has no rows: add one for each image")
+        raise InputError(
+            f"table {path} has no rows: add one for each {'image' if content.records is None else 'sample'}"
+        )
     if "" in content.names:
         at = _where(content, content.names.index(""))
         raise InputError(f"table {path}, {at}: the file name is empty: fill it in")
@@ -122,14 +170,24 @@ def to_source(content: Content, path: str, root: str, columns: Columns) -> Sourc
         if not is_utf8(word):
             at = _where(content, content.labels.index(word))
             raise InputError(f"table {path}, {at}: label {word!r} is not UTF-8: save the table as UTF-8")
-    files, notes = ([], []) if content.images else file_names(content.names, root, f"table {path}")
-    whole = Part(content.images or ImageFiles(root, files), whole_numbers(content.labels), content.names)
+    images: EncodedImages
+    if content.records is not None:
+        assert content.places is not None
+        fields = [content.header[place] for place in content.places.fields]
+        records = Records("text" if columns.table is None else "row", fields, content.records)
+        images, notes = records, record_notes(records, f"table {path}", named=columns.text is not None)
+    else:
+        files, notes = ([], []) if content.images else file_names(content.names, root, f"table {path}")
+        images = content.images or ImageFiles(root, files)
+    whole = Part(images, whole_numbers(content.labels), content.names)
     meaning, more = _splits(content, path, columns.split)
     notes += [*more, *_label_note(content, path, columns)]
     if not meaning or content.splits is None:
-        return Source({"train": whole}, content.classes, notes=notes)
+        return Source({"train": without_empty(whole)}, content.classes, notes=notes)
     splits = np.array([meaning[word] for word in content.splits])
-    parts = {split: take(whole, np.flatnonzero(splits == split)) for split in dict.fromkeys(meaning.values())}
+    parts = {
+        split: without_empty(take(whole, np.flatnonzero(splits == split))) for split in dict.fromkeys(meaning.values())
+    }
     if "train" not in parts:
         raise InputError(f"table {path} has no row for training (split: {', '.join(parts)}): write train into some")
     return Source(parts, content.classes, notes=notes)
@@ -180,12 +238,6 @@ def whole_numbers(labels: Sequence[str]) -> list[str]:
     return [whole.get(label, label) for label in labels]
 
 
-def take(part: Part, rows: NDArray[np.int64]) -> Part:
-    """These rows of a part whose labels are words."""
-    order = rows.tolist()
-    return Part(part.images[rows], [part.labels[row] for row in order], [part.names[row] for row in order])
-
-
 def is_utf8(word: str) -> bool:
     """Whether `word` can be written down; bytes that are no text were let through as surrogates."""
     try:
@@ -201,22 +253,21 @@ def _find(header: Sequence[str], named: str | None, usual: Sequence[str], path: 
     for word in wanted:
         if plain.count(word) > 1:
             fix = f"rename one, or name it with --data.{kind}-column" if named is None else "rename one"
-            raise InputError(f"table {path} has {plain.count(word)} columns {word!r} ({_list(header)}): {fix}")
+            raise InputError(f"table {path} has {plain.count(word)} columns {word!r} ({column_list(header)}): {fix}")
         if word in plain:
             return plain.index(word)
     if named is not None:
         fix = "name one that it has"
-        raise InputError(f"--data.{kind}-column: table {path} has no column {named!r} ({_list(header)}): {fix}")
+        raise InputError(f"--data.{kind}-column: table {path} has no column {named!r} ({column_list(header)}): {fix}")
     return None
 
 
 def _missing(header: Sequence[str], usual: Sequence[str], path: str, kind: str) -> InputError:
     what = f"{kind} column ({', '.join(usual)})"
-    return InputError(f"table {path} has no {what}, it has {_list(header)}: name it with --data.{kind}-column")
-
-
-def _list(header: Sequence[str]) -> str:
-    return ", ".join(map(repr, header[:20])) + (" …" if len(header) > 20 else "") or "no columns"
+    more = ", texts with --data.text-column, values with --data.columns" if kind == "image" else ""
+    return InputError(
+        f"table {path} has no {what}, it has {column_list(header)}: name it with --data.{kind}-column{more}"
+    )
 
 
 def _where(content: Content, row: int) -> str:

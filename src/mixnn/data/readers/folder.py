@@ -13,8 +13,9 @@ from mixnn.data.dataset import Part, Source
 from mixnn.data.images.encoded import ImageFiles
 from mixnn.data.images.formats import Listing
 from mixnn.data.readers import Columns
-from mixnn.data.readers.columns import Content, choose, is_utf8, take, to_source
+from mixnn.data.readers.columns import Content, choose, is_utf8, to_source
 from mixnn.data.readers.layout import Layout, find_layout, images_are, some, tables_in
+from mixnn.data.readers.record_columns import take
 from mixnn.data.readers.splits import split_of
 from mixnn.data.readers.table import read_content
 from mixnn.data.readers.walk import identity, images_below, subfolders

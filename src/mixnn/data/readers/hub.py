@@ -19,8 +19,10 @@ from mixnn.data.images.encoded import EncodedImages, ImageBytes, ImageFiles, fil
 from mixnn.data.readers import Columns
 from mixnn.data.readers.columns import whole_numbers
 from mixnn.data.readers.parquet import word as word_of
+from mixnn.data.readers.record_columns import record_notes, text_places, value_places, without_empty
 from mixnn.data.readers.split_columns import unused_note
 from mixnn.data.readers.splits import split_of
+from mixnn.data.records.records import Records
 from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
@@ -36,7 +38,7 @@ def read_hub(path: str, columns: Columns) -> Source:
 
     Args:
         path: folder or name, and `:CONFIG` where there are several.
-        columns: `image` and `label`, where there are several that could be meant.
+        columns: `image` and `label`, where there are several that could be meant; `text` or `table` in place of images.
 
     Raises:
         InputError: the package `datasets` is missing, there is no such data set, the hub cannot be reached, or a
@@ -48,15 +50,20 @@ def read_hub(path: str, columns: Columns) -> Source:
         if "train" not in splits:
             raise InputError(f"hf:{path} has no split train (it has {', '.join(splits)}): rename one with save_to_disk")
         features = splits["train"].features
-        image = _choose(path, features, "image", columns.image)
+        fields = _fields(path, features, columns)
+        image = None if fields else _choose(path, features, "image", columns.image)
         label = _choose(path, features, "label", columns.label)
         parts = {}
         for split, rows in splits.items():
-            if rows.features.get(image) != features[image] or rows.features.get(label) != features[label]:
+            if any(rows.features.get(name) != features[name] for name in [*fields, image or label, label]):
                 raise InputError(f"hf:{path} has other columns in split {split!r} than in train: make them the same")
             labels = _labels(rows, label)
-            parts[split] = Part(_images(rows, image), labels, [f"{split}/{i:05d}" for i in range(len(labels))])
-    notes = unused_note(f"hf:{path}", [name for name in features if name not in (image, label)], "save parts as splits")
+            images = _records(rows, fields, columns) if image is None else _images(rows, image)
+            parts[split] = without_empty(Part(images, labels, [f"{split}/{i:05d}" for i in range(len(labels))]))
+    used = {*fields, image, label}
+    notes = unused_note(f"hf:{path}", [name for name in features if name not in used], "save parts as splits")
+    if isinstance(parts["train"].images, Records):
+        notes += record_notes(parts["train"].images, f"hf:{path}", named=columns.text is not None)
     words = {word for part in parts.values() for word in part.labels}
     if hasattr(features[label], "names"):
         names = features[label].names
@@ -171,9 +178,37 @@ def _kind(feature: Any) -> str:
     return f"{kind} {dtype}".strip()
 
 
+def _fields(path: str, features: dict[str, Any], columns: Columns) -> list[str]:
+    """The columns with texts, or with values; none where there are images."""
+    header, where = list(features), f"hf:{path}"
+    image = next((place for place, name in enumerate(header) if _kind(features[name]) == "image"), None)
+    places = text_places(header, columns, image, where)
+    if columns.table is not None:
+        label = _choose(path, features, "label", columns.label)
+        places = value_places(header, columns.table, [header.index(label), image], where)
+    return [header[place] for place in places]
+
+
+def _records(rows: Any, fields: list[str], columns: Columns) -> Records:
+    """Values as words, "" where there is none; classes by their names."""
+    cells = []
+    for name in fields:
+        if _kind(rows.features[name]) != "label":
+            what = f"column {name!r} holds {_kind(rows.features[name])}"
+            raise InputError(f"{what}, which is neither text nor a value: name another")
+        named = hasattr(rows.features[name], "names")
+        cells.append(_labels(rows, name) if named else [word_of(value) for value in _values(rows, name)])
+    return Records("text" if columns.table is None else "row", fields, list(zip(*cells, strict=True)))
+
+
+def _values(rows: Any, column: str) -> list[Any]:
+    values: list[Any] = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
+    return values
+
+
 def _labels(rows: Any, column: str) -> list[str]:
     """N words, "" where there is no label (null, or -1 instead of a class)."""
-    content = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
+    content = _values(rows, column)
     names = getattr(rows.features[column], "names", None)
     if names is not None:
         word = {None: "", -1: ""} | dict(enumerate(names))

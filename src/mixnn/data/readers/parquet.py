@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from mixnn.data.images.encoded import ImageBytes, file_state
 from mixnn.data.labels.missing import is_missing
-from mixnn.data.readers.columns import Choose, Content
+from mixnn.data.readers.columns import Choose, Content, content_of, needed
 from mixnn.errors import InputError
 
 
@@ -48,13 +48,17 @@ def read_parquet(path: str, choose: Choose) -> Content:
         with open(path, "rb") as stream:
             file = parquet.ParquetFile(stream)
             header = list(file.schema_arrow.names)
-            places = [place for place in choose(header) if place is not None]
-            keys = [header[place] for place in places]
+            places = choose(header)
+            keys = [header[place] for place in needed(places)]
             table = file.read(columns=list(dict.fromkeys(keys)))
     except arrow.ArrowException as error:
         raise InputError(f"table {path} is no Parquet file ({_short(error)}): write it again") from error
-    image, label, *split = keys
+    label = header[places.label]
     classes = _classes(table.schema.metadata, label)
+    if places.fields:
+        cells = [_words(table.column(key), path, key, classes if key == label else None) for key in keys]
+        return content_of(places, cells)._replace(classes=classes)
+    image, _, *split = keys
     column = table.column(image)
     if arrow.types.is_struct(column.type) and {"bytes", "path"} <= {field.name for field in column.type}:
         inside, paths = (compute.struct_field(column, key) for key in ("bytes", "path"))

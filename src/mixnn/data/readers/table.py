@@ -12,8 +12,18 @@ from typing import Any
 
 from mixnn.data.dataset import Source
 from mixnn.data.readers import Columns, parquet
-from mixnn.data.readers.columns import Choose, Content, Places, choose, is_utf8, to_source
+from mixnn.data.readers.columns import (
+    Choose,
+    Content,
+    Places,
+    choose,
+    content_of,
+    is_utf8,
+    needed,
+    to_source,
+)
 from mixnn.data.readers.parquet import word
+from mixnn.data.readers.record_columns import row_names
 from mixnn.data.readers.splits import split_of
 from mixnn.errors import InputError
 from mixnn.utils.csv_files import csv_rows
@@ -104,18 +114,23 @@ def _read_csv(path: str, delimiter: str, choose: Choose) -> Content:
         raise InputError(f"table {path} is not text in UTF-8: save it as CSV in UTF-8")
     if len(header) < 2:
         raise _one_column(header, path, delimiter)
-    image, label, split = choose(header)
+    image, label, split, fields, own = choose(header)
     names: list[str] = []
     labels: list[str] = []
     splits: list[str] | None = None if split is None else []
+    records: list[tuple[str, ...]] | None = [] if fields else None
     lines = array("Q")
     for line, row in rows:
-        names.append(row[image])
+        names.append(row[image] if records is None else "" if own is None else row[own])
         labels.append(row[label])
         if splits is not None and split is not None:
             splits.append(row[split])
+        if records is not None:
+            records.append(tuple(row[field] for field in fields))
         lines.append(line)
-    return Content(names, labels, splits, lines)
+    if records is not None:
+        names = row_names(names, len(names))
+    return Content(names, labels, splits, lines, records=records)
 
 
 def _one_column(header: list[str], path: str, delimiter: str) -> InputError:
@@ -129,7 +144,8 @@ def _one_column(header: list[str], path: str, delimiter: str) -> InputError:
 def _read_jsonl(path: str, choose: Choose) -> Content:
     """One object a line; the first has all the columns."""
     keys: list[str] = []
-    columns: list[list[str]] = [[], [], []]
+    columns: list[list[str]] = []
+    places: Places | None = None
     lines = array("Q")
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
@@ -138,15 +154,16 @@ def _read_jsonl(path: str, choose: Choose) -> Content:
             row = _object(line, f"table {path}, line {number}")
             if not keys:
                 header = list(row)
-                keys = [header[place] for place in choose(header) if place is not None]
+                places = choose(header)
+                keys = [header[place] for place in needed(places)]
+                columns = [[] for _ in keys]
             for column, key in zip(columns, keys, strict=False):
                 try:
                     column.append(word(row.get(key)))
                 except TypeError as error:
                     raise InputError(f"table {path}, line {number}: {key!r} is {error}: correct it") from None
             lines.append(number)
-    names, labels, splits = columns
-    return Content(names, labels, splits if len(keys) == 3 else None, lines)
+    return Content([], [], lines=lines) if places is None else content_of(places, columns)._replace(lines=lines)
 
 
 def _object(line: str, where: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from mixnn.errors import InputError
 from mixnn.results.export.findings import Findings
 
 
@@ -15,6 +16,8 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
     Args:
         prefix: folder that the file names are relative to; paths become absolute, as FiftyOne wants them.
     """
+    if findings.noun != "image":
+        raise InputError(f"--to fiftyone shows images, and the run has {findings.noun}s: take label-studio")
     samples = [sample(findings, row, prefix) for row in range(len(findings.rows))]
     (folder / "samples.json").write_text(json.dumps(samples, indent=1) + "\n", encoding="utf-8")
 

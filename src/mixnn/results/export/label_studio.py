@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from mixnn.errors import printable
+from mixnn.errors import InputError, printable
 from mixnn.results.export.findings import Findings
 
 
@@ -19,10 +19,14 @@ def write(findings: Findings, folder: Path, prefix: str) -> None:
 
     Args:
         prefix: of the images' addresses, as `/data/local-files/?d=photos/`.
+
+    Texts, and rows of a table, stand in the tasks themselves.
     """
+    if prefix and findings.texts:
+        raise InputError(f"--prefix {prefix} stands before file names, and the run has {findings.noun}s: leave it away")
     tasks = [task(findings, row, prefix) for row in findings.issues.ranking.tolist()]
     (folder / "tasks.json").write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "label_config.xml").write_text(label_config(findings.classes), encoding="utf-8")
+    (folder / "label_config.xml").write_text(label_config(findings.classes, findings.noun), encoding="utf-8")
 
 
 def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
@@ -30,10 +34,10 @@ def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
     about, label = findings.rows[row], findings.classes[findings.issues.suggested[row]]
     name = about["file_name"].encode("utf-8", "surrogateescape")
     choice = {"type": "choices", "value": {"choices": [label]}}
-    result = {"id": "label", "from_name": "label", "to_name": "image", **choice}
+    result = {"id": "label", "from_name": "label", "to_name": tag(findings.noun), **choice}
     return {
         "data": {
-            "image": prefix + quote(name),
+            tag(findings.noun): findings.texts[row] if findings.texts else prefix + quote(name),
             "file_name": printable(about["file_name"]),
             "given_label": about["given_label"],
             "label_quality": float(about["label_quality"]) if about["label_quality"] else None,
@@ -48,13 +52,19 @@ def task(findings: Findings, row: int, prefix: str) -> dict[str, object]:
     }
 
 
-def label_config(classes: list[str]) -> str:
-    """An image, its given label, and a choice of one class."""
+def tag(noun: str) -> str:
+    """What shows a sample: an image, or the text that it is."""
+    return "image" if noun == "image" else "text"
+
+
+def label_config(classes: list[str], noun: str = "image") -> str:
+    """An image or a text, its given label, and a choice of one class."""
     view = ElementTree.Element("View")
     ElementTree.SubElement(view, "Header", value="given label: $given_label")
-    ElementTree.SubElement(view, "Image", name="image", value="$image")
+    shown = tag(noun)
+    ElementTree.SubElement(view, shown.title(), name=shown, value=f"${shown}")
     choices = ElementTree.SubElement(
-        view, "Choices", name="label", toName="image", choice="single", required="true", showInline="true"
+        view, "Choices", name="label", toName=shown, choice="single", required="true", showInline="true"
     )
     for name in classes:
         ElementTree.SubElement(choices, "Choice", value=name)

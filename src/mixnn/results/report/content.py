@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import given_words, review
 from mixnn.results.report.columns import column, file_names, number, places, probs_column
 from mixnn.results.report.pictures import read_pictures
-from mixnn.results.report.selection import NEIGHBORS, WITH_NEIGHBORS, cards, mapped, once
+from mixnn.results.report.selection import NEIGHBORS, WITH_NEIGHBORS, WITH_TEXTS, cards, mapped, once
 from mixnn.runs.directory import Evidence, RunDirectory
+from mixnn.runs.sample_lists import read_records
 from mixnn.utils.files import read_yaml
 
 BINS = 50  # of the losses after training, as many as `losses.npz` has
 PICTURE_BYTES = 6_500_000  # in a page; photos take half of it, and only images of noise more
+TEXT_BYTES, BEGINNING = 5_000_000, 80  # characters of all texts in a page; of one for which there is no more room
 PAIRS = 1000  # given → suggested, the largest
 CURVES = ("accuracy", "clean_fraction", "right_targets", "train_loss")
 MARKS = {  # settings of methods -> what begins with the epoch after so many
@@ -32,13 +34,15 @@ MARKS = {  # settings of methods -> what begins with the epoch after so many
 def collect(run: RunDirectory, evidence: Evidence, issues: LabelIssues) -> dict[str, Any]:
     """Everything the page shows that is no sentence."""
     classes, config = run.read_classes(), read_yaml(run.config)
+    noun, texts = read_records(run)
     return {
         "key": fingerprint(evidence, issues),
         "labels": given_words(evidence, classes),
         "classes": len(classes),
         "pairs": pairs(evidence, issues),
         "perClass": np.bincount(evidence.given[evidence.given >= 0], minlength=len(classes)).tolist(),
-        **samples(evidence, issues, classes, read_pictures(run)),
+        "noun": noun,
+        **samples(evidence, issues, classes, read_pictures(run), texts),
         "curves": curves(run.read_table(run.metrics)) if run.metrics.exists() else {},
         "marks": marks(config),
         "losses": losses(run, evidence),
@@ -54,14 +58,23 @@ def fingerprint(evidence: Evidence, issues: LabelIssues) -> str:
 
 
 def samples(
-    evidence: Evidence, issues: LabelIssues, classes: list[str], pictures: Mapping[int, bytes]
+    evidence: Evidence,
+    issues: LabelIssues,
+    classes: list[str],
+    pictures: Mapping[int, bytes],
+    texts: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The samples shown, in columns: cards first, then what only the map or a neighbor's picture leads to."""
+    """The samples shown, in columns: cards first, then what only the map or a neighbor's picture leads to.
+
+    Args:
+        pictures: image files by row.
+        texts: what each sample says, where it is no image.
+    """
     shown, why = cards(evidence, issues), review(evidence, issues)
     points = mapped(evidence, shown)
     nearest = evidence.neighbors[:, :NEIGHBORS]
     first = np.concatenate([shown.flagged, shown.doubtful])
-    followed = first[:WITH_NEIGHBORS]
+    followed = first[: WITH_TEXTS if texts else WITH_NEIGHBORS]
     others = [shown.unlabeled, shown.outliers, shown.duplicates]
     rows = once(np.concatenate([first, *others, points, nearest[followed].ravel()]))
     place = np.zeros(len(evidence.given), dtype=np.int64)  # of a row among those shown
@@ -92,6 +105,7 @@ def samples(
             "neighborCount": nearest.shape[1],
             **file_names([str(name) for name in evidence.names[rows]]),
         },
+        "texts": texts_within([texts[row] for row in rows.tolist()]) if texts else [],
         "nearest": column(place[nearest[followed]], "u4"),
         "map": None if evidence.coordinates is None else unit_square(evidence.coordinates[points], place[points]),
         "pictures": {
@@ -100,6 +114,18 @@ def samples(
             "bytes": column(np.frombuffer(b"".join(files), dtype=np.uint8), "u1"),
         },
     }
+
+
+def texts_within(texts: Sequence[str], limit: int = TEXT_BYTES) -> list[str]:
+    """The first texts as they are, up to `limit` characters in all, and of the others their beginnings."""
+    room = limit - sum(min(len(text), BEGINNING) for text in texts)
+    shown = []
+    for text in texts:
+        more = max(0, len(text) - BEGINNING)
+        whole = more <= room
+        room -= more if whole else 0
+        shown.append(text if whole else f"{text[:BEGINNING]} …")
+    return shown
 
 
 def unit_square(points: NDArray[np.float32], index: NDArray[np.int64]) -> dict[str, Any]:

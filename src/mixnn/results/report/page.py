@@ -16,6 +16,7 @@ from mixnn.results.report.content import collect
 from mixnn.results.report.summary import summary
 from mixnn.results.report.umap_2d import umap_2d
 from mixnn.runs.directory import RunDirectory
+from mixnn.runs.sample_lists import read_records
 from mixnn.utils.files import atomic_write, read_yaml
 
 TEMPLATE = resources.files("mixnn.results.report") / "template"
@@ -61,6 +62,7 @@ def build_page(run: RunDirectory, projection: str = "pca") -> str:
     return pages.get_template("page.html").render(
         summary(evidence, issues, classes, run.read_metrics() if trained else []),
         config=config,
+        noun=read_records(run)[0],
         trained=trained,
         style="\n".join(map(read, STYLES)),
         apply=["mixnn", "apply", str(run.path), "corrections.csv", "--out", "CLEAN"],

@@ -18,6 +18,7 @@ POINTS = 20_000  # on the map
 OUTLIERS, DUPLICATES = 2000, 4000
 PICTURED, PICTURED_OF_OTHERS = 600, 100
 WITH_NEIGHBORS = 150  # cards whose neighbors have pictures as well
+WITH_TEXTS = 2000  # cards whose neighbors are told in words
 NEIGHBORS = 8  # shown as evidence
 
 Rows = NDArray[np.int64]

@@ -62,6 +62,7 @@ const SAMPLES = (() => {
     neighbors: column(numbers.neighbors),
     neighborCount,
     name: (i) => folders[places[i]] + files[i],
+    text: (i) => DATA.texts[i] ?? "",
   };
 })();
 const DUPLICATES = new Map(DATA.duplicates.map(([place, name, given]) => [place, { name, given }]));

@@ -28,7 +28,7 @@ function refresh(at = 0) {
   let list = gallery.one === null ? placesOf(gallery.group) : [gallery.one];
   if (gallery.one === null) {
     if (pair) list = list.filter((i) => SAMPLES.given[i] === pair[0] && SAMPLES.suggested[i] === pair[1]);
-    if (text) list = list.filter((i) => SAMPLES.name(i).toLowerCase().includes(text));
+    if (text) list = list.filter((i) => `${SAMPLES.name(i)}\n${SAMPLES.text(i)}`.toLowerCase().includes(text));
     if (gallery.open) list = list.filter((i) => !decisionOn(i));
   }
   gallery.list = list;
@@ -95,7 +95,19 @@ function meter(name, value, kind) {
   return el("div", {}, el("dt", {}, name), el("dd", {}, percent(value), bar));
 }
 
-// The nearest images with their labels: the counts in words, and pictures where there are any.
+// What a text says, on the lines it has; a long one folded.
+const FOLDED = 360;
+const onOneLine = (text) => visible(text.replace(/\s+/g, " "));
+const lines = (text) => text.split("\n").map(visible).join("\n");
+function textOf(i) {
+  const text = SAMPLES.text(i);
+  if (!text) return null;
+  if (text.length <= FOLDED) return el("p", { class: "text", dir: "auto" }, lines(text));
+  return el("details", { class: "text" }, el("summary", { dir: "auto" }, lines(text.slice(0, FOLDED)), el("span", { class: "more" }, " … more")),
+    el("div", { dir: "auto" }, lines(text.slice(FOLDED))));
+}
+
+// The nearest samples with their labels: the counts in words, and pictures or texts where there are any.
 function evidenceOf(i) {
   const places = [...neighborLabels(i)];
   if (places.length === 0) return null;
@@ -104,13 +116,14 @@ function evidenceOf(i) {
   const kind = (place) => (place === SAMPLES.suggested[i] ? "likelier" : place === SAMPLES.given[i] ? "same" : "else");
   const words = [...counts].sort((a, b) => b[1] - a[1]).map(([place, n]) =>
     el("li", { class: kind(place) }, `${n} × `, named(LABELS[place])));
-  const near = ANY_PICTURE ? [...neighborSamples(i)] : [];
+  const near = ANY_PICTURE || DATA.texts.length ? [...neighborSamples(i)] : [];
   const pictures = near.map((other, k) => el("button", {
     type: "button", class: kind(places[k]), tabindex: "-1", title: `${visible(SAMPLES.name(other))}: ${label(places[k])}`,
     "aria-label": `See ${visible(SAMPLES.name(other))}, labeled ${label(places[k])}`, click: () => showOne(other),
-  }, picture(other) ? el("img", { src: picture(other), alt: "" }) : "?", named(LABELS[places[k]], { class: "caption" })));
-  return el("div", { class: "near" }, el("p", {}, "Nearest images are labeled"), el("ul", { class: "counts" }, ...words),
-    pictures.length ? el("div", { class: "strip" }, ...pictures) : null);
+  }, picture(other) ? el("img", { src: picture(other), alt: "" }) : SAMPLES.text(other) ? el("bdi", { class: "said" }, onOneLine(SAMPLES.text(other))) : "?",
+    named(LABELS[places[k]], { class: "caption" })));
+  return el("div", { class: "near" }, el("p", {}, `Nearest ${DATA.noun}s are labeled`), el("ul", { class: "counts" }, ...words),
+    pictures.length ? el("div", { class: ANY_PICTURE ? "strip" : "list" }, ...pictures) : null);
 }
 
 function decisionText(i) {
@@ -131,7 +144,8 @@ function reviewText(i) {
 
 function describe(i) {
   const given = SAMPLES.given[i] >= CLASSES ? "no label" : `given ${label(SAMPLES.given[i])}`;
-  return `${visible(SAMPLES.name(i))}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}${reviewText(i) && `, ${reviewText(i)}`}. ${decisionText(i) || "Undecided"}`;
+  const text = SAMPLES.text(i) && `: ${onOneLine(SAMPLES.text(i).slice(0, FOLDED))}`;
+  return `${visible(SAMPLES.name(i))}${text}, ${given}, suggested ${label(SAMPLES.suggested[i])}, ${percent(SAMPLES.confidence[i])}${reviewText(i) && `, ${reviewText(i)}`}. ${decisionText(i) || "Undecided"}`;
 }
 
 function actions(i) {
@@ -150,7 +164,7 @@ function card(i) {
   const quality = SAMPLES.given[i] >= CLASSES ? null : meter("quality", SAMPLES.quality[i], "quality");
   const box = el("article", { "data-place": i, "data-decision": decisionOn(i)?.decision ?? "", tabindex: "-1", "aria-label": describe(i) },
     source ? el("img", { class: "picture", src: source, alt: "" }) : null,
-    el("div", { class: "facts-of" },
+    textOf(i), el("div", { class: "facts-of" },
       el("p", { class: "name", title: visible(SAMPLES.name(i)) }, named(SAMPLES.name(i))), labels,
       reviewText(i) ? el("p", { class: "review-reason" }, reviewText(i)) : null,
       el("dl", {}, meter("confidence", SAMPLES.confidence[i], "confidence"), quality)),

@@ -91,6 +91,7 @@ function mapOf(data) {
     const i = index[k];
     const source = picture(i);
     tip.replaceChildren(...(source ? [el("img", { src: source, alt: "" })] : []), el("div", {}, named(SAMPLES.name(i), { class: "name" }),
+      SAMPLES.text(i) ? el("p", { dir: "auto" }, onOneLine(SAMPLES.text(i).slice(0, 160))) : null,
       el("p", {}, named(LABELS[SAMPLES.given[i]]), ...(SAMPLES.given[i] === SAMPLES.suggested[i] ? [] : [" → ", named(LABELS[SAMPLES.suggested[i]])]))));
     tip.style.left = `${Math.min(Math.max(0, left(k) + 12), Math.max(0, view.width - tip.offsetWidth - 4))}px`;
     tip.style.top = `${top(k) + 14 + tip.offsetHeight > view.height ? top(k) - tip.offsetHeight - 12 : top(k) + 14}px`;
