@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mixnn.data.batches import TrainData as TrainData
     from mixnn.errors import InputError as InputError
     from mixnn.errors import ResultsError as ResultsError
+    from mixnn.estimator.classifier import NoisyLabelClassifier as NoisyLabelClassifier
     from mixnn.evidence.label_issues import find_label_issues as find_label_issues
     from mixnn.label_quality.issues import LabelIssues as LabelIssues
     from mixnn.methods import METHODS as METHODS
@@ -36,6 +37,7 @@ _HOME = {
     "Method": "mixnn.methods.base",
     "MixNN": "mixnn.methods.mixnn",
     "Model": "mixnn.training.prediction",
+    "NoisyLabelClassifier": "mixnn.estimator.classifier",
     "ResultsError": "mixnn.errors",
     "Run": "mixnn.api",
     "SampleTable": "mixnn.tables.sample_table",
