@@ -17,14 +17,10 @@ from mixnn.errors import InputError
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
-    from sklearn.utils import get_tags  # type: ignore[import-untyped]
+    from sklearn.utils import get_tags, indexable  # type: ignore[import-untyped]
     from sklearn.utils.metaestimators import available_if  # type: ignore[import-untyped]
     from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
-    from sklearn.utils.validation import (  # type: ignore[import-untyped]
-        check_consistent_length,
-        check_is_fitted,
-        validate_data,
-    )
+    from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
 
     from mixnn.estimator.inputs import Geometry, checked_labels, numeric
     from mixnn.estimator.wrapped import class_probs, fit_to_targets, out_of_fold, splits_of
@@ -157,7 +153,6 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_is_fitted(self, "estimator_")
         if self.estimator is None:
             return self.classes_[self._probs(X).argmax(1)]  # type: ignore[no-any-return]
-        validate_data(self, X, reset=False, skip_check_array=True)
         return self.estimator_.predict(X)  # type: ignore[no-any-return]
 
     @available_if(has_proba)  # type: ignore[untyped-decorator]
@@ -166,7 +161,6 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_is_fitted(self, "estimator_")
         if self.estimator is None:
             return self._probs(X)
-        validate_data(self, X, reset=False, skip_check_array=True)
         return class_probs(self.estimator_, X, self.classes_)
 
     def _probs(self, X: Any) -> NDArray[np.floating]:
@@ -218,7 +212,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.classes_, given = np.unique(labels, return_inverse=True)
         classes = self.classes_.tolist()
         if len(classes) < 2:
-            raise InputError(f"y has 1 class ({classes[0]!r}): give at least two")
+            found = f"1 class ({classes[0]!r})" if classes else "no labels"
+            raise InputError(f"y has {found}: give at least two classes")
         confirmed = checked_verified(verified, given)
         index = getattr(X, "index", None)
         self._index = index if hasattr(X, "iloc") else None
@@ -247,8 +242,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if self.estimator is None:
             return validate_data(self, X, labels)  # type: ignore[no-any-return]
         validate_data(self, X, labels, skip_check_array=True)
-        check_consistent_length(X, labels)
-        return X, labels
+        return tuple(indexable(X, labels))
 
     def _targets(self) -> NDArray[np.floating]:
         """What the classifier is fitted to, (N, C): rows sum to one, or hold zeros where a sample is left out."""

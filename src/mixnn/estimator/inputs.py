@@ -59,6 +59,6 @@ def checked_labels(y: Any) -> NDArray[Any]:
 def numeric(X: Any) -> NDArray[np.floating] | None:
     """X as finite numbers (N, D); None where it is something else, such as text or a sparse matrix."""
     values = None if hasattr(X, "tocsr") else np.asarray(X)
-    if values is None or values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+    if values is None or values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
         return None
-    return values
+    return values if np.isfinite(values).all() else None
