@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mixnn.api import Run as Run
+    from mixnn.api import find as find
     from mixnn.api import train as train
     from mixnn.data.batches import Batch as Batch
     from mixnn.data.batches import TrainData as TrainData
@@ -43,6 +44,7 @@ _HOME = {
     "SampleTable": "mixnn.tables.sample_table",
     "TrainData": "mixnn.data.batches",
     "build_network": "mixnn.models.classifier",
+    "find": "mixnn.api",
     "find_label_issues": "mixnn.evidence.label_issues",
     "fit": "mixnn.training.loop",
     "seed_epoch": "mixnn.training.loop",

@@ -19,7 +19,7 @@ from mixnn.data.load import Loaded
 from mixnn.distributed.ranks import world_size
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
-from mixnn.utils.console import say, time_text
+from mixnn.utils.console import rewritten_line, say, time_text
 from mixnn.utils.devices import device_name
 from mixnn.utils.files import Row
 
@@ -92,6 +92,8 @@ class ActivePhase(ProgressColumn):
 class TrainingScreen:
     """A live bar with the metrics that matter, or a plain line an epoch where nobody watches; an observer of `fit`.
 
+    In a notebook the line of an epoch takes the place of the one before.
+
     Args:
         method: tells what it chooses by itself, and which phases it is in.
         epochs: those to come.
@@ -104,6 +106,7 @@ class TrainingScreen:
         self.start, self.epochs, self.announced = epochs.start, epochs.stop, dict[str, str]()
         self.console = Console(stderr=True)
         self.progress: Progress | None = None
+        self.line = rewritten_line() or say
         self.began = time.monotonic()
         self.fields: dict[str, Any] = {"loss": "", "metrics": "", "speed": ""}
 
@@ -162,7 +165,9 @@ class TrainingScreen:
         done = epoch + 1 - self.start
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
-        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {speed:,.0f} images/s, {time_text(left)} left")
+        self.line(
+            f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {speed:,.0f} images/s, {time_text(left)} left"
+        )
 
 
 def metrics_text(row: Row) -> str:

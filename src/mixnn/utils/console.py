@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 
@@ -28,16 +28,35 @@ def counter(what: str) -> Callable[[int, int], None]:
     It is silent when that is quick.
     """
     began = time.monotonic()
-    state = {"next": began + 2}
+    state, line = {"next": began + 2}, rewritten_line() or say
 
     def tell(done: int, total: int) -> None:
         now = time.monotonic()
         if now >= state["next"]:
             state["next"] = now + 5
             left = time_text((now - began) / max(1, done) * (total - done))
-            say(f"{what}: {done:,} of {total:,}, about {left} left")
+            line(f"{what}: {done:,} of {total:,}, about {left} left")
 
     return tell
+
+
+def rewritten_line() -> Callable[[str], None] | None:
+    """In a notebook, what shows a text in place of the one before; None elsewhere."""
+    kernel = sys.modules.get("ipykernel.iostream")
+    if kernel is None or not isinstance(sys.stderr, kernel.OutStream):  # also where nothing is to be seen
+        return None
+    from IPython.display import display  # type: ignore[import-not-found]
+
+    shown: list[Any] = []
+
+    def show_line(text: str) -> None:
+        content = {"text/plain": printable(text)}
+        if shown:
+            shown[0].update(content, raw=True)
+        else:
+            shown.append(display(content, raw=True, display_id=True))
+
+    return show_line
 
 
 @contextmanager
