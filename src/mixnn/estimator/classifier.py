@@ -114,7 +114,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Raises:
             InputError: see the class; or scikit-learn's ValueError, where X or y have a wrong shape.
         """
-        data, given, features = self._judge(X, y, verified)
+        data, given = self._judge(X, y, verified)
         if self._trains():
             self.estimator_ = self._train(data, given)
             return self
@@ -122,7 +122,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if self.estimator is None:
             from mixnn.evidence.linear_classifier import fit_linear_classifier
 
-            self.estimator_ = fit_linear_classifier(features, targets)
+            self.estimator_ = fit_linear_classifier(data, targets)
         else:
             self.estimator_ = fit_to_targets(self.estimator, data, self.classes_, targets)
         return self
@@ -168,7 +168,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         data = validate_data(self, X, reset=False)
         if self._trains():
             return self.estimator_.predict(data.astype(np.float32))[:, self._columns]  # type: ignore[no-any-return]
-        return self.estimator_.predict_proba(self._geometry.apply(data))  # type: ignore[no-any-return]
+        return self.estimator_.predict_proba(data)  # type: ignore[no-any-return]
 
     def _trains(self) -> bool:
         return self.network is not None or self.method not in TREATMENTS
@@ -198,8 +198,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if isinstance(self.cv, numbers.Integral) and self.cv < 2:
             raise InputError(f"cv is {self.cv}: use at least 2")
 
-    def _judge(self, X: Any, y: Any, verified: Any) -> tuple[Any, NDArray[np.int64], Any]:
-        """X, the labels as places in `classes_` (N,), and features (N, D) or None; attributes are set."""
+    def _judge(self, X: Any, y: Any, verified: Any) -> tuple[Any, NDArray[np.int64]]:
+        """X, and the labels as places in `classes_` (N,); attributes are set."""
         from mixnn.evidence.inputs import checked_verified
         from mixnn.evidence.label_issues import label_issues
         from mixnn.label_quality.posterior import estimate_label_quality
@@ -222,8 +222,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if values is not None:
             import torch
 
-            self._geometry = Geometry.of(values, self.metric)
-            features = torch.from_numpy(self._geometry.apply(values))
+            features = torch.from_numpy(Geometry.of(values, self.metric).apply(values))
             features /= features.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
         probs = None
         if self.estimator is not None:
@@ -234,7 +233,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         else:
             issues = label_issues(features, given, classes, verified=confirmed, pred_probs=probs).issues
         self.label_issues_, self.label_quality_, self.noise_matrix_ = issues, issues.label_quality, issues.noise_matrix
-        return data, given, features
+        return data, given
 
     def _validated(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
         """X as an array (N, D), or as it is for `estimator`; y as an array (N,)."""
