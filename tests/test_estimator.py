@@ -55,12 +55,14 @@ def test_mistakes_are_found_and_not_learned(data: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["posterior", "correct", "prune"])
-@pytest.mark.parametrize("estimator", [LogisticRegression(), GaussianNB(), KNeighborsClassifier(1), LinearSVC(), None])
+@pytest.mark.parametrize("estimator", [LogisticRegression(), GaussianNB(), KNeighborsClassifier(15), LinearSVC(), None])
 def test_any_classifier_is_wrapped(data: Any, method: str, estimator: Any) -> None:
     x, given, truth = data
     fitted = NoisyLabelClassifier(method, estimator).fit(x, given)
-    assert fitted.score(x, truth) == 1  # the nearest neighbor of each is itself: it has learned none of the mistakes
-    assert fitted.label_issues_.is_label_issue.sum() == 10
+    assert fitted.score(x, truth) > 0.99
+    found = set(np.flatnonzero(fitted.label_issues_.is_label_issue).tolist())
+    assert len(found & set(range(10))) >= 9
+    assert len(found) <= 11
     assert hasattr(fitted, "predict_proba") is (not isinstance(estimator, LinearSVC))
 
 
@@ -90,7 +92,7 @@ def test_frames(data: Any, frame: Any) -> None:
     for estimator in (None, LogisticRegression()):
         fitted = NoisyLabelClassifier(estimator=estimator).fit(table, labels)
         assert fitted.feature_names_in_.tolist() == list(columns)
-        assert fitted.score(table, truth) == 1
+        assert fitted.score(table, truth) > 0.99
         assert fitted.get_label_issues()["given_label"].tolist() == given.tolist()
 
 
@@ -123,10 +125,10 @@ def test_texts_and_sparse_features_are_for_the_wrapped_estimator() -> None:
 def test_it_works_in_scikit_learn_s_tools(data: Any) -> None:
     x, given, truth = data
     pipeline = make_pipeline(StandardScaler(), NoisyLabelClassifier()).set_output(transform="polars")
-    assert (cross_val_predict(pipeline, x, given, cv=3) == truth).mean() == 1
+    assert (cross_val_predict(pipeline, x, given, cv=3) == truth).mean() >= 0.95
     classifier = NoisyLabelClassifier(estimator=RandomForestClassifier(10, random_state=0), cv=StratifiedKFold(3))
     search = GridSearchCV(classifier, {"method": ["prune"], "estimator__max_depth": [2, 3]}, cv=2).fit(x, given)
-    assert search.best_estimator_.score(x, truth) == 1
+    assert search.best_estimator_.score(x, truth) > 0.95
     again = pickle.loads(pickle.dumps(search.best_estimator_))
     assert (again.predict_proba(x) == search.predict_proba(x)).all()
     assert clone(classifier).get_params()["estimator__n_estimators"] == 10
@@ -162,10 +164,11 @@ def test_few_columns_are_compared_by_distance() -> None:
     assert found["cosine"].sum() != 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["gce", "posterior"])
 def test_methods_of_training_train_a_network(data: Any, method: str, capfd: pytest.CaptureFixture[str]) -> None:
     x, given, truth = data
-    settings = {"epochs": 30, "batch_size": 30, "seed": 1, "device": "cpu", "lr": 0.05}
+    settings = {"epochs": 15, "batch_size": 30, "seed": 1, "device": "cpu", "lr": 0.05}
     fitted = NoisyLabelClassifier(method, network="mlp", settings=settings).fit(x, given)
     assert capfd.readouterr() == ("", "")
     assert fitted.score(x[10:], truth[10:]) > 0.95
@@ -177,7 +180,7 @@ def test_methods_of_training_train_a_network(data: Any, method: str, capfd: pyte
 def test_more_than_ten_classes_keep_their_columns_in_a_network() -> None:
     y = np.repeat(np.arange(12), 10)
     x = (8 * np.eye(12)[y] + np.random.default_rng(0).normal(size=(120, 12))).astype(np.float32)
-    settings = {"epochs": 30, "batch_size": 20, "device": "cpu", "lr": 0.1}
+    settings = {"epochs": 10, "batch_size": 20, "device": "cpu", "lr": 0.1}
     assert NoisyLabelClassifier("ce", settings=settings).fit(x, y * 3).score(x, y * 3) > 0.95
 
 

@@ -190,9 +190,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                     f": use method {', '.join(TREATMENTS[:2])} or {PRUNE} with it, and no network"
                 )
             if clash := sorted(OURS & set(self.settings or {})):
-                raise InputError(
-                    f"settings has {clash[0]!r}: leave it out, or give it as an argument where there is one"
-                )
+                raise InputError(f"settings has {clash[0]!r}: leave it out; method and network are arguments")
         elif self.settings is not None:
             raise InputError(f"settings is {self.settings!r}, and nothing is trained: give network='mlp' too")
         if isinstance(self.cv, numbers.Integral) and self.cv < 2:
