@@ -127,6 +127,18 @@ def test_of_many_classes_a_notebook_shows_those_that_are_mixed_up() -> None:
     assert re.match(rf"<tr><td>0</td><td>7</td><td><div [^>]*>{share:.1f} %</div></td></tr>", row)
 
 
+def test_a_command_in_a_notebook_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook gives it a terminal, but keeps every state of a bar."""
+    from mixnn.utils.console import error_console, rewritten_line
+
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    assert error_console().is_terminal
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert not error_console().is_terminal
+    assert rewritten_line() is None  # this is no notebook
+
+
 def test_find_from_python_is_the_command(tmp_path: Path) -> None:
     x, labels = blobs()
     np.savez(tmp_path / "data.npz", x=x, y=labels)

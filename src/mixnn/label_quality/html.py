@@ -52,11 +52,13 @@ def matrix_table(issues: LabelIssues) -> str:
     """P(given label | true label) in per cent; of many classes the pairs that are mixed up most."""
     matrix, classes = np.asarray(issues.noise_matrix), [text(name) for name in issues.classes]
     if len(classes) <= WHOLE:
-        rows = [[f"<b>{name}</b>", *map(shade, row)] for name, row in zip(classes, matrix, strict=True)]
+        rows = [[f"<b>{name}</b>", *map(shade, row.tolist())] for name, row in zip(classes, matrix, strict=True)]
         return table(["true label ↓ given label →", *classes], rows)
     mixed: FloatArray = matrix * (1 - np.eye(len(matrix)))
     pairs = [np.unravel_index(place, mixed.shape) for place in np.argsort(-mixed, axis=None, kind="stable")[:SHOWN]]
-    rows = [[classes[true], classes[given], shade(mixed[true, given])] for true, given in pairs if mixed[true, given]]
+    rows = [
+        [classes[true], classes[given], shade(float(mixed[true, given]))] for true, given in pairs if mixed[true, given]
+    ]
     return table(["true label", "given label", "how often"], rows) if rows else ""
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
@@ -19,7 +18,7 @@ from mixnn.data.load import Loaded
 from mixnn.distributed.ranks import world_size
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
-from mixnn.utils.console import rewritten_line, say, time_text
+from mixnn.utils.console import error_console, rewritten_line, say, time_text
 from mixnn.utils.devices import device_name
 from mixnn.utils.files import Row
 
@@ -104,7 +103,7 @@ class TrainingScreen:
     def __init__(self, method: Method, epochs: range, samples: int, rows: list[Row]) -> None:
         self.method, self.samples, self.rows = method, samples, rows
         self.start, self.epochs, self.announced = epochs.start, epochs.stop, dict[str, str]()
-        self.console = Console(stderr=True)
+        self.console = error_console()
         self.progress: Progress | None = None
         self.line = rewritten_line() or say
         self.began = time.monotonic()

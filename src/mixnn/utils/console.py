@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from importlib import import_module
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -45,8 +47,7 @@ def rewritten_line() -> Callable[[str], None] | None:
     kernel = sys.modules.get("ipykernel.iostream")
     if kernel is None or not isinstance(sys.stderr, kernel.OutStream):  # also where nothing is to be seen
         return None
-    from IPython.display import display  # type: ignore[import-not-found]
-
+    display = import_module("IPython.display").display
     shown: list[Any] = []
 
     def show_line(text: str) -> None:
@@ -59,10 +60,15 @@ def rewritten_line() -> Callable[[str], None] | None:
     return show_line
 
 
+def error_console() -> Console:
+    """Standard error; no terminal where a notebook runs a command by "!", as it keeps each state of a bar as a line."""
+    return Console(stderr=True, force_terminal=False if "JPY_PARENT_PID" in os.environ else None)
+
+
 @contextmanager
 def showing(what: str) -> Iterator[None]:
     """Show what is under way for as long as it is, where somebody watches."""
-    console = Console(stderr=True)
+    console = error_console()
     spinner = "line" if console.options.ascii_only else "dots"
     with console.status(what, spinner=spinner) if console.is_terminal else nullcontext():
         yield
