@@ -22,7 +22,7 @@ OUTSIDE = {  # file of the repository -> its place in the site
     "benchmarks/real_errors.png": "real_errors.png",
 }
 API = "api.md"
-FIRST = ("find_label_issues", "LabelIssues", "train", "Run")
+FIRST = ("find_label_issues", "LabelIssues", "NoisyLabelClassifier", "find", "train", "Run")
 LINK = re.compile(r"\[([^\[\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 

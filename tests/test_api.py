@@ -1,5 +1,6 @@
 """The Python door: `mixnn.train` and `mixnn.Run`."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,9 +99,58 @@ def test_a_notebook_shows_suspects_and_a_link(run: mixnn.Run, monkeypatch: pytes
     assert "of the labels" in page
     assert 'href="run/report.html"' in page
     flagged = int(issues.is_label_issue.sum())
-    assert page.count("<tr><td>") == min(5, flagged) > 0
+    assert page.count("<tr><td><img") == min(10, flagged) > 0
+    assert page.count("<tr><td><b>") == len(issues.classes)
+    assert 'src="data:image/webp;base64,UklGR' in page
     assert str(issues.names[issues.ranking[0]]) in page
     assert repr(run).startswith(f"Run({str(run.path)!r}): {flagged} label issues of 54 labels, 3 classes; ")
+
+
+def test_a_notebook_shows_names_as_text() -> None:
+    x, labels = blobs()
+    labels = np.where(labels == "cat", "<b>x</b>", "\"&'<script>")
+    page = mixnn.find_label_issues(labels, x)._repr_html_()
+    assert page.startswith("<p>LabelIssues(120 samples, 2 classes, 2 label issues, noise rate 0.0")
+    assert "<td>0</td><td>&quot;&amp;&#x27;&lt;script&gt;</td><td>&lt;b&gt;x&lt;/b&gt;</td>" in page
+    assert "<th>&quot;&amp;&#x27;&lt;script&gt;</th><th>&lt;b&gt;x&lt;/b&gt;</th>" in page
+    assert "<script>" not in page
+    assert "<b>x" not in page
+
+
+def test_of_many_classes_a_notebook_shows_those_that_are_mixed_up() -> None:
+    truth = np.repeat(np.arange(13), 20)
+    x, labels = np.random.default_rng(0).normal(size=(260, 40)) + 9 * np.eye(13, 40)[truth], truth.copy()
+    labels[:5] = 7
+    found = mixnn.find_label_issues(labels, x)
+    head, row = found._repr_html_().partition("how often</th></tr></thead><tbody>")[::2]
+    assert "<th>true label</th><th>given label</th>" in head
+    share = 100 * found.noise_matrix[0, 7]
+    assert re.match(rf"<tr><td>0</td><td>7</td><td><div [^>]*>{share:.1f} %</div></td></tr>", row)
+
+
+def test_a_command_in_a_notebook_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook gives it a terminal, but keeps every state of a bar."""
+    from mixnn.utils.console import error_console, rewritten_line
+
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    assert error_console().is_terminal
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert not error_console().is_terminal
+    assert rewritten_line() is None  # this is no notebook
+
+
+def test_find_from_python_is_the_command(tmp_path: Path) -> None:
+    x, labels = blobs()
+    np.savez(tmp_path / "data.npz", x=x, y=labels)
+    run = mixnn.find(tmp_path / "data.npz", out=tmp_path / "run", seed=1)
+    succeed("find", tmp_path / "data.npz", "--out", tmp_path / "other", "--seed=1")
+    assert (run.path / "labels.csv").read_bytes() == (tmp_path / "other/labels.csv").read_bytes()
+    again = mixnn.find((x, labels), out=tmp_path / "arrays")
+    assert np.flatnonzero(again.label_issues().is_label_issue).tolist() == [0, 1]
+    for settings, said in [({"epochs": 2}, "epochs"), ({"source": "x"}, "give it as the first argument, as find")]:
+        with pytest.raises(mixnn.InputError, match=said):
+            mixnn.find((x, labels), out=tmp_path / "no", **settings)
 
 
 def test_a_run_of_find_has_no_model(tmp_path: Path) -> None:

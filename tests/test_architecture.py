@@ -33,6 +33,7 @@ RULES = {
     "training": "methods results evidence label_quality runs models data tables distributed",
     "training.loop": "training.schedule methods.base data distributed",
     "api": "cli training results label_quality runs data",
+    "estimator": "api methods evidence label_quality data",
     "cli": "training methods presets results evidence label_quality runs models data tables distributed",
 }
 METHOD = {"methods.base", "methods.losses", "methods.mixing"}  # what a method may know of the others

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.suite.results import read_results
@@ -42,6 +43,17 @@ def test_blocks_of_the_api_page_run_one_after_the_other(tmp_path: Path, monkeypa
         run(page, line, block, names)
     assert names["again"].is_label_issue.sum() == 0
     assert "wrong.png" in (tmp_path / "runs/first/label_issues.csv").read_text(encoding="utf-8")
+
+
+def test_blocks_of_the_page_for_users_of_cleanlab_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page, names = ROOT / "docs/from-cleanlab.md", {"__name__": "__main__"}
+    for line, block in blocks(page):
+        run(page, line, block, names)
+    assert sorted(names["ranked"]) == sorted(np.flatnonzero(names["by_both"].is_label_issue)) == list(range(8))
+    assert names["given_true"].sum(0).round(6).tolist() == [1, 1, 1]
+    assert names["classifier"].score(names["features"], names["truth"]) > 0.99
+    assert list(names["issues"].columns) == list(names["table"].columns)
 
 
 def test_tables_are_made_of_the_result_files() -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mixnn.api import Run as Run
+    from mixnn.api import find as find
     from mixnn.api import train as train
     from mixnn.data.batches import Batch as Batch
     from mixnn.data.batches import TrainData as TrainData
     from mixnn.errors import InputError as InputError
     from mixnn.errors import ResultsError as ResultsError
+    from mixnn.estimator.classifier import NoisyLabelClassifier as NoisyLabelClassifier
     from mixnn.evidence.consensus import find_consensus as find_consensus
     from mixnn.evidence.label_issues import find_label_issues as find_label_issues
     from mixnn.evidence.near_duplicates import NearDuplicates as NearDuplicates
@@ -45,11 +47,13 @@ _HOME = {
     "NearDuplicates": "mixnn.evidence.near_duplicates",
     "Outliers": "mixnn.evidence.outliers",
     "Model": "mixnn.training.prediction",
+    "NoisyLabelClassifier": "mixnn.estimator.classifier",
     "ResultsError": "mixnn.errors",
     "Run": "mixnn.api",
     "SampleTable": "mixnn.tables.sample_table",
     "TrainData": "mixnn.data.batches",
     "build_network": "mixnn.models.classifier",
+    "find": "mixnn.api",
     "find_consensus": "mixnn.evidence.consensus",
     "find_label_issues": "mixnn.evidence.label_issues",
     "find_near_duplicates": "mixnn.evidence.near_duplicates",

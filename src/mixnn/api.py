@@ -17,20 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from mixnn.cli import find as find_words
 from mixnn.cli.train import parse
 from mixnn.config import IN_MEMORY
 from mixnn.data.read import read
 from mixnn.data.readers.arrays import arrays_in_memory
 from mixnn.errors import InputError
+from mixnn.label_quality.html import issues_html
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.results.issues import noise_rate_words, stored_label_issues
 from mixnn.results.report.page import write_report
+from mixnn.results.report.pictures import read_pictures
 from mixnn.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from mixnn.training.prediction import Model
-
-SHOWN = 5  # label issues in a notebook
 
 
 def train(
@@ -66,6 +67,34 @@ def train(
         from mixnn.training.run import train as train_run
 
         return Run(train_run(config, out, resume=resume, dataset=dataset).path)
+
+
+def find(source: str | Path | tuple[ArrayLike, ArrayLike], /, *, out: str | Path, **settings: Any) -> Run:
+    """Find the wrong labels without training: `mixnn find` from Python.
+
+    Args:
+        source: see `train`.
+        out: directory to write the run to.
+        settings: the options of `mixnn find --help all`, with underscores, as for `train`.
+
+    Raises:
+        InputError: something given is wrong; nothing was written.
+        ResultsError: the labels are judged, but some results could not be written.
+
+    Example:
+        >>> mixnn.find("photos/", out="runs/first").report()  # doctest: +SKIP
+    """
+    if "source" in settings:
+        raise InputError(f"source is {settings['source']!r}: give it as the first argument, as find('photos/', …)")
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else IN_MEMORY
+    with told_in_keywords():
+        config, _, _ = find_words.parse([f"--source={name}", f"--out={os.fspath(out)}", *as_words(settings)])
+        assert config is not None
+        dataset = read(arrays_in_memory(*pair(source)), config.options.data) if name == IN_MEMORY else None
+
+        from mixnn.training.find import find as find_run
+
+        return Run(find_run(config, out, dataset=dataset).path)
 
 
 def pair(data: Any) -> tuple[Any, Any]:
@@ -183,10 +212,10 @@ class Run:
         return f"Run({str(self.path)!r}): {self._summary()}"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the share of wrong labels, the likeliest of them, and a link to the report."""
+        """For notebooks: the share of wrong labels, the likeliest of them, the noise matrix, a link to the report."""
         lines = [f"<p><b>{escape(str(self.path))}</b>: {escape(self._summary())}</p>"]
         with suppress(InputError):  # not finished, which the first line says
-            lines.append(issue_table(self.label_issues()))
+            lines.append(issues_html(self.label_issues(), read_pictures(self._files)))
         if self._files.report.is_file():
             link = Path(os.path.relpath(self._files.report)).as_posix()
             lines.append(f'<p><a href="{escape(link)}" target="_blank">report</a></p>')
@@ -202,19 +231,6 @@ class Run:
         return (
             f"{flagged:,} label issues of {known:,} labels, {len(issues.classes):,} classes; {noise_rate_words(issues)}"
         )
-
-
-def issue_table(issues: LabelIssues) -> str:
-    """The likeliest wrong labels as an HTML table."""
-    names = range(len(issues)) if issues.names is None else issues.names
-    worst = issues.ranking[: min(SHOWN, int(issues.is_label_issue.sum()))].tolist()
-    rows = [
-        f"<tr><td>{escape(str(names[i]))}</td><td>{escape(str(issues.classes[issues.given[i]]))}</td>"
-        f"<td>{escape(str(issues.suggested_label[i]))}</td><td>{issues.label_quality[i]:.2f}</td></tr>"
-        for i in worst
-    ]
-    head = "<tr><th>sample</th><th>given label</th><th>suggested label</th><th>label quality</th></tr>"
-    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>" if rows else ""
 
 
 def as_cell(column: str, text: str) -> int | float | str | None:

@@ -41,6 +41,27 @@ FIRST = {
 
 
 def run(words: Sequence[str]) -> int:
+    config, out, explained = parse(words)
+    if config is None:
+        directory = RunDirectory.existing(out)
+    else:
+        say(f"mixnn: reading {config.source} …")
+
+        from mixnn.training.find import find
+
+        directory = find(config, out)
+        show(*summary(directory))
+    if explained is not None:
+        show(*explain(directory, explained))
+    return 0
+
+
+def parse(words: Sequence[str]) -> tuple[FindConfig | None, str, str | None]:
+    """The words as a configuration, None where a run is explained, the run directory, and the name to explain.
+
+    Raises:
+        InputError: an option is unknown or of the wrong type, or DATA or --out is missing.
+    """
     words = [underscored(word) for word in words]
     settings = []
     for file in values_of(words, "--config"):
@@ -54,19 +75,10 @@ def run(words: Sequence[str]) -> int:
     if source is None and given.explain is None:
         raise InputError("DATA is missing: give an image folder, csv:FILE, npz:FILE or demo:; docs/data.md has all")
     if source is None:
-        directory = RunDirectory.existing(given.out)
-    else:
-        names = [field.name for field in fields(FindOptions) if field.name != "data"]
-        options = FindOptions(**{name: given[name] for name in names}, data=data_options(given))
-        say(f"mixnn: reading {source} …")
-
-        from mixnn.training.find import find
-
-        directory = find(FindConfig(source, options), given.out)
-        show(*summary(directory))
-    if given.explain is not None:
-        show(*explain(directory, given.explain))
-    return 0
+        return None, given.out, given.explain
+    names = [field.name for field in fields(FindOptions) if field.name != "data"]
+    options = FindOptions(**{name: given[name] for name in names}, data=data_options(given))
+    return FindConfig(source, options), given.out, given.explain
 
 
 def build_parser() -> Parser:

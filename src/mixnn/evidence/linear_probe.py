@@ -40,9 +40,14 @@ def whitened(features: Tensor, width: int = WIDTH) -> Tensor:
     Args:
         features: (N, D), any floating point.
     """
+    return project(features, *whitening(features, width))
+
+
+def whitening(features: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
+    """What `whitened` projects by: mean (D,) and directions, float64 (D, ≤ width)."""
     mean, values, vectors = sampled_components(features, width)
     keep_from = int((values < 1e-10 * values[-1]).sum())  # constant directions say nothing
-    return project(features, mean, (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:])
+    return mean, (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:]
 
 
 class LinearProbe:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.errors import InputError
+from mixnn.label_quality.html import issues_html, text
 from mixnn.label_quality.probabilities import FloatArray, largest_two, probability_of
 from mixnn.tables.topk_rows import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelIssues:
     """The answer of `mixnn.find_label_issues`.
 
@@ -47,6 +48,15 @@ class LabelIssues:
 
     def __len__(self) -> int:
         return len(self.given)
+
+    def __repr__(self) -> str:
+        (low, high), flagged = self.noise_rate_interval, int(self.is_label_issue.sum())
+        rate = f"noise rate {self.noise_rate:.3f} ({low:.3f} to {high:.3f})"
+        return f"LabelIssues({len(self):,} samples, {len(self.classes):,} classes, {flagged:,} label issues, {rate})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the likeliest wrong labels, and the noise matrix."""
+        return f"<p>{text(self)}</p>\n{issues_html(self)}"
 
     @cached_property
     def label_quality(self) -> NDArray[np.float64]:

@@ -88,6 +88,8 @@ def embed(source: str, options: EmbedOptions, out: str | Path) -> Embedded:
     path, device = file_in(Path(out), "features.npz"), pick_device(options.device)
     check_outside(path, source)
     dataset = unlabeled_folder(source) or read(source, replace(options.data, heldout="train"))  # every part whole
+    if dataset.train.records is not None:
+        raise InputError(f"{source} has {dataset.train.noun}s, not images: `mixnn find {source}` makes their features")
     if is_embeddings(dataset.train):
         raise InputError(f"{source} has embeddings already: `mixnn find {source}` takes them as they are")
     options = for_encoder(dataset.train, options, device)
@@ -140,13 +142,8 @@ def open_all(
         digest.update("\0".join([part, *kept.names]).encode("utf-8", "surrogateescape"))
     unreadable += [{"file_name": name, "part": part, "reason": why} for part, name, why in dataset.unreadable]
     if unreadable:
-        report(
-            unreadable,
-            sum(map(len, parts.values())) + len(dataset.unreadable),
-            data,
-            dataset.train.noun,
-            f"`unreadable` of {out}",
-        )
+        looked_at = sum(map(len, parts.values())) + len(dataset.unreadable)
+        report(unreadable, looked_at, data, dataset.train.noun, f"`unreadable` of {out}")
     return Opened(names, images, size, unreadable, digest.hexdigest(), intensity)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
@@ -19,7 +18,7 @@ from mixnn.data.load import Loaded
 from mixnn.distributed.ranks import world_size
 from mixnn.methods.base import Method
 from mixnn.models.classifier import Classifier
-from mixnn.utils.console import say, time_text
+from mixnn.utils.console import error_console, rewritten_line, say, time_text
 from mixnn.utils.devices import device_name
 from mixnn.utils.files import Row
 
@@ -94,6 +93,8 @@ class ActivePhase(ProgressColumn):
 class TrainingScreen:
     """A live bar with the metrics that matter, or a plain line an epoch where nobody watches; an observer of `fit`.
 
+    In a notebook the line of an epoch takes the place of the one before.
+
     Args:
         method: tells what it chooses by itself, and which phases it is in.
         epochs: those to come.
@@ -106,8 +107,9 @@ class TrainingScreen:
         self.noun = noun
         self.method, self.samples, self.rows = method, samples, rows
         self.start, self.epochs, self.announced = epochs.start, epochs.stop, dict[str, str]()
-        self.console = Console(stderr=True)
+        self.console = error_console()
         self.progress: Progress | None = None
+        self.line = rewritten_line() or say
         self.began = time.monotonic()
         self.fields: dict[str, Any] = {"loss": "", "metrics": "", "speed": ""}
 
@@ -167,7 +169,7 @@ class TrainingScreen:
         left = (time.monotonic() - self.began) / done * (self.epochs - epoch - 1)
         speed = float(str(self.rows[-1]["images_per_second"]))
         pace = f"{speed:,.0f} {self.noun}s/s, {time_text(left)} left"
-        say(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {pace}")
+        self.line(f"epoch {epoch + 1}/{self.epochs} loss {loss:.3f}{metrics} {pace}")
 
 
 def metrics_text(row: Row) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TextIO
+from importlib import import_module
+from typing import Any, TextIO
 
 from rich.console import Console
 
@@ -28,16 +30,39 @@ def counter(what: str, before: int = 0) -> Callable[[int, int], None]:
     It is silent when that is quick. `before`: how much was done already.
     """
     began = time.monotonic()
-    state = {"next": began + 2}
+    state, line = {"next": began + 2}, rewritten_line() or say
 
     def tell(done: int, total: int) -> None:
         now = time.monotonic()
         if now >= state["next"]:
             state["next"] = now + 5
             left = time_text((now - began) / max(1, done - before) * (total - done))
-            say(f"{what}: {done:,} of {total:,}, about {left} left")
+            line(f"{what}: {done:,} of {total:,}, about {left} left")
 
     return tell
+
+
+def rewritten_line() -> Callable[[str], None] | None:
+    """In a notebook, what shows a text in place of the one before; None elsewhere."""
+    kernel = sys.modules.get("ipykernel.iostream")
+    if kernel is None or not isinstance(sys.stderr, kernel.OutStream):  # also where nothing is to be seen
+        return None
+    display = import_module("IPython.display").display
+    shown: list[Any] = []
+
+    def show_line(text: str) -> None:
+        content = {"text/plain": printable(text)}
+        if shown:
+            shown[0].update(content, raw=True)
+        else:
+            shown.append(display(content, raw=True, display_id=True))
+
+    return show_line
+
+
+def error_console() -> Console:
+    """Standard error; no terminal where a notebook runs a command by "!", as it keeps each state of a bar as a line."""
+    return Console(stderr=True, force_terminal=False if "JPY_PARENT_PID" in os.environ else None)
 
 
 @contextmanager
@@ -48,7 +73,7 @@ def bar(what: str, done: int, total: int, unit: str) -> Iterator[Callable[[int, 
         done: how much of `total` is there already.
         unit: what is counted, for the speed.
     """
-    console = Console(stderr=True)
+    console = error_console()
     if not console.is_terminal:
         yield counter(what, done)
         return
@@ -70,7 +95,7 @@ def bar(what: str, done: int, total: int, unit: str) -> Iterator[Callable[[int, 
 @contextmanager
 def showing(what: str) -> Iterator[None]:
     """Show what is under way for as long as it is, where somebody watches."""
-    console = Console(stderr=True)
+    console = error_console()
     spinner = "line" if console.options.ascii_only else "dots"
     with console.status(what, spinner=spinner) if console.is_terminal else nullcontext():
         yield

@@ -1,0 +1,1 @@
+"""The door for scikit-learn: a classifier for partly wrong labels."""
