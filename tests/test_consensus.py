@@ -7,8 +7,9 @@ import pytest
 
 from mixnn import InputError, find_consensus, find_label_issues
 from mixnn.cli.main import main
-from mixnn.label_quality.annotators import infer_truth, sorted_votes
+from mixnn.label_quality.annotators import infer_truth
 from mixnn.label_quality.consensus import mutual_information
+from mixnn.label_quality.votes import sorted_votes
 
 N, CLASSES = 200, 3
 
