@@ -19,7 +19,7 @@ from mixnn.evidence.knn import knn_indices, vote_k
 from mixnn.evidence.label_issues import label_issues, probe
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.evidence.votes import Labels, feature_rows, read_votes
-from mixnn.label_quality.annotators import AnnotatorModel, Inference, Votes, infer_truth
+from mixnn.label_quality.annotators import AnnotatorModel, Inference, infer_truth
 from mixnn.label_quality.consensus import Consensus, likeliest
 from mixnn.label_quality.noise_matrix import NoiseModel
 from mixnn.label_quality.posterior import (
@@ -28,6 +28,7 @@ from mixnn.label_quality.posterior import (
     label_frequencies,
     likelihood_of,
 )
+from mixnn.label_quality.votes import Votes
 from mixnn.tables.topk_rows import Table, chunks
 
 ROUNDS = 2  # in which features learn from the consensus

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mixnn.data.labels.missing import is_missing
 from mixnn.errors import InputError
 from mixnn.evidence.inputs import coded_labels
-from mixnn.label_quality.annotators import Votes, sorted_votes
+from mixnn.label_quality.votes import Votes, sorted_votes
 from mixnn.utils.console import note
 
 ITEM = ("item", "task", "file_name", "filename", "image", "sample", "item_id", "task_id", "example", "id")

@@ -23,6 +23,7 @@ from mixnn.label_quality.noise_matrix import (
     fit_noise_model,
 )
 from mixnn.label_quality.probabilities import TINY, FloatArray, normalized
+from mixnn.label_quality.votes import Votes
 from mixnn.tables.topk_rows import chunks
 
 STEPS, QUICK_STEPS = 40, 12  # of expectation maximization: in the end, and where strengths are compared
@@ -33,61 +34,6 @@ MAX_FACTOR = 1e3  # of the odds of a wrong label
 COMPARED_VOTES = 40_000  # by which strengths are compared, at most
 MATRICES = 2**24  # values of all annotators' matrices; of more, an annotator has a factor alone
 MIN_PROB = 1e-6  # of every label: none is impossible
-
-
-class Votes(NamedTuple):
-    """V labels that annotators gave, sorted by item, annotator and label.
-
-    Attributes:
-        item, annotator, label: int64 (V,).
-        weight: float64 (V,); several labels of one annotator for one item count as one.
-        items, annotators, classes: N, M, C.
-    """
-
-    item: NDArray[np.int64]
-    annotator: NDArray[np.int64]
-    label: NDArray[np.int64]
-    weight: NDArray[np.float64]
-    items: int
-    annotators: int
-    classes: int
-
-    @property
-    def counts(self) -> NDArray[np.float64]:
-        """How often an item has each label, (N, C)."""
-        place = self.item * self.classes + self.label
-        found = np.bincount(place, self.weight, self.items * self.classes).astype(np.float64)
-        return found.reshape(self.items, self.classes)
-
-    @property
-    def frequencies(self) -> FloatArray:
-        """Share of each label, (C,)."""
-        counts: FloatArray = np.bincount(self.label, self.weight, self.classes).astype(np.float64)
-        return counts / max(TINY, float(counts.sum()))
-
-    def of_items(self, chosen: NDArray[np.bool_]) -> Votes:
-        """Those of the items `chosen` (N,)."""
-        rows = chosen[self.item]
-        return self._replace(**{name: getattr(self, name)[rows] for name in ("item", "annotator", "label", "weight")})
-
-
-def sorted_votes(
-    item: NDArray[np.int64],
-    annotator: NDArray[np.int64],
-    label: NDArray[np.int64],
-    shape: tuple[int, int, int],
-) -> Votes:
-    """Votes in order, each once; where an annotator gave an item several labels, each has a share of one vote.
-
-    Args:
-        item, annotator, label: (V,), from 0.
-        shape: (N, M, C).
-    """
-    item, annotator, label = np.unique(np.stack([item, annotator, label]), axis=1)
-    pair = item * shape[1] + annotator
-    first = np.r_[True, pair[1:] != pair[:-1]][: len(pair)]
-    times = np.diff(np.r_[np.flatnonzero(first), len(pair)])
-    return Votes(item, annotator, label, 1 / np.repeat(times, times), *shape)
 
 
 class AnnotatorModel(NamedTuple):
@@ -162,6 +108,7 @@ def infer_truth(votes: Votes, likelihood: NDArray[np.float32] | None = None) -> 
         likelihood: L (N, C), by what has not seen the item's labels; nothing where None.
 
     Example:
+        >>> from mixnn.label_quality.votes import sorted_votes
         >>> item, annotator = np.repeat(np.arange(40), 3), np.tile([0, 1, 2], 40)
         >>> label = item % 2
         >>> label[annotator == 2] = 0  # who always says 0

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.errors import InputError, require_between
-from mixnn.label_quality.annotators import AnnotatorModel, Votes
+from mixnn.label_quality.annotators import AnnotatorModel
 from mixnn.label_quality.probabilities import FloatArray, largest_two, probability_of
+from mixnn.label_quality.votes import Votes
 from mixnn.tables.topk_rows import Table, chunks
 
 TIE = 1e-6  # of probabilities that are as good as equal

@@ -18,10 +18,10 @@ from mixnn.data.readers.file_names import file_names
 from mixnn.evidence.consensus import consensus
 from mixnn.evidence.inputs import checked_features
 from mixnn.evidence.votes import Labels
-from mixnn.label_quality.annotators import sorted_votes
 from mixnn.label_quality.consensus import Consensus
 from mixnn.label_quality.posterior import noise_rate_interval
 from mixnn.label_quality.probabilities import normalized, probability_of
+from mixnn.label_quality.votes import sorted_votes
 from mixnn.tables.topk_rows import chunks
 from mixnn.training.find import find
 from mixnn.utils.console import counter, note
