@@ -1,7 +1,6 @@
 """The run directory: the only door from training to lists, pictures and exports.
 
-Must not know: torch, methods, data sets. Every file is written under another name first and then
-renamed, so that none is ever half there.
+Must not know: torch, methods, data sets. Every file is written under another name, then renamed: none is half there.
 """
 
 from __future__ import annotations
