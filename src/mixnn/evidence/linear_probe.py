@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mixnn.evidence.pca import project, sampled_components
+from mixnn.tables.topk_rows import VALUES
 
 FOLDS = 5
 WIDTH = 256  # principal components that a head sees
@@ -33,23 +34,40 @@ def folds_of(labels: NDArray[np.int64], folds: int = FOLDS, seed: int = 0) -> Te
     return torch.from_numpy(fold)
 
 
-@torch.no_grad()
-def whitened(features: Tensor, width: int = WIDTH) -> Tensor:
+class Whitened:
     """The `width` first principal components of rows at length one, each with a variance of one: float32 (N, ≤ width).
+
+    Very many are worked out for the rows that are asked for, so that there is no second table of them.
 
     Args:
         features: (N, D), any floating point.
+
+    Example:
+        >>> Whitened(torch.eye(3))[:2].shape
+        torch.Size([2, 2])
     """
-    mean, values, vectors = sampled_components(features, width)
-    keep_from = int((values < 1e-10 * values[-1]).sum())  # constant directions say nothing
-    return project(features, mean, (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:])
+
+    @torch.no_grad()
+    def __init__(self, features: Tensor, width: int = WIDTH) -> None:
+        self.features = features
+        self.mean, values, vectors = sampled_components(features, width)
+        keep_from = int((values < 1e-10 * values[-1]).sum())  # constant directions say nothing
+        self.directions = (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:]
+        self.table = None if features.numel() > VALUES else project(features, self.mean, self.directions)
+
+    @property
+    def width(self) -> int:
+        return self.directions.shape[1]
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Tensor:
+        return project(self.features[rows], self.mean, self.directions) if self.table is None else self.table[rows]
 
 
 class LinearProbe:
     """Heads of one ridge, for any set of folds left out.
 
     Args:
-        x: (N, D), see `whitened`.
+        x: (N, D), see `Whitened`.
         fold: int64 (N,).
         targets: (N, C) soft or one-hot; rows of zeros take no part.
         ridge: λ.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mixnn.label_quality.issues import LabelIssues
 from mixnn.runs.directory import Evidence
-from mixnn.tables.topk_rows import Table, chunks
+from mixnn.tables.topk_rows import TOPK, Table, TopkTable, chunks
 
 MIN_TIE_RATIO = 0.5  # two classes tie where the second is at least so many times as likely as the first
 CLEAR, AMBIGUOUS, OUT_OF_DISTRIBUTION = range(3)  # `conflicting_duplicate` is another reason to look
@@ -66,6 +66,8 @@ def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
 
 def perplexity(table: Table) -> NDArray[np.float64]:
     """Over how many classes each row is spread, (N,) from 1 to C: the exponential of its entropy."""
+    if isinstance(table, TopkTable):
+        return np.exp(np.concatenate([table.entropy(rows) for rows in chunks(len(table), TOPK)])).astype(np.float64)
     entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for p in (table[rows] for rows in chunks(*table.shape))]
     values: NDArray[np.float64] = np.exp(np.concatenate(entropy or [np.zeros(0)])).astype(np.float64)
     return values

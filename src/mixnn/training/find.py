@@ -17,6 +17,7 @@ from mixnn.data.noise.injection import check_noise
 from mixnn.data.read import read
 from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.encoder import check_encoder, encode
+from mixnn.evidence.forward_pass import embedded
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
@@ -70,6 +71,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
         run.write_json(run.environment, now)
         write_data(run, loaded)
         run.write_evidence(judged.evidence)
+        del features, judged  # what follows reads it again from the run
         write_results(run, loaded, steps := Steps())
     if steps.failed:
         raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
@@ -115,5 +117,5 @@ def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> T
     if train.features is not None:
         return torch.from_numpy(train.features).to(device)
     if loaded.image_size is None:
-        return torch.cat(list(loaded.train.full_batches()))
+        return embedded(loaded.train)
     return encode(loaded.train, options, device, counter("encoding images"))
