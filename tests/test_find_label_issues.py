@@ -17,7 +17,7 @@ import mixnn.label_quality
 from mixnn import InputError, LabelIssues, find_label_issues
 from mixnn.evidence.knn import knn_indices
 from mixnn.evidence.label_issues import cross_fitted_targets
-from mixnn.evidence.linear_probe import FOLDS, LinearProbe, Whitened, folds_of
+from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
 from mixnn.label_quality.combination import Combination, Fit
 from mixnn.label_quality.noise_matrix import NoiseModel, class_independent_matrix
 from mixnn.tables.topk_rows import TopkTable
@@ -218,7 +218,7 @@ def flipped(given, rows):
 
 def test_probabilities_of_a_fold_do_not_go_by_its_labels():
     x, _, given = points(distance=1.0)
-    x, fold = Whitened(torch.from_numpy(x))[:], folds_of(given)
+    x, fold = whitened(torch.from_numpy(x)), folds_of(given)
     before = heads_of(x, fold, given).log_probs()
     for rows in ([11], (fold == fold[11]).numpy()):
         after = heads_of(x, fold, flipped(given, rows)).log_probs()
@@ -237,7 +237,7 @@ def test_targets_for_a_fold_do_not_go_by_its_labels():
         even,
         np.zeros(1),
     )
-    x = Whitened(torch.from_numpy(x))[:]
+    x = whitened(torch.from_numpy(x))
 
     def targets_and_probs(labels):
         head = heads_of(x, fold, labels)
@@ -271,22 +271,22 @@ def test_folds_hold_as_many_of_each_class():
 def test_whitened_features_vary_alike_in_all_directions(shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * torch.logspace(0, 1, shape[1])
     x[:, :3] = 0  # these say nothing
-    z = Whitened(x)[:]
+    z = whitened(x)
     assert z.shape[1] == min(256, shape[0] - 1, shape[1] - 3)
     torch.testing.assert_close(z.mean(0), torch.zeros(z.shape[1]), atol=1e-3, rtol=0)
     torch.testing.assert_close(z.T @ z / len(z), torch.eye(z.shape[1]), atol=0.02, rtol=0)
-    torch.testing.assert_close((Whitened(1e15 * x)[:] * z).mean(0).abs(), torch.ones(z.shape[1]), atol=0.02, rtol=0)
+    torch.testing.assert_close((whitened(1e15 * x) * z).mean(0).abs(), torch.ones(z.shape[1]), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("x", [torch.zeros(30, 4), torch.ones(30, 4), torch.eye(30)[:, :3], torch.ones(30, 1)])
 def test_rows_of_zeros_and_all_the_same_are_whitened_to_numbers(x):
-    assert torch.isfinite(Whitened(x)[:]).all()
+    assert torch.isfinite(whitened(x)).all()
     assert 0 <= find_label_issues(np.arange(30) % 2, x).noise_rate <= 1
 
 
 def test_a_head_is_the_logistic_regression_that_scikit_learn_fits():
     x, _, given = points(distance=1.5, rate=0.2)
-    x, ridge = Whitened(torch.from_numpy(x))[:], 20.0
+    x, ridge = whitened(torch.from_numpy(x)), 20.0
     probe = LinearProbe(x, folds_of(given), one_hot(torch.from_numpy(given), CLASSES).float(), ridge)
     expected = LogisticRegression(C=1 / ridge, tol=1e-8, max_iter=1000).fit(x.numpy(), given).predict_proba(x.numpy())
     found = (probe.x @ probe.fit([])).softmax(1)

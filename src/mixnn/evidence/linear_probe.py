@@ -34,10 +34,25 @@ def folds_of(labels: NDArray[np.int64], folds: int = FOLDS, seed: int = 0) -> Te
     return torch.from_numpy(fold)
 
 
-class Whitened:
+@torch.no_grad()
+def whitened(features: Tensor, width: int = WIDTH) -> Tensor:
     """The `width` first principal components of rows at length one, each with a variance of one: float32 (N, ≤ width).
 
-    Very many are worked out for the rows that are asked for, so that there is no second table of them.
+    Args:
+        features: (N, D), any floating point.
+    """
+    return project(features, *whitening(features, width))
+
+
+def whitening(features: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
+    """What `whitened` projects by: mean (D,) and directions, float64 (D, ≤ width)."""
+    mean, values, vectors = sampled_components(features, width)
+    keep_from = int((values < 1e-10 * values[-1]).sum())  # constant directions say nothing
+    return mean, (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:]
+
+
+class Whitened:
+    """Rows of `whitened`; of very many features worked out for the rows that are asked for: no second table of them.
 
     Args:
         features: (N, D), any floating point.
@@ -48,11 +63,9 @@ class Whitened:
     """
 
     @torch.no_grad()
-    def __init__(self, features: Tensor, width: int = WIDTH) -> None:
+    def __init__(self, features: Tensor) -> None:
         self.features = features
-        self.mean, values, vectors = sampled_components(features, width)
-        keep_from = int((values < 1e-10 * values[-1]).sum())  # constant directions say nothing
-        self.directions = (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:]
+        self.mean, self.directions = whitening(features)
         self.table = None if features.numel() > VALUES else project(features, self.mean, self.directions)
 
     @property
@@ -67,7 +80,7 @@ class LinearProbe:
     """Heads of one ridge, for any set of folds left out.
 
     Args:
-        x: (N, D), see `Whitened`.
+        x: (N, D), see `whitened`.
         fold: int64 (N,).
         targets: (N, C) soft or one-hot; rows of zeros take no part.
         ridge: λ.

@@ -17,7 +17,7 @@ from mixnn.data.readers.split_columns import unused_note
 from mixnn.data.words import number_words
 from mixnn.errors import InputError
 
-IMAGES = ("images", "x", "X", "data")
+IMAGES = ("images", "x", "X", "data", "features")
 LABELS = ("labels", "y", "Y", "targets")
 CLASSES = ("classes", "class_names")
 
@@ -27,7 +27,7 @@ def read_arrays(path: str, columns: Columns) -> Source:
 
     Parts are told by `train_`, `val_`, `test_` before the names (MedMNIST), or behind them (Keras: `x_train`);
     without, everything is for training. `classes` or `class_names` may say what label 0, 1, … is; otherwise a
-    class is called by its number.
+    class is called by its number. `names` beside `features` are what samples are called.
 
     Args:
         path: of the file or folder.
@@ -48,10 +48,15 @@ def read_arrays(path: str, columns: Columns) -> Source:
             images, labels = load_array(file, image_member, mapped=True), load_array(file, label_member)
             where = (f"{image_member!r} of {file}", f"{label_member!r} of {file}")
             parts[name] = _part(name, images, labels, where, classes)
+            if image_member == "features" and "names" in members:
+                parts[name] = parts[name]._replace(names=sample_names(file, len(labels)))
             given.append(labels)
         elif image_member is not None or label_member is not None or name == "train":
             option, named = ("label", columns.label) if image_member else ("image", columns.image)
             found = ", ".join(members) or "nothing"
+            if image_member == "features":
+                fix = f"`mixnn find DATA --features {path}` with the DATA that they were made of, or add labels"
+                raise InputError(f"{path} has features and no labels (it has {found}): {fix}")
             if named is not None:
                 what = f"{path} has no {named!r} (it has {found})"
                 raise InputError(f"--data.{option}-column: {what}: name one that it has")
@@ -71,6 +76,18 @@ def members_of(members: Sequence[str], part: str, columns: Columns) -> tuple[str
     if part == "train" and image is None:
         return _find(members, images), _find(members, labels)
     return image, label
+
+
+def sample_names(file: Path, samples: int) -> list[str]:
+    """What samples of a file of features are called.
+
+    Raises:
+        InputError: that is no list of so many different names.
+    """
+    names = load_array(file, "names")
+    if names.shape != (samples,) or names.dtype.kind not in "US" or len(np.unique(names)) < samples:
+        raise InputError(f"'names' of {file} is no list of {samples:,} different names: save one for each row")
+    return label_words(names)
 
 
 def _find(members: Sequence[str], names: Sequence[str]) -> str | None:

@@ -124,10 +124,7 @@ class InvertedFile:
         candidates = torch.cat([self.order[span] for span in spans])
         if len(candidates) <= self.k:
             return None
-        if self.table is None:
-            table = self.points[candidates]
-        else:
-            table = torch.cat([self.table[span] for span in spans])
+        table = self.points[candidates] if self.table is None else torch.cat([self.table[span] for span in spans])
         table -= self.centers[probed[0]]
         offset, table = (-table.square().sum(1) / 2).to(self.dtype), table.to(self.dtype)
         filled = len(table) + -len(table) % BLOCK  # up to whole blocks, with places that are never near
