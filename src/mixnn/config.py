@@ -208,6 +208,7 @@ class FindOptions:
         limit: take the first so many samples; where these come class by class, a share of each class.
         seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
+        ray: workers of a Ray cluster that search for neighbors among very many samples; this process where not given.
         data: how images are read.
     """
 
@@ -218,6 +219,7 @@ class FindOptions:
     limit: int | None = None
     seed: int = 0
     device: str = "auto"
+    ray: int | None = None
     data: DataOptions = field(default_factory=DataOptions)
 
     def check(self) -> None:

@@ -17,6 +17,7 @@ from mixnn.utils.memory import address_space_limit, loading_takes
 # name -> what it does; the code is mixnn.cli.<name>.run, imported when called
 COMMANDS = {
     "find": "list the wrong labels of a data set, without training",
+    "embed-shards": "features of very many images, made by the workers of a Ray cluster",
     "train": "train on images with wrong labels; write the model, the label issues and a picture",
     "report": "one HTML file to look through a run, and to decide on its label issues",
     "evaluate": "accuracy of a trained run on other data",
@@ -28,7 +29,7 @@ COMMANDS = {
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package, about 4 minutes",
 }
-WITH_TORCH = ("find", "train", "evaluate", "predict", "demo")
+WITH_TORCH = ("find", "embed-shards", "train", "evaluate", "predict", "demo")
 LONG = 200  # characters of a path in a message
 
 SAVES_MEMORY = (
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command not in COMMANDS:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
         require_address_space(command in WITH_TORCH)
-        code: int = importlib.import_module(f"mixnn.cli.{command}").run(words[1:])
+        code: int = importlib.import_module(f"mixnn.cli.{command.replace('-', '_')}").run(words[1:])
         return code
     except ResultsError as error:
         say(f"mixnn: {error}")

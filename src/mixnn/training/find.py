@@ -21,6 +21,7 @@ from mixnn.evidence.forward_pass import embedded
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
+from mixnn.shards.search import searching_on
 from mixnn.training.evidence import Collected, judge_labels
 from mixnn.training.outputs import Steps, write_results
 from mixnn.training.progress import data_words
@@ -54,7 +55,7 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
             loaded = load(dataset, config.options.for_reading(), device)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
-            with showing("asking neighbors and a classifier about each label …"):
+            with searching_on(config.options.ray), showing("asking neighbors and a classifier about each label …"):
                 judged = judge_labels(
                     Collected(features, {}),
                     loaded.train,

@@ -54,7 +54,7 @@ def read_parquet(path: str, choose: Choose) -> Content:
     except arrow.ArrowException as error:
         raise InputError(f"table {path} is no Parquet file ({_short(error)}): write it again") from error
     image, label, *split = keys
-    classes = _classes(table.schema.metadata, label)
+    classes = hub_classes(table.schema.metadata, label)
     column = table.column(image)
     if arrow.types.is_struct(column.type) and {"bytes", "path"} <= {field.name for field in column.type}:
         inside, paths = (compute.struct_field(column, key) for key in ("bytes", "path"))
@@ -119,7 +119,7 @@ def _words(
         raise InputError(f"table {path}: column {name!r} has {error}: correct it, or name another") from error
 
 
-def _classes(metadata: dict[bytes, bytes] | None, label: str) -> list[str] | None:
+def hub_classes(metadata: dict[bytes, bytes] | None, label: str) -> list[str] | None:
     """Class names that Hugging Face keeps with the schema."""
     try:
         note = json.loads((metadata or {})[b"huggingface"])
