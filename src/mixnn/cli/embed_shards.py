@@ -28,7 +28,8 @@ def run(words: Sequence[str]) -> int:
     from mixnn.shards.embed import embed_shards
 
     made = embed_shards(given.source, given.out, options, given.ray, given.shard_size)
-    show(f"{given.out}: {made.samples:,} samples in {made.shards:,} shards, with names and labels")
+    shards = f"{made.shards:,} shard{'s' * (made.shards > 1)}"
+    show(f"{given.out}: {made.samples:,} samples in {shards}, with names and labels")
     if made.unreadable:
         name, why = made.unreadable[0]
         show(
@@ -41,8 +42,8 @@ def run(words: Sequence[str]) -> int:
 def build_parser() -> Parser:
     parser = Parser(
         prog="mixnn embed-shards",
-        description="Write features of very many images with their names and labels, a shard for each piece of DATA, by "
-        "the workers of a Ray cluster. Repeat the command where it was stopped: it goes on.",
+        description="Write features of very many images with their names and labels, a shard for each piece of DATA, "
+        "by the workers of a Ray cluster. Repeat the command where it was stopped: it goes on.",
         example="mixnn embed-shards s3://bucket/photos --ray 16 --out s3://bucket/features",
     )
     parser.add_argument("source", metavar="DATA", help=DATA)
