@@ -51,7 +51,7 @@ def build_parser() -> Parser:
         "--out", type=str | None, default=None, help="folder or address to write the shards to (required)"
     )
     parser.add_argument("--ray", type=int, default=2, help="workers at once, each with a CPU, and a GPU if there are")
-    parser.add_argument("--shard-size", type=int, default=10_000, help="samples of a shard, about; a tar is one shard")
+    parser.add_argument("--shard_size", type=int, default=10_000, help="samples of a shard, about; a tar is one shard")
     parser.add_argument("--network", type=str | None, default=None, help="such as timm:NAME; EfficientNet-Lite0 else")
     parser.add_argument(
         "--weights", type=str | None, default=None, help="of that network: a file, or hub for those of timm"

@@ -52,7 +52,8 @@ def load_array(path: Path, member: str | None = None, *, mapped: bool = False) -
         with open(place, "rb") as file:
             _check_size(file, member, name)
             if mapped and place.suffix == ".npy":
-                return np.load(place, mmap_mode="c", allow_pickle=False)
+                in_file: NDArray[Any] = np.load(place, mmap_mode="c", allow_pickle=False)
+                return in_file
             content = np.load(file, allow_pickle=False)
             return content if isinstance(content, np.ndarray) else np.asarray(content[member])
     except InputError:

@@ -67,8 +67,9 @@ def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
 def perplexity(table: Table) -> NDArray[np.float64]:
     """Over how many classes each row is spread, (N,) from 1 to C: the exponential of its entropy."""
     if isinstance(table, TopkTable):
-        return np.exp(np.concatenate([table.entropy(rows) for rows in chunks(len(table), TOPK)])).astype(np.float64)
-    entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for p in (table[rows] for rows in chunks(*table.shape))]
+        entropy = [table.entropy(rows) for rows in chunks(len(table), TOPK)]
+    else:
+        entropy = [-(p * np.log(p.clip(1e-12))).sum(1) for p in (table[rows] for rows in chunks(*table.shape))]
     values: NDArray[np.float64] = np.exp(np.concatenate(entropy or [np.zeros(0)])).astype(np.float64)
     return values
 

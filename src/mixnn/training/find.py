@@ -21,6 +21,7 @@ from mixnn.evidence.forward_pass import embedded
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
+from mixnn.shards.cluster import joined_cluster
 from mixnn.shards.search import searching_on
 from mixnn.training.evidence import Collected, judge_labels
 from mixnn.training.outputs import Steps, write_results
@@ -45,6 +46,8 @@ def find(config: FindConfig, out: str | Path, *, dataset: Dataset | None = None)
     options.check()
     if options.noise is not None:
         check_noise(options.noise)
+    if options.ray is not None:
+        joined_cluster(options.ray)
     run, device = RunDirectory(out), pick_device(options.device)
     run.check_outside(config.source)
     with run.locked():
