@@ -110,8 +110,8 @@ def with_ray(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 def assert_found(run: Path, done: "subprocess.CompletedProcess[str]") -> None:
     assert done.returncode == 0, done.stderr
-    assert "54 samples in 1 shard, with names and labels" in done.stdout
-    assert len(read_csv(run / "labels.csv")) == 54
+    assert "60 samples in 1 shard, with names and labels" in done.stdout
+    assert len(read_csv(run / "labels.csv")) == 60
 
 
 def test_ray_on_slurm(with_ray: dict[str, str], tmp_path: Path) -> None:

@@ -179,13 +179,14 @@ def tar_samples(files: Any, name: str, data: DataOptions) -> list[Sample]:
     images, labels = dict[str, tuple[str, bytes]](), dict[str, str]()
     with files.open(name, "rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
         for member in archive:
-            content = archive.extractfile(member) if member.isfile() else None
+            file = archive.extractfile(member) if member.isfile() else None
+            if file is None or os.path.basename(member.name).startswith("."):
+                continue
             key, kind = os.path.splitext(member.name)
-            wanted = kind.lower() in IMAGES if data.image_column is None else kind == f".{data.image_column}"
-            if content is not None and wanted:
-                images[key] = member.name, content.read()
-            elif content is not None and kind == f".{ending}":
-                labels[key] = content.read().decode("utf-8", "replace").strip()
+            if kind.lower() in IMAGES if data.image_column is None else kind == f".{data.image_column}":
+                images[key] = member.name, file.read()
+            elif kind == f".{ending}":
+                labels[key] = file.read().decode("utf-8", "replace").strip()
     found = []
     for key, (member_name, content) in images.items():
         folder, base = os.path.split(key)
