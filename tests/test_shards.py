@@ -5,12 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mixnn.cli.main import main
-from mixnn.config import FindConfig, FindOptions
+from mixnn.config import DataOptions, FindConfig, FindOptions
+from mixnn.data.load import load
+from mixnn.data.read import read
 from mixnn.data.readers import split_source
 from mixnn.data.readers.shards import joined
 from mixnn.errors import InputError
+from mixnn.evidence import inputs, linear_probe
+from mixnn.evidence.forward_pass import embedded
+from mixnn.evidence.label_issues import find_label_issues
+from mixnn.evidence.neighbors import search as neighbors
 from mixnn.training.find import find
 
 CLASSES, SAMPLES = ["cat", "dog", "fox"], 300
@@ -78,6 +85,31 @@ def test_joined_arrays_are_the_same_and_are_made_once(tmp_path: Path, capfd: pyt
     before = (where / "features.npy").stat().st_mtime_ns
     assert joined(str(folder), str(tmp_path / "cache")) == str(where)
     assert (where / "features.npy").stat().st_mtime_ns == before
+
+
+def test_embeddings_stay_in_their_file(tmp_path: Path):
+    features, labels, _ = drawn()
+    (tmp_path / "arrays").mkdir()
+    np.save(tmp_path / "arrays/x.npy", features)
+    np.save(tmp_path / "arrays/y.npy", labels)
+    dataset = read(f"npz:{tmp_path}/arrays", DataOptions())
+    assert isinstance(dataset.train.images, np.memmap)
+    data = load(dataset, FindOptions().for_reading(), torch.device("cpu")).train
+    assert embedded(data).data_ptr() == dataset.train.images.ctypes.data
+    embedded(data)[0] = 7  # which the file does not see
+    np.testing.assert_array_equal(np.load(tmp_path / "arrays/x.npy"), features)
+
+
+def test_features_that_are_not_copied_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    features, labels, _ = drawn()
+    np.save(tmp_path / "x.npy", features)
+    before = find_label_issues(labels, features)
+    monkeypatch.setattr(inputs, "VALUES", 0)
+    monkeypatch.setattr(linear_probe, "VALUES", 0)
+    monkeypatch.setattr(neighbors, "ALL_PAIRS", 0)
+    after = find_label_issues(labels, np.load(tmp_path / "x.npy", mmap_mode="r"))
+    np.testing.assert_allclose(after.label_quality, before.label_quality, atol=1e-4)
+    assert after.ranking[:20].tolist() == before.ranking[:20].tolist()
 
 
 def spoil(folder: Path, kind: str) -> str:
