@@ -17,6 +17,7 @@ from mixnn.errors import InputError
 from mixnn.evidence import inputs, linear_probe
 from mixnn.evidence.forward_pass import embedded
 from mixnn.evidence.label_issues import find_label_issues
+from mixnn.evidence.neighbors import inverted_file
 from mixnn.evidence.neighbors import search as neighbors
 from mixnn.training.find import find
 
@@ -106,6 +107,7 @@ def test_features_that_are_not_copied_say_the_same(tmp_path: Path, monkeypatch: 
     before = find_label_issues(labels, features)
     monkeypatch.setattr(inputs, "VALUES", 0)
     monkeypatch.setattr(linear_probe, "VALUES", 0)
+    monkeypatch.setattr(inverted_file, "VALUES", 0)
     monkeypatch.setattr(neighbors, "ALL_PAIRS", 0)
     after = find_label_issues(labels, np.load(tmp_path / "x.npy", mmap_mode="r"))
     np.testing.assert_allclose(after.label_quality, before.label_quality, atol=1e-4)

@@ -24,7 +24,7 @@ from mixnn.evidence.neighbors.brute_force import (
     silent,
 )
 from mixnn.evidence.neighbors.points import Points
-from mixnn.tables.topk_rows import chunks
+from mixnn.tables.topk_rows import VALUES, chunks
 
 LIST = 512  # samples in a list, in the mean; twice as many at most
 SAMPLES_PER_CENTER, ROUNDS = 32, 5  # samples for each list by which k-means places the centers, and its rounds
@@ -72,9 +72,9 @@ class InvertedFile:
         self.list_of[self.order] = torch.arange(len(which), device=device).repeat_interleave(lengths)
         self.place = torch.empty_like(self.order)
         self.place[self.order] = torch.arange(n, device=device)
-        self.table: Tensor | None = None  # (N, M) in that order; what is not projected is as quickly read where it is
+        self.table: Tensor | None = None  # (N, M) in that order; very many are read where they are
         self.scores = torch.empty(0, dtype=self.dtype, device=device)
-        if wide:
+        if wide or points.features.numel() <= VALUES:
             self.table = torch.empty(n, seen.width, device=device)
             for part in chunks(*points.features.shape):
                 self.table[part] = seen[self.order[part]]
