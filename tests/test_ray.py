@@ -85,7 +85,7 @@ def test_one_worker_two_and_a_killed_one_give_the_same(
     embed.embed_shards(str(photos), str(tmp_path / "two"), options, 2, 16)
     assert content(tmp_path / "two") == whole
     assert (tmp_path / "two/features-00001-of-00004.npy").stat().st_mtime_ns == kept
-    with pytest.raises(InputError, match=r"has shards of another job \(shards 4, now 6\): choose a new folder"):
+    with pytest.raises(InputError, match=r"has shards of another job \(shards 4, now 7\): choose a new folder"):
         embed.embed_shards(str(photos), str(tmp_path / "two"), options, 2, 10)
 
     # The neighbors, of lists as very many samples have them.

@@ -66,6 +66,7 @@ def conflicting_duplicates(evidence: Evidence) -> NDArray[np.int64]:
 
 def perplexity(table: Table) -> NDArray[np.float64]:
     """Over how many classes each row is spread, (N,) from 1 to C: the exponential of its entropy."""
+    entropy: list[NDArray[np.floating]]
     if isinstance(table, TopkTable):
         entropy = [table.entropy(rows) for rows in chunks(len(table), TOPK)]
     else:
