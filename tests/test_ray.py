@@ -57,7 +57,7 @@ def first_time(marker: Path, index: int, work: Callable[..., Any]) -> Callable[.
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of Ray
-def test_one_worker_two_and_a_killed_one_give_the_same(
+def test_features_are_the_same_by_one_worker_two_and_a_killed_one(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     photos = write_folder(tmp_path / "photos")
@@ -88,21 +88,34 @@ def test_one_worker_two_and_a_killed_one_give_the_same(
     with pytest.raises(InputError, match=r"has shards of another job \(shards 4, now 7\): choose a new folder"):
         embed.embed_shards(str(photos), str(tmp_path / "two"), options, 2, 10)
 
-    # The neighbors, of lists as very many samples have them.
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of Ray
+def test_neighbors_are_the_same_by_one_process_and_by_workers(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    truth = np.arange(120) % 3
+    np.savez(
+        tmp_path / "features.npz",
+        x=random.normal(size=(120, 8)).astype(np.float32) + 3 * np.eye(3, 8, dtype=np.float32)[truth],
+        y=np.where(random.random(120) < 0.1, random.integers(0, 3, 120), truth),
+    )
+    # Lists as very many samples have them.
     monkeypatch.setattr(neighbors, "ALL_PAIRS", 0)
-    monkeypatch.setattr(inverted_file, "LIST", 4)
+    monkeypatch.setattr(inverted_file, "LIST", 8)
     monkeypatch.setattr(inverted_file, "PROBES", 4)
-    monkeypatch.setattr(search, "TASK", 10)
-    lists = []
+    monkeypatch.setattr(search, "TASK", 20)
+    found_by, lists = search.found_by, []
     for workers, killed in ((None, False), (1, False), (2, False), (2, True)):
         if killed:
-            monkeypatch.setattr(search, "found_by", first_time(tmp_path / "killed-2", 0, search.found_by))
-        options.ray = workers
-        run = find(FindConfig(str(tmp_path / "one"), options), tmp_path / f"run-{len(lists)}")
+            monkeypatch.setattr(search, "found_by", first_time(tmp_path / "killed", 0, found_by))
+        options = FindOptions(device="cpu", ray=workers)
+        run = find(FindConfig(str(tmp_path / "features.npz"), options), tmp_path / f"run-{len(lists)}")
         lists.append((run.labels.read_bytes(), run.read_evidence().neighbors.tolist()))
-    assert (tmp_path / "killed-2").exists()
+    assert (tmp_path / "killed").exists()
     assert lists[0] == lists[1] == lists[2] == lists[3]
-    assert len(lists[0][0].splitlines()) == 61
+    assert len(lists[0][0].splitlines()) == 121
 
 
 def png(value: int) -> bytes:
