@@ -29,12 +29,13 @@ RULES = {
     "label_quality": "runs tables",
     "evidence": "label_quality models data tables distributed",
     "results": "label_quality runs data tables",
+    "shards": "evidence models data tables",  # Ray alone is named there: what a worker does is what one process does
     "methods": "evidence label_quality models data tables distributed",
-    "training": "methods results evidence label_quality runs models data tables distributed",
+    "training": "shards methods results evidence label_quality runs models data tables distributed",
     "training.loop": "training.schedule methods.base data distributed",
     "api": "cli training results label_quality runs data",
     "estimator": "api methods evidence label_quality data",
-    "cli": "training methods presets results evidence label_quality runs models data tables distributed",
+    "cli": "training shards methods presets results evidence label_quality runs models data tables distributed",
 }
 METHOD = {"methods.base", "methods.losses", "methods.mixing"}  # what a method may know of the others
 # These start quickly, and read results where torch is not installed.

@@ -84,3 +84,60 @@ def free_port() -> int:
     with socket.socket() as place:
         place.bind(("localhost", 0))
         return int(place.getsockname()[1])
+
+
+# As Ray's own, where the first copy is on the first machine: it runs the command, the others wait for its end.
+RAY = """#!/usr/bin/env bash
+mkdir "$0.head" 2> /dev/null || exit 0
+echo "$@" > "$0.words"
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+MIXNN = f'#!/usr/bin/env bash\nexec {sys.executable} -m mixnn "$@"\n'
+TINY = ["--data.image-size", "32", "--device", "cpu"]
+
+
+@pytest.fixture
+def with_ray(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    pytest.importorskip("ray.data")
+    pytest.importorskip("efficientnet_lite_pytorch")
+    for name, text in {"ray": RAY, "mixnn": MIXNN}.items():
+        (tmp_path / "programs" / name).write_text(text)
+        (tmp_path / "programs" / name).chmod(0o755)
+    return environment | {"RAY_raylet_start_wait_time_s": "300"}
+
+
+def assert_found(run: Path, done: "subprocess.CompletedProcess[str]") -> None:
+    assert done.returncode == 0, done.stderr
+    assert "60 samples in 1 shard, with names and labels" in done.stdout
+    assert len(read_csv(run / "labels.csv")) == 60
+
+
+def test_ray_on_slurm(with_ray: dict[str, str], tmp_path: Path) -> None:
+    job = {"SLURM_JOB_ID": "12345", "SLURM_JOB_NODELIST": "two", "SLURM_NNODES": "2", "WORKERS": "1"}
+    job |= {"DATA": str(write_folder(tmp_path / "photos")), "FEATURES": str(tmp_path / "features")}
+    command = ["bash", LAUNCH / "ray_slurm.sh", *TINY]
+    where = job | {"OUT": str(tmp_path / "run"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=with_ray | where, capture_output=True, text=True, timeout=600)
+    assert_found(tmp_path / "run", done)
+    words = (tmp_path / "programs/ray.words").read_text()
+    assert words.startswith("symmetric-run --address localhost:22345 --min-nodes 2 -- bash -c")
+
+
+def test_ray_on_kubernetes(with_ray: dict[str, str], tmp_path: Path) -> None:
+    job = yaml.safe_load((LAUNCH / "rayjob.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    [workers] = cluster["workerGroupSpecs"]
+    assert workers["minReplicas"] <= workers["replicas"] <= workers["maxReplicas"]
+    pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], workers)]
+    for pod in pods:
+        [container] = pod["containers"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
+    [cpus] = {pod["containers"][0]["resources"]["limits"]["cpu"] for pod in pods[1:]}
+    assert f"--ray {workers['replicas'] * int(cpus)} " in job["spec"]["entrypoint"]
+    words = job["spec"]["entrypoint"].replace("--ray 64 --out", f"--ray 1 {' '.join(TINY)} --out").replace("64", "1")
+    words = words.replace("/data/photos", str(write_folder(tmp_path / "photos"))).replace("/runs", str(tmp_path))
+    done = subprocess.run(words, shell=True, env=with_ray, capture_output=True, text=True, timeout=600)
+    assert_found(tmp_path / "first", done)

@@ -7,6 +7,8 @@ import torch
 from mixnn.evidence.knn import vote_k
 from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.label_quality.combination import knn_vote
+from mixnn.label_quality.probabilities import largest_two, probability_of
+from mixnn.results.issues import perplexity
 from mixnn.tables.topk_rows import (
     DIRECTIONS,
     LIMIT,
@@ -169,3 +171,20 @@ def test_tables_are_filled_piece_by_piece():
     first, second = concatenated(5, iter(pieces))
     assert first[:, 0].tolist() == [2, 2, 3, 3, 3]
     assert second.tolist() == [-2, -2, -3, -3, -3]
+
+
+def test_answers_of_kept_rows_are_those_of_whole_ones():
+    probs = drawn(500, 200)
+    probs[:5] = 1 / 200  # where what is rounded may be less than what is left
+    table = as_rows(to_topk(probs, TOPK), 200)
+    assert isinstance(table, TopkTable)
+    labels, whole = torch.arange(500).numpy() % 200, table[:]
+    np.testing.assert_array_equal(probability_of(table, labels), probability_of(whole, labels))
+    first, value, second, next_value = largest_two(table)
+    expected = largest_two(whole)
+    np.testing.assert_array_equal(value, expected[1])
+    np.testing.assert_array_equal(next_value, expected[3])
+    np.testing.assert_array_equal(np.take_along_axis(whole, first[:, None], 1)[:, 0], value)
+    np.testing.assert_array_equal(np.take_along_axis(whole, second[:, None], 1)[:, 0], next_value)
+    assert (first != second).all()
+    np.testing.assert_allclose(perplexity(table), perplexity(whole), rtol=1e-4)

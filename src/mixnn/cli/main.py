@@ -18,6 +18,7 @@ from mixnn.utils.memory import address_space_limit, loading_takes
 COMMANDS = {
     "find": "list the wrong labels of a data set, without training",
     "embed": "features of images by a pretrained network, as a file for find --features",
+    "embed-shards": "features of very many images, made by the workers of a Ray cluster",
     "train": "train on images with wrong labels; write the model, the label issues and a picture",
     "consensus": "one label out of those of several annotators, and how good each of them is",
     "report": "one HTML file to look through a run, and to decide on its label issues",
@@ -30,7 +31,7 @@ COMMANDS = {
     "methods": "the methods, their options and presets",
     "demo": "see it work: 40 % wrong labels on photos that come with the package",
 }
-WITH_TORCH = ("find", "embed", "train", "consensus", "evaluate", "predict", "check", "demo")
+WITH_TORCH = ("find", "embed", "embed-shards", "train", "consensus", "evaluate", "predict", "check", "demo")
 LONG = 200  # characters of a path in a message
 
 SAVES_MEMORY = (
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command not in COMMANDS:
             raise InputError(f"{command!r} is no command: use one of {', '.join(COMMANDS)}")
         require_address_space(command in WITH_TORCH)
-        code: int = importlib.import_module(f"mixnn.cli.{command}").run(words[1:])
+        code: int = importlib.import_module(f"mixnn.cli.{command.replace('-', '_')}").run(words[1:])
         return code
     except ResultsError as error:
         say(f"mixnn: {error}")

@@ -62,12 +62,14 @@ class FindOptions(EmbedOptions):
         noise: wrong labels to add, for experiments: KIND:RATE, matrix:FILE or file:FILE[:KEY], see `mixnn corrupt`.
         limit: take the first so many samples; where these come class by class, a share of each class.
         seed: of noise, and of the folds in which a classifier is asked about labels that it has not seen.
+        ray: workers of a Ray cluster that search for neighbors among very many samples; this process where not given.
     """
 
     features: str | None = None
     noise: str | None = None
     limit: int | None = None
     seed: int = 0
+    ray: int | None = None
 
     def check(self) -> None:
         """Raises InputError where options do not go together, or a number is out of range."""

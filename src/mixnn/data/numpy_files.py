@@ -17,6 +17,7 @@ from mixnn.errors import InputError
 # What damaged files are known to raise; NotImplementedError is a compression that Python does not know.
 DAMAGED = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
+VALUES = 2**22  # that are looked at together
 DEFLATE = 1032  # no byte of this compression stands for more
 
 
@@ -35,16 +36,24 @@ def list_arrays(path: Path) -> list[str]:
         raise InputError(f"{path} cannot be read ({_reason(error)}): give an .npz file") from error
 
 
-def load_array(path: Path, member: str | None = None) -> NDArray[Any]:
+def load_array(path: Path, member: str | None = None, *, mapped: bool = False) -> NDArray[Any]:
     """The array of an `.npy`, or one member of an `.npz` or of a folder of `.npy` files.
+
+    Args:
+        path, member: what to load.
+        mapped: what is an `.npy` stays in its file, and is read when it is used; what is written to it is not kept.
 
     Raises:
         InputError: it does not exist, is damaged, declares more than it holds, or holds Python objects.
     """
     name = str(path) if member is None else f"{member!r} of {path}"
     try:
-        with open(path / f"{member}.npy" if path.is_dir() else path, "rb") as file:
+        place = path / f"{member}.npy" if path.is_dir() else path
+        with open(place, "rb") as file:
             _check_size(file, member, name)
+            if mapped and place.suffix == ".npy":
+                in_file: NDArray[Any] = np.load(place, mmap_mode="c", allow_pickle=False)
+                return in_file
             content = np.load(file, allow_pickle=False)
             return content if isinstance(content, np.ndarray) else np.asarray(content[member])
     except InputError:
@@ -54,6 +63,15 @@ def load_array(path: Path, member: str | None = None) -> NDArray[Any]:
     except DAMAGED as error:
         fix = "save it again with numpy.save or numpy.savez, as plain numbers or text"
         raise InputError(f"{name} cannot be read ({_reason(error)}): {fix}") from error
+
+
+def rows_not_finite(array: NDArray[Any]) -> NDArray[np.int64]:
+    """Rows of numbers (N, …) of which one is NaN or infinite, looked at some at a time."""
+    axes, step = tuple(range(1, array.ndim)), max(1, VALUES // max(1, math.prod(array.shape[1:])))
+    parts = [
+        np.flatnonzero(~np.isfinite(array[i : i + step]).all(axes)) + i for i in range(0, max(1, len(array)), step)
+    ]
+    return np.concatenate(parts)
 
 
 def _check_size(file: BinaryIO, member: str | None, name: str) -> None:

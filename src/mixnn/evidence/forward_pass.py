@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mixnn.data.batches import TrainData
+from mixnn.data.images.pixels import TensorPixels
 from mixnn.distributed.ranks import broadcast_from_rank0, gather_rows, shard
 from mixnn.evidence.pca import principal_components
 from mixnn.models.classifier import Classifier, fused
@@ -92,6 +93,14 @@ def embeddings(data: TrainData) -> Tensor:
     own = range(len(data))[shard(len(data))]
     [rows] = concatenated(len(own), ((as_float16(x, size),) for x in data.full_batches()))
     return gather_rows(rows)
+
+
+def embedded(data: TrainData) -> Tensor:
+    """The inputs themselves, (N, D), as they lie, which may be in a file."""
+    pixels = data.pixels
+    if isinstance(pixels, TensorPixels) and len(pixels) == len(pixels.tensor):
+        return pixels.tensor.to(pixels.device)
+    return torch.cat(list(data.full_batches()))
 
 
 def is_embeddings(data: TrainData) -> bool:

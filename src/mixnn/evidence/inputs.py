@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,12 +13,15 @@ from torch import Tensor
 
 from mixnn.data.images.intensity import as_uint8
 from mixnn.data.labels.missing import is_missing, missing_words, tell_missing
+from mixnn.data.numpy_files import rows_not_finite
 from mixnn.data.readers.arrays import image_array
 from mixnn.data.scale import embedding_scale
 from mixnn.errors import InputError
+from mixnn.tables.topk_rows import VALUES
 
 SHOWN = 5  # names in a message
 IMAGES = 1024  # at a time
+LARGE = 1e15  # whose squares float32 still holds
 
 
 def encoded_labels(labels: Any) -> tuple[list[Any], NDArray[np.int64]]:
@@ -79,22 +83,35 @@ def checked_features(features: Any, samples: int | None = None) -> Tensor:
         InputError: another shape, another number of samples, or values that are no numbers.
     """
     try:
-        tensor = features if isinstance(features, Tensor) else torch.from_numpy(np.array(features, dtype=np.float32))
+        tensor = features if isinstance(features, Tensor) else as_float32(features)
     except (TypeError, ValueError) as error:
         raise InputError(f"features are no numbers ({error}): give an array (N, D)") from None
     if tensor.ndim != 2 or samples not in (None, len(tensor)) or 0 in tensor.shape:
         rows = "a row for each sample" if samples is None else f"{samples:,} rows, one a label"
         raise InputError(f"features have the shape {tuple(tensor.shape)}: give {rows}, as (N, D)")
     tensor = tensor.detach().float().cpu()
-    bad = ~torch.isfinite(tensor).all(1)
-    if bad.any():
+    bad = rows_not_finite(tensor.numpy())
+    if len(bad):
         raise InputError(
-            f"features of row {int(bad.nonzero()[0])} are not finite ({int(bad.sum()):,} rows): make them anew, "
-            "or leave these samples out"
+            f"features of row {bad[0]} are not finite ({len(bad):,} rows): make them anew, or leave these samples out"
         )
     scale = embedding_scale(tensor.numpy())
     tensor = tensor if scale is None else torch.from_numpy(scale.apply(tensor.numpy()))
-    return tensor / tensor.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # only directions count
+    low, high = tensor.aminmax() if tensor.numel() else (torch.zeros(()), torch.zeros(()))
+    largest = torch.maximum(-low, high)
+    if tensor.numel() > VALUES and largest < LARGE:
+        return tensor  # as it lies, perhaps in a file
+    return tensor / largest.clamp_min(torch.finfo(torch.float32).tiny)  # only directions count
+
+
+def as_float32(features: Any) -> Tensor:
+    """As a tensor; of an array that is float32 already, without a copy: it may lie in a file, and nobody writes to it.
+
+    Raises:
+        TypeError, ValueError: they are no numbers.
+    """
+    with warnings.catch_warnings(action="ignore"):  # torch would rather have arrays that it may write to
+        return torch.from_numpy(np.ascontiguousarray(np.asarray(features, dtype=np.float32)))
 
 
 def checked_images(images: Any, samples: int | None = None) -> Callable[[Tensor], Iterator[Tensor]]:

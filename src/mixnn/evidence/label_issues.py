@@ -19,7 +19,7 @@ from mixnn.distributed.ranks import broadcast_from_rank0
 from mixnn.errors import InputError
 from mixnn.evidence.inputs import checked_features, checked_probs, checked_verified, encoded_labels
 from mixnn.evidence.knn import SearchInfo, knn_indices, vote_k
-from mixnn.evidence.linear_probe import FOLDS, LinearProbe, folds_of, whitened
+from mixnn.evidence.linear_probe import FOLDS, LinearProbe, Whitened, folds_of
 from mixnn.evidence.neighbors.brute_force import Progress, silent
 from mixnn.label_quality.combination import Comparison, Fit, combine, knn_vote
 from mixnn.label_quality.issues import LabelIssues
@@ -91,10 +91,10 @@ def probe(
     The head is fitted twice: to the given labels, and to what label quality makes of these. The second time each fold
     has targets of its own, for which neither heads nor votes have seen any label of that fold.
     """
-    x, fold = whitened(features), folds_of(given)
+    x, fold = Whitened(features), folds_of(given)
     known = np.flatnonzero(given >= 0)
     table = empty_table(len(given), classes)
-    if len(known) < FOLDS or x.shape[1] == 0:
+    if len(known) < FOLDS or x.width == 0:
         for rows in chunks(len(given), classes):
             table[rows] = np.full((len(given[rows]), classes), 1 / classes, np.float32)
         return table, None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mixnn.evidence.pca import project, sampled_components
+from mixnn.tables.topk_rows import VALUES
 
 FOLDS = 5
 WIDTH = 256  # principal components that a head sees
@@ -48,6 +49,31 @@ def whitening(features: Tensor, width: int = WIDTH) -> tuple[Tensor, Tensor]:
     mean, values, vectors = sampled_components(features, width)
     keep_from = int((values < 1e-10 * values[-1]).sum())  # constant directions say nothing
     return mean, (vectors / values.clamp_min(1e-30).sqrt())[:, keep_from:]
+
+
+class Whitened:
+    """Rows of `whitened`; of very many features worked out for the rows that are asked for: no second table of them.
+
+    Args:
+        features: (N, D), any floating point.
+
+    Example:
+        >>> Whitened(torch.eye(3))[:2].shape
+        torch.Size([2, 2])
+    """
+
+    @torch.no_grad()
+    def __init__(self, features: Tensor) -> None:
+        self.features = features
+        self.mean, self.directions = whitening(features)
+        self.table = None if features.numel() > VALUES else project(features, self.mean, self.directions)
+
+    @property
+    def width(self) -> int:
+        return self.directions.shape[1]
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Tensor:
+        return project(self.features[rows], self.mean, self.directions) if self.table is None else self.table[rows]
 
 
 class LinearProbe:

@@ -98,6 +98,32 @@ class TopkTable:
         into["topk"]["prob"] = np.take_along_axis(probs, order, 1)
         into["tail_prob"] = (1 - probs.sum(1)).clip(0) / max(1, self.classes - k)
 
+    def prob_of(self, rows: slice, classes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Of one class in each of `rows`, (n,)."""
+        some = self.records[rows]
+        here = some["topk"]["class"] == classes[:, None]
+        kept = np.where(here, some["topk"]["prob"], 0).sum(1, dtype=np.float32)
+        return np.where(here.any(1), kept, some["tail_prob"])
+
+    def largest_two(self, rows: slice) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """The two likeliest classes of each of `rows`, (n, 2), and their probabilities."""
+        some = self.records[rows]
+        classes, probs = some["topk"]["class"][:, :2].copy(), some["topk"]["prob"][:, :2].astype(np.float32)
+        even = np.flatnonzero(some["tail_prob"] > probs[:, 1])  # the others are as likely, but for rounding
+        for part in chunks(len(even), self.classes):
+            whole = TopkTable(some[even[part]], self.classes)[:]
+            classes[even[part]] = np.argsort(-whole, axis=1, kind="stable")[:, :2]
+            probs[even[part]] = np.take_along_axis(whole, classes[even[part]].astype(np.int64), 1)
+        return classes, probs
+
+    def entropy(self, rows: slice) -> NDArray[np.float32]:
+        """Of each of `rows`, (n,), in nats."""
+        some = self.records[rows]
+        prob, tail = some["topk"]["prob"].astype(np.float32), some["tail_prob"]
+        rest = self.classes - prob.shape[1]
+        found: NDArray[np.float32] = -(prob * np.log(prob.clip(1e-12))).sum(1) - rest * tail * np.log(tail.clip(1e-12))
+        return found
+
     def argmax(self, axis: int) -> NDArray[np.int64]:
         """The likeliest class of each row, (N,); `axis` is 1, as that of an array would be."""
         if axis != 1:

@@ -21,9 +21,12 @@ from mixnn.data.read import read
 from mixnn.data.records.encode import records_in, with_embeddings
 from mixnn.errors import InputError, ResultsError
 from mixnn.evidence.encoder import PHOTO_SIZE, arithmetic, check_encoder, check_encoder_file, encode, frozen_network
+from mixnn.evidence.forward_pass import embedded
 from mixnn.models.classifier import try_network
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.environment import environment
+from mixnn.shards.cluster import joined_cluster
+from mixnn.shards.search import searching_on
 from mixnn.training.evidence import Collected, judge_labels
 from mixnn.training.network import Encoding, check_network, is_embeddings, with_encoder
 from mixnn.training.outputs import Steps, write_results
@@ -54,6 +57,8 @@ def find(
     check_network(options)
     if options.noise is not None:
         check_noise(options.noise)
+    if options.ray is not None:
+        joined_cluster(options.ray)
     run, device = RunDirectory(out), pick_device(options.device)
     run.check_outside(config.source)
     with run.locked():
@@ -64,7 +69,7 @@ def find(
             loaded = load(dataset, config.options.for_reading(), device)
             say(f"{data_words(loaded)}, on {device_name(device)}")
             features = features_of(loaded, config.options, device)
-            with showing("asking neighbors and a classifier about each label …"):
+            with searching_on(config.options.ray), showing("asking neighbors and a classifier about each label …"):
                 names = loaded.dataset.train.names
                 found = judge_labels(
                     Collected(features, {} if judged is None else judged(names, features)),
@@ -85,6 +90,7 @@ def find(
         run.write_json(run.environment, now)
         write_data(run, loaded)
         run.write_evidence(found.evidence)
+        del features, found  # what follows reads it again from the run
         write_results(run, loaded, steps := Steps())
     if steps.failed:
         raise ResultsError(f"these could not be written: {'; '.join(steps.failed)}")
@@ -153,7 +159,7 @@ def features_of(loaded: Loaded, options: FindOptions, device: torch.device) -> T
         check_complete(train, str(options.features))
         return torch.from_numpy(train.features).to(device)
     if loaded.image_size is None:
-        return torch.cat(list(loaded.train.full_batches()))
+        return embedded(loaded.train)
     network = frozen_network(loaded.train, options, device).network
     return encode(network, loaded.train, counter("encoding images"), compact=True)
 

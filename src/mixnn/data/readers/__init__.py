@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from mixnn.data.dataset import Dataset, Source, build_dataset
 from mixnn.data.images.links import link_note
 from mixnn.data.readers.archives import is_archive, unpacked
+from mixnn.data.readers.shards import is_sharded, joined
 from mixnn.errors import InputError
 from mixnn.utils.console import say
 from mixnn.utils.processes import first_process
@@ -76,6 +77,7 @@ READERS = {
     "parquet": Reader("table:read_parquet", has_columns=True, is_suffix=True, corrected="table"),
     "jsonl": Reader("table:read_jsonl", has_columns=True, is_suffix=True, corrected="table"),
     "npz": Reader("arrays:read_arrays", has_columns=True, is_suffix=True, corrected="arrays"),
+    "shards": Reader("arrays:read_arrays"),
     "hf": Reader("hub:read_hub", has_columns=True),
     "cifar10": Reader("cifar:read_cifar10"),
     "cifar100": Reader("cifar:read_cifar100"),
@@ -106,6 +108,8 @@ def read_source(source: str, *, columns: Columns | None = None, cache_dir: str |
         columns.refuse(f"is about tables, and {source} is none", ("text", "table", "id"))
     if kind == "folder":
         path = unpacked(path, cache_dir) if is_archive(path) else path
+    elif kind == "shards":
+        path = joined(path, cache_dir)
     else:
         columns.refuse(f"is about folders, and {source} is none", ("layout",))
     if not READERS[kind].has_columns:
@@ -128,7 +132,7 @@ def split_source(source: str) -> tuple[str, str]:
         InputError: the kind is unknown, or it is an address.
     """
     kind, colon, path = source.partition(":")
-    if any(re.match(r"[a-z][\w+.-]*://", text) for text in (source, path)):
+    if kind != "shards" and any(re.match(r"[a-z][\w+.-]*://", text) for text in (source, path)):
         raise InputError(f"data {source!r} is an address: download it first, and give the file or the folder")
     if colon and not Path(source).exists():
         if kind in READERS:
@@ -138,4 +142,4 @@ def split_source(source: str) -> tuple[str, str]:
     ending = Path(source).suffix.lower().removeprefix(".")
     if not Path(source).is_dir() and ending in READERS and READERS[ending].is_suffix:
         return ending, source
-    return "folder", source
+    return ("shards" if is_sharded(source) else "folder"), source

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixnn.data.dataset import Part, Source
-from mixnn.data.numpy_files import list_arrays, load_array
+from mixnn.data.numpy_files import list_arrays, load_array, rows_not_finite
 from mixnn.data.readers import Columns
 from mixnn.data.readers.parquet import word
 from mixnn.data.readers.record_columns import record_notes, without_empty
@@ -47,7 +47,7 @@ def read_arrays(path: str, columns: Columns) -> Source:
     for name in ("train", "val", "test"):
         image_member, label_member = members_of(members, name, columns)
         if image_member is not None and label_member is not None:
-            images, labels = load_array(file, image_member), load_array(file, label_member)
+            images, labels = load_array(file, image_member, mapped=True), load_array(file, label_member)
             where = (f"{image_member!r} of {file}", f"{label_member!r} of {file}")
             parts[name] = _part(name, images, labels, where, classes)
             if image_member == "features" and "names" in members:
@@ -179,7 +179,7 @@ def image_array(array: NDArray[Any], where: str) -> NDArray[Any]:
 
 def finite(array: NDArray[Any], where: str) -> NDArray[Any]:
     """Raises InputError where it is not."""
-    bad = np.flatnonzero(~np.isfinite(array).all(tuple(range(1, array.ndim))))
+    bad = rows_not_finite(array)
     if len(bad):
         fix = "leave these samples out, or make them anew"
         raise InputError(f"{where} has NaN or infinity in {len(bad)} rows, the first is {bad[0]}: {fix}")

@@ -54,7 +54,7 @@ def read_parquet(path: str, choose: Choose) -> Content:
     except arrow.ArrowException as error:
         raise InputError(f"table {path} is no Parquet file ({_short(error)}): write it again") from error
     label = header[places.label]
-    classes = _classes(table.schema.metadata, label)
+    classes = hub_classes(table.schema.metadata, label)
     if places.fields:
         cells = [_words(table.column(key), path, key, classes if key == label else None) for key in keys]
         return content_of(places, cells)._replace(classes=classes)
@@ -123,7 +123,7 @@ def _words(
         raise InputError(f"table {path}: column {name!r} has {error}: correct it, or name another") from error
 
 
-def _classes(metadata: dict[bytes, bytes] | None, label: str) -> list[str] | None:
+def hub_classes(metadata: dict[bytes, bytes] | None, label: str) -> list[str] | None:
     """Class names that Hugging Face keeps with the schema."""
     try:
         note = json.loads((metadata or {})[b"huggingface"])

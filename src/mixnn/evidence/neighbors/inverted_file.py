@@ -24,7 +24,7 @@ from mixnn.evidence.neighbors.brute_force import (
     silent,
 )
 from mixnn.evidence.neighbors.points import Points
-from mixnn.tables.topk_rows import chunks
+from mixnn.tables.topk_rows import VALUES, chunks
 
 LIST = 512  # samples in a list, in the mean; twice as many at most
 SAMPLES_PER_CENTER, ROUNDS = 32, 5  # samples for each list by which k-means places the centers, and its rounds
@@ -72,10 +72,12 @@ class InvertedFile:
         self.list_of[self.order] = torch.arange(len(which), device=device).repeat_interleave(lengths)
         self.place = torch.empty_like(self.order)
         self.place[self.order] = torch.arange(n, device=device)
-        self.table = torch.empty(n, seen.width, device=device)  # in that order
+        self.table: Tensor | None = None  # (N, M) in that order; very many are read where they are
         self.scores = torch.empty(0, dtype=self.dtype, device=device)
-        for part in chunks(*points.features.shape):
-            self.table[part] = seen[self.order[part]]
+        if wide or points.features.numel() <= VALUES:
+            self.table = torch.empty(n, seen.width, device=device)
+            for part in chunks(*points.features.shape):
+                self.table[part] = seen[self.order[part]]
 
     def widen(self) -> None:
         """Search twice as many lists as long as a sample finds too few of its neighbors, and gains by it."""
@@ -119,9 +121,10 @@ class InvertedFile:
     def _search_lists(self, rows: Tensor, probed: list[int]) -> Tensor | None:
         """The k nearest of `rows` in the lists `probed`, the first of which is theirs; None where these are too few."""
         spans = [slice(self.starts[i], self.starts[i + 1]) for i in probed]
-        table = torch.cat([self.table[span] for span in spans])
-        if len(table) <= self.k:
+        candidates = torch.cat([self.order[span] for span in spans])
+        if len(candidates) <= self.k:
             return None
+        table = self.points[candidates] if self.table is None else torch.cat([self.table[span] for span in spans])
         table -= self.centers[probed[0]]
         offset, table = (-table.square().sum(1) / 2).to(self.dtype), table.to(self.dtype)
         filled = len(table) + -len(table) % BLOCK  # up to whole blocks, with places that are never near
@@ -132,7 +135,6 @@ class InvertedFile:
         torch.addmm(offset, table[own], table.T, out=scores[:, : len(table)])
         scores[:, len(table) :] = -torch.inf
         scores[torch.arange(len(rows)), own] = -torch.inf
-        candidates = torch.cat([self.order[span] for span in spans])
         found = greatest(scores, min(self.k + self.spare, len(table) - 1))
         return ranked(self.points, rows, candidates[found.clamp_(max=len(table) - 1)], self.k)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Literal
 
 import torch
@@ -15,6 +17,10 @@ from mixnn.evidence.neighbors.points import Points
 
 Metric = Literal["l2", "cosine"]
 Backend = Literal["auto", "exact", "bfloat16", "ivf", "hnsw"]
+
+# What searches an inverted file for rows (n,) that a caller asks for; `mixnn.shards` has one for several machines.
+Searcher = Callable[[InvertedFile, Tensor, Progress], Tensor]
+SEARCHER: ContextVar[Searcher] = ContextVar("searcher", default=InvertedFile.search)
 
 SCORES = 2**27  # held at a time
 ALL_PAIRS = 60_000  # samples up to which all pairs are compared: seconds beside an epoch's training, and no misses
@@ -99,7 +105,7 @@ def nearest_neighbors(
     if choice == "ivf":
         lists = InvertedFile(points, k, rounded=n > ALL_PAIRS and fast_bfloat16(features.device))
         lists.widen()
-        return lists.search(row_indices, progress)
+        return SEARCHER.get()(lists, row_indices, progress)
     chunk = chunk or max(64, min(1024, SCORES // n))
     if choice == "hnsw":
         return Graph(points, k).search(row_indices, chunk, progress)
