@@ -49,7 +49,7 @@ class MixNNPosterior(MixNN):
     cost = 1.1
     verified_labels = "its weight is 1, its target is that label"
     uses_loss_mixture = False
-    short_options: ClassVar = {"warmup": 1, "mixup_until": 2, "correct_every": 3}
+    short_options: ClassVar = {"warmup": 1, "mixup_until": 1, "correct_every": 3}  # mixup draws on each rank
 
     nearest: Tensor  # (N, K), since they stay for some epochs
     weights: Tensor  # a, (N, 1 + K)
