@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -57,8 +58,10 @@ def write_results(run: RunDirectory, loaded: Loaded, steps: Steps) -> None:
         write_thumbnails(run, loaded)
     with steps.writing(run.overview):
         draw_overview(run)
+    gc.collect()  # figures and pages refer to themselves, and would keep what they show beside what is read next
     with steps.writing(run.report):
         write_report(run, run.report)
+    gc.collect()
 
 
 def write_thumbnails(run: RunDirectory, loaded: Loaded) -> None:
