@@ -66,7 +66,7 @@ def test_unreadable_is_what_training_cannot_read(tmp_path, kind):
 
 def test_sizes_are_those_of_the_file(tmp_path):
     Image.new("RGB", (1000, 600)).save(tmp_path / "a.jpg")  # decoded at an eighth of that
-    assert inspect_image(str(tmp_path / "a.jpg"))[1:] == (1000, 600, "RGB", "", None)
+    assert inspect_image(str(tmp_path / "a.jpg"))[1:6] == (1000, 600, "RGB", "", None)
 
 
 def test_processes_say_the_same_in_the_same_order(tmp_path, monkeypatch):

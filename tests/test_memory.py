@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mixnn.cli.main import COMMANDS, main
+from mixnn.cli.main import COMMANDS, WITH_TORCH, main
 from mixnn.data.images import decoder
 from mixnn.data.images.decoder import BadImage, decode
 from mixnn.errors import LocalError, short_of_memory
@@ -39,8 +39,9 @@ def test_every_command_says_it_in_a_line(monkeypatch, capsys, error):
 
     assert short_of_memory(error)
     for command in COMMANDS:
-        monkeypatch.setitem(sys.modules, f"mixnn.cli.{command}", type(sys)(command))
-        monkeypatch.setattr(sys.modules[f"mixnn.cli.{command}"], "run", run, raising=False)
+        module = f"mixnn.cli.{command.replace('-', '_')}"
+        monkeypatch.setitem(sys.modules, module, type(sys)(command))
+        monkeypatch.setattr(sys.modules[module], "run", run, raising=False)
         assert main([command]) == 2
         assert capsys.readouterr().err == f"mixnn: memory is short ({type(error).__name__}): {FIX} with --resume\n"
 
@@ -88,7 +89,7 @@ def test_limits(tmp_path, megabytes, command):
         timeout=300,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20,) * 2),
     )
-    needed = loading_takes(command == "train") >> 20
+    needed = loading_takes(command in WITH_TORCH) >> 20
     if megabytes < needed:
         assert done.returncode == 2
         assert done.stderr == TOO_LOW.format(megabytes, needed)
@@ -100,10 +101,10 @@ def test_limits(tmp_path, megabytes, command):
         assert "memory" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", ["check", "train"])
+@pytest.mark.parametrize("command", ["report", "train"])
 def test_a_limit_below_what_the_libraries_take_is_told(monkeypatch, capsys, command):
     # With less, numpy and torch abort in C: "cannot allocate memory for thread-local data: ABORT", now and then.
-    needed = loading_takes(command == "train")
+    needed = loading_takes(command in WITH_TORCH)
     monkeypatch.setattr("mixnn.cli.main.address_space_limit", lambda: needed - 2**20)
     assert main([command, "photos"]) == 2
     assert capsys.readouterr().err == TOO_LOW.format((needed >> 20) - 1, needed >> 20)

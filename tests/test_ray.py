@@ -17,7 +17,8 @@ from contract.command import write_folder
 from PIL import Image
 
 from mixnn.cli.main import main
-from mixnn.config import DataOptions, FindConfig, FindOptions
+from mixnn.config import DataOptions
+from mixnn.config.find import FindConfig, FindOptions
 from mixnn.errors import InputError
 from mixnn.evidence.neighbors import inverted_file
 from mixnn.evidence.neighbors import search as neighbors

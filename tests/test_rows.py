@@ -8,7 +8,6 @@ from mixnn.evidence.knn import vote_k
 from mixnn.evidence.neighbors.search import nearest_neighbors
 from mixnn.label_quality.combination import knn_vote
 from mixnn.label_quality.probabilities import largest_two, probability_of
-from mixnn.results.issues import perplexity
 from mixnn.tables.topk_rows import (
     DIRECTIONS,
     LIMIT,
@@ -187,4 +186,3 @@ def test_answers_of_kept_rows_are_those_of_whole_ones():
     np.testing.assert_array_equal(np.take_along_axis(whole, first[:, None], 1)[:, 0], value)
     np.testing.assert_array_equal(np.take_along_axis(whole, second[:, None], 1)[:, 0], next_value)
     assert (first != second).all()
-    np.testing.assert_allclose(perplexity(table), perplexity(whole), rtol=1e-4)

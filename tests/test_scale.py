@@ -55,7 +55,7 @@ def test_label_issues(size, tmp_path, capsys):
     assert (run.read_evidence().label_posterior.argmax(1) == truth).mean() > 0.95
     assert f"mixnn: embeddings: {told}" in capsys.readouterr().err.splitlines()
     np.save(tmp_path / "f.npy", change(x))
-    read_features(str(tmp_path / "f.npy"), N)
+    read_features(str(tmp_path / "f.npy"), [str(i) for i in range(N)])
     assert capsys.readouterr().err == f"mixnn: --features {tmp_path / 'f.npy'}: {told}\n"
 
 

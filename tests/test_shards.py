@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mixnn.cli.main import main
-from mixnn.config import DataOptions, FindConfig, FindOptions
+from mixnn.config import DataOptions
+from mixnn.config.find import FindConfig, FindOptions
 from mixnn.data.load import load
 from mixnn.data.read import read
 from mixnn.data.readers import split_source

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mixnn.data import batches
 from mixnn.data.batches import TrainData, as_input
+from mixnn.distributed import ranks as ranks_module
 
 
 def numbered(n: int, **options: object) -> TrainData:
@@ -63,10 +64,11 @@ def test_partners_travel_with_their_sample(k):
 def test_ranks_share_every_batch(monkeypatch, ranks):
     data = numbered(22, batch_size=8)  # batches of 8, 7, 7
     whole = [batch.index.tolist() for batch in data.train_batches(0)]
-    monkeypatch.setattr(batches, "world_size", lambda: ranks)
+    for module in (batches, ranks_module):
+        monkeypatch.setattr(module, "world_size", lambda: ranks)
     shares = []
     for rank in range(ranks):
-        monkeypatch.setattr(batches, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(ranks_module, "rank", lambda rank=rank: rank)
         shares.append([batch.index.tolist() for batch in data.train_batches(0)])
     assert min(len(batch) for share in shares for batch in share) == data.smallest_batch
     for place, batch in enumerate(whole):
@@ -216,10 +218,11 @@ def test_ranks_share_every_group(monkeypatch, ranks, views):
         return found
 
     whole = drawn()
-    monkeypatch.setattr(batches, "world_size", lambda: ranks)
+    for module in (batches, ranks_module):
+        monkeypatch.setattr(module, "world_size", lambda: ranks)
     shares = []
     for rank in range(ranks):
-        monkeypatch.setattr(batches, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(ranks_module, "rank", lambda rank=rank: rank)
         shares.append(drawn())
     missing = -8 % ranks  # so many of a group's first samples are used twice
     for step, batch in enumerate(whole):

@@ -17,6 +17,7 @@ TRAIN = f"train @photos --out @new {' '.join(SMALL)} {FAST}"
 FIND = "find @data.npz --out @new --device cpu"
 CORRUPT = "corrupt @photos --noise symmetric:0.2 --out @new/labels.csv"
 EVALUATE = "evaluate @run @photos --device cpu --data.workers 0"
+EMBED = "embed @photos --out @new/features.npz --device cpu"
 APPLY = "apply @run @corrections.csv --out @new"
 EXPORT = "export @run --to numpy --out @new"
 
@@ -57,6 +58,8 @@ FILES = {
     f"{TRAIN} --weights % --seed 1": "safetensors",
     f"{TRAIN} --config %": "yaml",
     f"{FIND} --config %": "yaml",
+    f"{EMBED} --encoder %": "onnx",
+    "consensus % --out @new": "csv",
     "apply @run % --out @new": "csv",
     "predict @run % --device cpu": "png",
 }

@@ -48,7 +48,7 @@ def test_loss_gradient_and_targets_over_several_epochs():
         ours = method(batch)
         method.zero_grad()
         ours.backward()
-        assert ours.item() == pytest.approx(loss, rel=1e-5)
+        assert ours.item() == pytest.approx(loss, rel=1e-5, abs=1e-7)  # a difference of terms of about one
         bias = method.network.head.bias
         np.testing.assert_allclose(bias.grad, by_logits, rtol=1e-4, atol=1e-6)  # what reaches the bias is ∂L/∂logits
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from mixnn.utils.processes import first_process
 
 METHODS = {"ce": "cross-entropy", "posterior": "posterior"}
 FEATURES = "features.npy"  # of the photos, beside the runs
+HOLDOUT = 0.25  # of the photos, for accuracy
 SHOWN = 10  # real label issues
 
 
@@ -38,24 +40,27 @@ def run(words: Sequence[str]) -> int:
     say_loading()
 
     from mixnn.data.readers import read_source
-    from mixnn.training.run import train
+    from mixnn.training.run import check, train
 
-    dataset = with_features(read_source("demo:"), Path(given.out) / FEATURES, given.device)
+    options = TrainOptions(
+        epochs=given.epochs,
+        noise=given.noise,
+        limit=given.limit,
+        seed=given.seed,
+        device=given.device,
+        data=DataOptions(holdout=HOLDOUT),
+    )
+    check(options)
+    dataset = read_source("demo:")
+    if given.limit is not None:  # of all photos only those are encoded that are used
+        dataset = replace(dataset, train=dataset.train[: math.ceil(given.limit / (1 - HOLDOUT))])
+    dataset = with_features(dataset, Path(given.out) / FEATURES, given.device)
     runs = {}
     for method, title in METHODS.items():
-        options = TrainOptions(
-            method=method,
-            epochs=given.epochs,
-            noise=given.noise,
-            limit=given.limit,
-            seed=given.seed,
-            device=given.device,
-            data=DataOptions(holdout=0.25),
-        )
-        options.check()
         say(f"{title}, {given.epochs} epochs")
+        config = RunConfig("demo:", replace(options, method=method))
         # Resuming: a demo that was stopped goes on, one that is done is shown again.
-        runs[method] = train(RunConfig("demo:", options), Path(given.out) / method, resume=True, dataset=dataset)
+        runs[method] = train(config, Path(given.out) / method, resume=True, dataset=dataset)
     if first_process():
         show_comparison(runs, RunDirectory(given.out), dataset.train)
     return 0

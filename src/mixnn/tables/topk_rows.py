@@ -116,14 +116,6 @@ class TopkTable:
             probs[even[part]] = np.take_along_axis(whole, classes[even[part]].astype(np.int64), 1)
         return classes, probs
 
-    def entropy(self, rows: slice) -> NDArray[np.float32]:
-        """Of each of `rows`, (n,), in nats."""
-        some = self.records[rows]
-        prob, tail = some["topk"]["prob"].astype(np.float32), some["tail_prob"]
-        rest = self.classes - prob.shape[1]
-        found: NDArray[np.float32] = -(prob * np.log(prob.clip(1e-12))).sum(1) - rest * tail * np.log(tail.clip(1e-12))
-        return found
-
     def argmax(self, axis: int) -> NDArray[np.int64]:
         """The likeliest class of each row, (N,); `axis` is 1, as that of an array would be."""
         if axis != 1:

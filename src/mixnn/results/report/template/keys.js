@@ -143,7 +143,7 @@ function filter(change) {
   showBatch();
 }
 for (const [group, text] of Object.entries(GROUPS)) {
-  const size = LISTS[group].length;
+  const size = LISTS[group]?.length; // none of a search over all
   if (size !== 0) byId("group").append(el("option", { value: group }, size === undefined ? text : `${text} (${count(size)})`));
 }
 if (FLAGGED === 0) gallery.group = byId("group").value;
