@@ -91,6 +91,7 @@ def test_instance_noise_by_hand():
     assert (expected != labels).any()
 
 
+@pytest.mark.slow
 def test_instance_noise_has_its_rate_and_depends_on_the_image():
     n = 10_000
     labels, images = np.zeros(n, dtype=np.int64), some_images(n)[:, :4, :4]

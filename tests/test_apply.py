@@ -316,6 +316,7 @@ def next_words(out: str) -> list[str]:
     return shlex.split(out.strip().partition("to go on: ")[2])[1:]
 
 
+@pytest.mark.slow
 def test_what_goes_on_keeps_the_settings_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     photos = write_folder(tmp_path / "photos")
@@ -336,6 +337,7 @@ def test_what_goes_on_keeps_the_settings_of_the_run(tmp_path: Path, monkeypatch:
     assert after == before | {"source": "clean", "noise": None}
 
 
+@pytest.mark.slow
 def test_what_goes_on_leaves_away_what_was_made_for_the_data_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

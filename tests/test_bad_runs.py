@@ -43,6 +43,7 @@ def test_a_damaged_checkpoint(damage: str, run: Path, photos: Path) -> None:
     assert_refused(call("train", photos, *FAST, "--out", run, "--resume"), run / "checkpoints/last.pt")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_data(run: Path, photos: Path, tmp_path: Path) -> None:
     more = write_folder(tmp_path / "more", per_class=PER_CLASS + 1)
     succeed("train", more, *FAST, "--out", tmp_path / "other")
@@ -57,6 +58,7 @@ def edit(config: Path, old: str, new: str) -> None:
     config.write_text(text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_settings(run: Path, photos: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     succeed("train", photos, *FAST, "--out", other, "--lr", "0.1", "--mixnn.alpha", "0.5", "--data.holdout", "0.11")
@@ -73,6 +75,7 @@ def test_a_checkpoint_of_other_settings(run: Path, photos: Path, tmp_path: Path)
     succeed("train", "--out", run, "--resume")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [

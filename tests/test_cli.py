@@ -185,6 +185,7 @@ def test_evaluate_takes_a_part_of_the_classes(run: Path, photos: Path, tmp_path:
     assert part[:-1] == [row for row in whole if row["class"] in ("blue", "red")]
 
 
+@pytest.mark.slow
 def test_a_csv_list_trains_like_the_folder(photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     succeed("train", photos, "--out", folder, *SMALL, *SHORT, "--data.holdout", "0")
@@ -219,6 +220,7 @@ def test_a_config_repeats_its_run(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again/config.yaml").read_bytes() == (run / "config.yaml").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_printed_config_is_a_config(run: Path, photos: Path, tmp_path: Path) -> None:
     words = ["train", photos, *SMALL, *SHORT, "--noise", "symmetric:0.2"]
     printed = succeed(*words, "--out", tmp_path / "none", "--print_config").out
@@ -253,6 +255,7 @@ def test_an_option_of_a_method_chooses_it(tmp_path: Path) -> None:
     assert call("train", "photos", "--out", "x", "--method", "ce", "--mixnn.neighbors", "3").code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["module", "script"])
 def test_a_method_of_ones_own(launcher: str, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "ours.py").write_text((ROOT / "examples/new_method.py").read_text())
@@ -267,6 +270,7 @@ def test_a_method_of_ones_own(launcher: str, photos: Path, tmp_path: Path) -> No
     assert len(read_csv(tmp_path / "run/labels.csv")) == TRAINED_ON
 
 
+@pytest.mark.slow
 def test_bfloat16_trains(photos: Path, tmp_path: Path) -> None:
     succeed("train", photos, "--out", tmp_path / "run", *SMALL, *SHORT, "--precision", "bfloat16")
     assert len(read_csv(tmp_path / "run/labels.csv")) == TRAINED_ON

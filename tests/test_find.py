@@ -288,6 +288,7 @@ def test_without_the_pretrained_network_three_ways_are_named(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_photos_by_the_pretrained_network(tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite_pytorch")

@@ -144,6 +144,7 @@ def photos(tmp_path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_check_train_predict_and_evaluate_take_one_scale(photos, tmp_path, capsys):
     assert main(["check", str(photos), "--out", str(tmp_path / "f.csv"), "--workers", "0"]) == 0
     told = "values   12 of more than 8 bits; 100 to 4,000 becomes 0 to 255 (--data.intensity-range)\n"
@@ -210,6 +211,7 @@ def test_truth_values_are_black_and_white(tmp_path):
     assert mixnn.Run(tmp_path / "run").model().network.intensity is None
 
 
+@pytest.mark.slow
 def test_noise_that_goes_by_the_image(photos, tmp_path, capsys):
     noise = ["--noise", "instance:0.3"]
     assert main(["corrupt", str(photos), *noise, "--out", str(tmp_path / "a.csv")]) == 0

@@ -65,6 +65,7 @@ def test_the_learning_rate_of_ssr_falls_once_to_a_fiftieth() -> None:
     assert rates[0] / rates[-1] == pytest.approx(50, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "public-code"])
 def test_presets_build_and_train(preset: str, photos: Path, tmp_path: Path) -> None:
     config, _, _ = parse(["--preset", preset, "cifar10:x", "--out", "x"])

@@ -120,6 +120,7 @@ def test_images_go_to_their_class_in_every_layout(make, place: str, tmp_path: Pa
     assert labels_of(clean) == {key: word for key, word in labels.items() if key != name} | {target: "blue"}
 
 
+@pytest.mark.slow
 def test_the_round_trip_of_a_real_training(tmp_path: Path) -> None:
     """With a hold-out, an image that cannot be read, --limit, and what an earlier round threw out."""
     photos = plain(tmp_path / "photos")

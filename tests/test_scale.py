@@ -58,6 +58,7 @@ def test_label_issues(size, tmp_path, capsys):
     assert capsys.readouterr().err == f"mixnn: --features {tmp_path / 'f.npy'}: {told}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_training(size, tmp_path):
     """The file of the model takes embeddings as they are given, of any size."""

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ DECOYS = (
     *("numpy", "torch", "yaml", "rich", "jsonargparse", "filelock", "safetensors", "matplotlib", "PIL"),
     *("triton", "opt_einsum", "soundfile", "requests", "fsspec", "multiprocessing", "tempfile"),
 )
+slow = partial(pytest.param, marks=pytest.mark.slow)
+
 NETWORK = """
 import pathlib
 from torch import nn
@@ -72,14 +75,14 @@ def assert_no_decoy(done: subprocess.CompletedProcess[str], code: int, said: str
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done
 
 
-@pytest.mark.parametrize("door", ["-m", "script"])
+@pytest.mark.parametrize("door", ["-m", pytest.param("script", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["check", "."], 0, "8 can be read"),
-        (["train", ".", "--out", "../run", "--network", "timm:resnet18"], 2, "timm"),
-        (["check", "parquet:rows.parquet"], 2, "rows.parquet"),
-        (["check", "hf:nosuch/nosuch"], 2, "nosuch"),
+        slow(["train", ".", "--out", "../run", "--network", "timm:resnet18"], 2, "timm"),
+        slow(["check", "parquet:rows.parquet"], 2, "rows.parquet"),
+        slow(["check", "hf:nosuch/nosuch"], 2, "nosuch"),
     ],
 )
 def test_no_library_comes_from_the_folder_of_the_call(
@@ -90,6 +93,7 @@ def test_no_library_comes_from_the_folder_of_the_call(
     assert_no_decoy(done, code, said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["spawn", "forkserver"])
 def test_nor_in_processes_that_decode(how: str, folder: Path, tmp_path: Path) -> None:
     door = script(tmp_path, f"import multiprocessing\nmultiprocessing.set_start_method({how!r}, force=True)")
@@ -171,6 +175,7 @@ def test_a_model_made_to_name_code(code: Path, photos: Path) -> None:
     assert not code.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "name"), [("method", "our_method:Ours"), ("network", "our_network:factory")])
 def test_a_file_of_settings_names_no_code(option: str, name: str, code: Path, photos: Path) -> None:
     Path("settings.yaml").write_text(f"{option}: {name}\n")
@@ -251,12 +256,12 @@ def plain(path: Path, payload: Payload) -> None:
         ("d.npz", archive, "check npz:d.npz"),
         ("f.npy", objects, "find photos --out new --features f.npy"),
         ("batches/batches.meta", plain, "check cifar10:batches"),
-        ("run/checkpoints/last.pt", by_torch, "train --out run --resume"),
+        slow("run/checkpoints/last.pt", by_torch, "train --out run --resume"),
         ("run/checkpoints/last.pt", plain, "train --out run --resume"),
-        ("run/evidence.npz", archive, "report run"),
-        ("run/label_quality.npz", archive, "export run --to numpy --out numpy"),
-        ("run/soft_targets.npy", objects, "report run"),
-        ("run/model.safetensors", plain, "predict run photos/red/01.png"),
+        slow("run/evidence.npz", archive, "report run"),
+        slow("run/label_quality.npz", archive, "export run --to numpy --out numpy"),
+        slow("run/soft_targets.npy", objects, "report run"),
+        slow("run/model.safetensors", plain, "predict run photos/red/01.png"),
     ],
 )
 def test_no_pickle_is_run(

@@ -89,6 +89,7 @@ def test_a_network_of_ours_brings_its_pixel_statistics(tmp_path):
     assert fresh.head.out_features == 7
 
 
+@pytest.mark.slow
 def test_the_model_of_a_run(tmp_path):
     images = np.random.RandomState(0).randint(0, 255, (16, 8, 8, 3), dtype=np.uint8)
     samples = Samples(images, np.arange(16) % 2, [f"{i}.png" for i in range(16)])

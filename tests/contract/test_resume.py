@@ -96,6 +96,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, saved: int, *words: object) -> No
     assert "--resume" in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", [0, 2])
 def test_a_row_without_its_checkpoint_is_written_again(
     saved: int, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +108,7 @@ def test_a_row_without_its_checkpoint_is_written_again(
     assert_same_outcome(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["cache", "nowhere"])
 def test_a_run_goes_on_wherever_its_images_are_kept(
     store: str, photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +120,7 @@ def test_a_run_goes_on_wherever_its_images_are_kept(
     assert_same_outcome(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_balance_and_steps_go_on(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["train", photos, *SMALL, *SHORT, "--balanced", "true", "--steps-per-epoch", "5", "--limit", "40"]
     words += ["--schedule", "steps", "--milestones", "[1,3]"]
@@ -129,6 +132,7 @@ def test_balance_and_steps_go_on(photos: Path, tmp_path: Path, monkeypatch: pyte
     assert_same_outcome(tmp_path / "run", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_before_its_first_file(
     photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +147,7 @@ def test_a_run_that_was_stopped_before_its_first_file(
     assert_same_outcome(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_to_repair_an_image(
     photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +190,7 @@ def rename_class(photos: Path) -> None:
     (photos / "red").rename(photos / "rose")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [move_image, change_pixels, rename_image, rename_class])
 def test_other_data_are_refused(change: Callable[[Path], None], tmp_path: Path) -> None:
     photos = write_folder(tmp_path / "photos")
@@ -216,6 +222,7 @@ def test_other_settings_are_refused(with_data: bool, words: list[str], named: st
     assert named in result.err
 
 
+@pytest.mark.slow
 def test_a_last_step_that_fails_leaves_the_rest(
     photos: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

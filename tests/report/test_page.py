@@ -233,6 +233,7 @@ def test_points_on_the_map_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert points.tolist() == selection.mapped(evidence, selection.cards(evidence, issues)).tolist()
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_samples_stay_below_15_mb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of them, all limits being a tenth as well, and pictures of noise, which no encoder makes small."""
     for limit in ("FLAGGED", "WITHOUT_LABEL", "POINTS"):
