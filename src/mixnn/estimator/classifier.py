@@ -122,7 +122,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if self.estimator is None:
             from mixnn.evidence.linear_classifier import fit_linear_classifier
 
-            self.estimator_ = fit_linear_classifier(data, targets)
+            self.estimator_ = fit_linear_classifier(self._geometry.scaled(data), targets)
         else:
             self.estimator_ = fit_to_targets(self.estimator, data, self.classes_, targets)
         return self
@@ -168,7 +168,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         data = validate_data(self, X, reset=False)
         if self._trains():
             return self.estimator_.predict(data.astype(np.float32))[:, self._columns]  # type: ignore[no-any-return]
-        return self.estimator_.predict_proba(data)  # type: ignore[no-any-return]
+        return self.estimator_.predict_proba(self._geometry.scaled(data))  # type: ignore[no-any-return]
 
     def _trains(self) -> bool:
         return self.network is not None or self.method not in TREATMENTS
@@ -220,7 +220,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if values is not None:
             import torch
 
-            features = torch.from_numpy(Geometry.of(values, self.metric).apply(values))
+            self._geometry = Geometry.of(values, self.metric)
+            features = torch.from_numpy(self._geometry.lifted(values))
             features /= features.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
         probs = None
         if self.estimator is not None:

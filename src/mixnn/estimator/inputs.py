@@ -37,8 +37,14 @@ class Geometry(NamedTuple):
         scale = embedding_scale(x)
         return cls(np.zeros(width), np.ones(width), None) if scale is None else cls(scale.shift, scale.divisor, None)
 
-    def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        z: NDArray[np.float32] = ((x - self.shift) / self.divisor).astype(np.float32)
+    def scaled(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Columns as a linear classifier sees them."""
+        z: NDArray[np.float64] = (x - self.shift) / self.divisor
+        return z
+
+    def lifted(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Rows to be compared by their cosine."""
+        z = self.scaled(x).astype(np.float32)
         return z if self.lift is None else np.c_[z, np.full(len(z), self.lift, np.float32)]
 
 

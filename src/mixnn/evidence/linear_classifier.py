@@ -40,11 +40,10 @@ class LinearClassifier(NamedTuple):
 def fit_linear_classifier(features: NDArray[np.number], targets: NDArray[np.floating]) -> LinearClassifier:
     """The classifier of the ridge whose out-of-fold predictions fit the targets best.
 
-    Columns are standardized; of wide ones the first principal components are seen, as large as they are: small ones
-    hold less of the class.
+    It sees principal components as large as they are: small ones hold less of the class, and the ridge holds them down.
 
     Args:
-        features: (N, D).
+        features: (N, D), columns of a like size.
         targets: (N, C), rows sum to one, or hold zeros where a sample is left out.
 
     Example:
@@ -57,9 +56,8 @@ def fit_linear_classifier(features: NDArray[np.number], targets: NDArray[np.floa
     likeliest = np.where(targets.any(1), targets.argmax(1), -1)
     rows = sampled_rows(likeliest, classes, classes * head_samples(classes))
     x = features[rows].astype(np.float64)
-    mean, spread = x.mean(0), x.std(0)
-    spread[spread <= np.finfo(np.float32).eps * np.abs(mean)] = np.inf  # constant columns say nothing
-    z = torch.from_numpy(((x - mean) / spread).astype(np.float32))
+    mean, scale = x.mean(0), x.std() or 1.0
+    z = torch.from_numpy(((x - mean) / scale).astype(np.float32))
     sizes, directions = principal_components([z[:: max(1, len(z) // SAMPLED)]], min(WIDTH, len(z)))
     directions /= sizes.mean().clamp_min(1e-12).sqrt()
     wanted = torch.from_numpy(targets[rows].astype(np.float32))
@@ -68,5 +66,5 @@ def fit_linear_classifier(features: NDArray[np.number], targets: NDArray[np.floa
     heads = [probe.fit_all(ridge=ridge * len(rows) ** 0.5) for ridge in RIDGES]
     best = max(heads, key=lambda head: float((head.log_probs() * wanted).sum()))
     weights = best.fit([]).double()  # (M + 1, C), the intercept last
-    coef = (directions @ weights[:-1]).numpy() / spread[:, None]
+    coef = (directions @ weights[:-1]).numpy() / scale
     return LinearClassifier(coef, weights[-1].numpy() - mean @ coef)
