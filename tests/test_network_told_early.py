@@ -44,7 +44,10 @@ def photos(tmp_path, monkeypatch):
 
 
 HAS = "timm has it: write timm:resnet50"
-LIST = "cnn, resnet18, resnet34, preactresnet18, mini, fast, fast-wide, fast-narrow, mlp, efficientnet-lite0, or package.module:factory"
+LIST = (
+    "cnn, resnet18, resnet34, preactresnet18, mini, fast, fast-wide, fast-narrow, mlp, efficientnet-lite0, or "
+    "package.module:factory"
+)
 
 
 @pytest.mark.parametrize(
