@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, value_of, values_of, without_files
+from mixnn.cli.parsing import DATA, Parser, data_options, with_settings
 from mixnn.config import LAYOUT
 from mixnn.config.find import EmbedOptions
 from mixnn.errors import InputError
 from mixnn.utils.console import say, show
-from mixnn.utils.files import read_yaml
-from mixnn.utils.registry import refuse_code
 
 if TYPE_CHECKING:
     from mixnn.training.embed import Embedded
@@ -34,13 +32,7 @@ FIRST = {
 
 
 def run(words: Sequence[str]) -> int:
-    words = [underscored(word) for word in words]
-    settings = []
-    for file in values_of(words, "--config"):
-        content = read_yaml(file)
-        refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("network", "encoder")})
-        settings += config_words(content, ["data"])
-    given = build_parser().parse_words([*settings, *without_files(words)])
+    given = build_parser().parse_words(with_settings(words))
     if given.out is None:
         raise InputError("--out is missing: say where to write the features, as --out features.npz")
     source = given.data_argument or given.source

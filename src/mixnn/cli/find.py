@@ -6,7 +6,7 @@ from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import fields
 
-from mixnn.cli.parsing import DATA, Parser, config_words, data_options, underscored, value_of, values_of, without_files
+from mixnn.cli.parsing import DATA, Parser, data_options, with_settings
 from mixnn.cli.summaries import label_lines
 from mixnn.config import DataOptions
 from mixnn.config.find import UNUSED, FindConfig, FindOptions
@@ -16,8 +16,6 @@ from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
 from mixnn.runs.sample_lists import list_file
 from mixnn.utils.console import say, show
-from mixnn.utils.files import read_yaml
-from mixnn.utils.registry import refuse_code
 
 READING = {field.name for field in fields(DataOptions)}.difference(UNUSED)
 FIRST = {
@@ -62,13 +60,7 @@ def parse(words: Sequence[str]) -> tuple[FindConfig | None, str, str | None]:
     Raises:
         InputError: an option is unknown or of the wrong type, or DATA or --out is missing.
     """
-    words = [underscored(word) for word in words]
-    settings = []
-    for file in values_of(words, "--config"):
-        content = read_yaml(file)
-        refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("network", "encoder")})
-        settings += config_words(content, ["data"])
-    given = build_parser().parse_words([*settings, *without_files(words)])
+    given = build_parser().parse_words(with_settings(words))
     if given.out is None:
         raise InputError("--out is missing: say where to write the run, as --out runs/first")
     source = given.data_argument or given.source

@@ -22,6 +22,8 @@ from mixnn.errors import InputError
 from mixnn.utils import csv_files
 from mixnn.utils.console import show
 from mixnn.utils.csv_files import SAFE
+from mixnn.utils.files import read_yaml
+from mixnn.utils.registry import refuse_code
 
 
 @contextmanager
@@ -181,6 +183,21 @@ def config_words(content: Mapping[str, Any], sections: Collection[str]) -> list[
             raise InputError(f"--config: {name} is {content[name]!r}: write its settings below it, as `name: value`")
     kept = {key: value for key, value in content.items() if key not in sections or value}
     return ["--config", json.dumps(kept, default=str)]
+
+
+def with_settings(words: Sequence[str]) -> list[str]:
+    """A command's words with those of its --config files before them.
+
+    Raises:
+        InputError: a file cannot be read, or names code that no word of the command names as well.
+    """
+    words = [underscored(word) for word in words]
+    settings = []
+    for file in values_of(words, "--config"):
+        content = read_yaml(file)
+        refuse_code(content, file, {name: value_of(words, f"--{name}") for name in ("network", "encoder")})
+        settings += config_words(content, ["data"])
+    return [*settings, *without_files(words)]
 
 
 def values_of(words: Sequence[str], option: str) -> list[str]:
