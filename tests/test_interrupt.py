@@ -38,6 +38,7 @@ def test_ctrl_c(delay):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a terminal sends it to all processes of a group
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which jobs in the background ignore
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"

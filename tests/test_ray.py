@@ -177,9 +177,9 @@ def test_file_names_in_tables_of_shards_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_network_that_sees_each_shard_by_its_own_statistics_is_refused() -> None:
-    options = FindOptions(network="torchvision.models:resnet18")
-    with pytest.raises(InputError):
-        embed.check_statistics(options)
+    with pytest.raises(InputError, match="^--network resnet18 does not say by what mean and std it sees pixels"):
+        embed.check_statistics(FindOptions(network="resnet18"), 64)
+    embed.check_statistics(FindOptions(network="efficientnet-lite0"), 64)  # whose body says it
 
 
 def test_one_line_without_ray(
