@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from mixnn.data.images import pool
+
 # A command whose processes have ten seconds of work in each piece.
 COMMAND = """
 import sys, time, types
@@ -51,3 +53,12 @@ def test_ctrl_c(delay):
     assert time.monotonic() - began < 8
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_it_may_come_before_the_processes_start(monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "uninterrupted", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(pool.Pool(abs, 2, "--workers").map([1]))

@@ -58,7 +58,8 @@ class Pool(Generic[Piece, Result]):
             while waiting:
                 yield waiting.popleft().result()
         except KeyboardInterrupt:
-            self.stop.value, self.processes = True, None
+            if self.processes is not None:  # it may come before they start
+                self.stop.value, self.processes = True, None
             raise
         except BrokenProcessPool as error:
             raise LocalError(
