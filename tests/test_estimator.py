@@ -226,7 +226,7 @@ def test_without_scikit_learn_one_line_says_what_to_install() -> None:
     assert done.stdout.splitlines() == ["False", said]
 
 
-CHECKED = [None, LogisticRegression(), RandomForestClassifier(5), LinearSVC(), KNeighborsClassifier()]
+CHECKED = [None, LogisticRegression(), RandomForestClassifier(5, random_state=0), LinearSVC(), KNeighborsClassifier()]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mixnn import METHODS, Classifier, TrainData, fit
 from mixnn.evidence.knn import vote_k
+from mixnn.evidence.near_duplicates import compare_neighbors
 from mixnn.evidence.neighbors import inverted_file, search
 from mixnn.results.issues import stored_label_issues
 from mixnn.runs.directory import RunDirectory
@@ -97,6 +98,10 @@ def limits(monkeypatch):
     monkeypatch.setattr("mixnn.evidence.forward_pass.PCA_SAMPLES", 500)
     for place in ("training.evidence", "methods.posterior"):  # features are what takes memory, not the inputs
         monkeypatch.setattr(f"mixnn.{place}.is_embeddings", lambda data: False)
+    monkeypatch.setattr(  # which has no pixels to look at here
+        "mixnn.training.evidence.compare_neighbors",
+        lambda nearest, distances, _: compare_neighbors(nearest, distances, None),
+    )
     few = {
         "HEAD_CELLS": 200 * C,
         "HEAD_SAMPLES": 200,

@@ -177,7 +177,7 @@ def test_file_names_in_tables_of_shards_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_network_that_sees_each_shard_by_its_own_statistics_is_refused() -> None:
-    with pytest.raises(InputError, match="^--network resnet18 does not say by what mean and std it sees pixels"):
+    with pytest.raises(InputError, match=r"^--network resnet18 does not say by what mean and std it sees pixels"):
         embed.check_statistics(FindOptions(network="resnet18"), 64)
     embed.check_statistics(FindOptions(network="efficientnet-lite0"), 64)  # whose body says it
 

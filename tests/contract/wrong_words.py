@@ -140,7 +140,7 @@ CHOICES = {
 # Settings whose content is of the wrong kind: the message names the key, or the file.
 SETTINGS = {
     "data: 5": "data",
-    "lr: null": "lr",
+    "momentum: null": "momentum",  # lr may be null: the network says it
     "mixnn: 5": "mixnn",
     "data: [1, 2]": "data",
     "data: {image_size: [1]}": "image",
@@ -161,7 +161,7 @@ SETTINGS = {
     "epochs: *nosuch": "nosuch",
     "lr: .nan": "lr",
     "seed: 0x1_0000_0000_0000": "seed",
-    "network: !!binary aGVsbG8=": "network",
+    "method: !!binary aGVsbG8=": "method",
     "epochs: 2026-01-01": "epochs",
     "config: other.yaml": "config",
     "--- 1\n--- 2": "yaml",
