@@ -70,7 +70,7 @@ class FeatureWriter:
         arrays = {"features": features, **members, MADE_BY: np.array(json.dumps(self.made_by))}
         fix = "make room, and repeat the command: what is made is kept"
         with atomic_write(self.out, fix) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes a name for allow_pickle
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _batches(self) -> Iterator[NDArray[Any]]:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from mixnn.errors import InputError
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
-    from sklearn.utils import get_tags, indexable  # type: ignore[import-untyped]
-    from sklearn.utils.metaestimators import available_if  # type: ignore[import-untyped]
-    from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
-    from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped]
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import get_tags, indexable
+    from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
 
     from mixnn.estimator.inputs import Geometry, checked_labels, numeric
     from mixnn.estimator.wrapped import class_probs, fit_to_targets, out_of_fold, splits_of
@@ -38,7 +38,7 @@ def has_proba(self: NoisyLabelClassifier) -> bool:
     return self.estimator is None or hasattr(fitted, "predict_proba")
 
 
-class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):
     """A scikit-learn classifier for partly wrong labels, which also says which labels are wrong.
 
     Every label is judged first, by `mixnn.find_label_issues`. The classifier is then fitted to what the labels
@@ -152,10 +152,10 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """The likeliest class of each row, (N,)."""
         check_is_fitted(self, "estimator_")
         if self.estimator is None:
-            return self.classes_[self._probs(X).argmax(1)]  # type: ignore[no-any-return]
-        return self.estimator_.predict(X)  # type: ignore[no-any-return]
+            return self.classes_[self._probs(X).argmax(1)]
+        return self.estimator_.predict(X)
 
-    @available_if(has_proba)  # type: ignore[untyped-decorator]
+    @available_if(has_proba)
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """(N, C), in the order of `classes_`."""
         check_is_fitted(self, "estimator_")
@@ -167,8 +167,8 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Of a classifier of ours."""
         data = validate_data(self, X, reset=False)
         if self._trains():
-            return self.estimator_.predict(data.astype(np.float32))[:, self._columns]  # type: ignore[no-any-return]
-        return self.estimator_.predict_proba(self._geometry.scaled(data))  # type: ignore[no-any-return]
+            return self.estimator_.predict(data.astype(np.float32))[:, self._columns]
+        return self.estimator_.predict_proba(self._geometry.scaled(data))
 
     def _trains(self) -> bool:
         return self.network is not None or self.method not in TREATMENTS
@@ -238,7 +238,7 @@ class NoisyLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """X as an array (N, D), or as it is for `estimator`; y as an array (N,)."""
         labels = y if y is None else checked_labels(y)
         if self.estimator is None:
-            return validate_data(self, X, labels)  # type: ignore[no-any-return]
+            return validate_data(self, X, labels)
         validate_data(self, X, labels, skip_check_array=True)
         return tuple(indexable(X, labels))
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import column_or_1d  # type: ignore[import-untyped]
+from sklearn.utils.validation import column_or_1d
 
 from mixnn.data.scale import embedding_scale
 from mixnn.errors import InputError
@@ -59,7 +59,7 @@ def checked_labels(y: Any) -> NDArray[Any]:
             )
         if len({isinstance(label, str) for label in labels}) > 1:
             raise InputError("y has names and numbers: give all labels as one or the other")
-    return labels  # type: ignore[no-any-return]
+    return labels
 
 
 def numeric(X: Any) -> NDArray[np.floating] | None:

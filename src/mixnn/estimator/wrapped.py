@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone  # type: ignore[import-untyped]
-from sklearn.model_selection import check_cv  # type: ignore[import-untyped]
-from sklearn.utils import _safe_indexing  # type: ignore[import-untyped]
-from sklearn.utils.parallel import Parallel, delayed  # type: ignore[import-untyped]
-from sklearn.utils.validation import has_fit_parameter  # type: ignore[import-untyped]
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import has_fit_parameter
 
 MIN_WEIGHT = 0.01  # of a label that the classifier is told of
 
@@ -38,7 +38,7 @@ def out_of_fold(
 def splits_of(cv: Any, X: Any, y: NDArray[Any], given: NDArray[np.int64]) -> Iterable[tuple[Any, Any]]:
     """(train, test) rows of each fold; the only sample of a class is never left out, so that no class is unknown."""
     if not isinstance(cv, numbers.Integral):
-        return check_cv(cv, y, classifier=True).split(X, y)  # type: ignore[no-any-return]
+        return check_cv(cv, y, classifier=True).split(X, y)
     from mixnn.evidence.linear_probe import folds_of
 
     alone = np.bincount(given)[given] == 1

@@ -46,7 +46,7 @@ def find_consensus(
 ) -> Consensus:
     """What items truly are by the labels of several annotators, and how good each annotator is.
 
-    Dawid & Skene (1979) by expectation maximization. An annotator with few labels is held to be like the others, by
+    Dawid & Skene (1979) by expectation maximization. An annotator with few labels is shrunk toward the others, by
     empirical Bayes. Features, or probabilities, count as evidence that has not seen the labels of the item. With one
     annotator, this is `find_label_issues`.
 

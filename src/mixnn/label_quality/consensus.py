@@ -107,7 +107,7 @@ class Consensus:
 
     @property
     def annotator_accuracy(self) -> FloatArray:
-        """P(right label) of each annotator, (M,) in 0–1; who gave few labels is held to be like the others."""
+        """P(right label) of each annotator, (M,) in 0–1; shrunk toward the others where there are few labels."""
         return self.model.accuracy
 
     @cached_property

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from filelock import FileLock
 
 from mixnn.errors import InputError
 
@@ -57,6 +58,19 @@ def write_error_words(error: OSError, place: Path) -> str:
     if shutil.disk_usage(mount).free < FULL:
         return f"no space left on the disk at {mount}"
     return error.strerror or str(error)
+
+
+def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Fill `folder` of a cache where it is not there yet: by one process, and as a whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if folder.is_dir():
+            return
+        for unfinished in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a killed process
+        with atomic_write(folder, "make room, or give another --data.cache-dir") as new:
+            new.mkdir()
+            fill(new)
 
 
 def default_cache_dir() -> Path:

@@ -14,15 +14,14 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from lzma import LZMAError
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from filelock import FileLock
-
 from mixnn.errors import InputError, printable
 from mixnn.utils.console import counter, say
-from mixnn.utils.files import atomic_write, default_cache_dir
+from mixnn.utils.files import default_cache_dir, make_once
 from mixnn.utils.processes import first_process
 
 # What the libraries make of damaged, encrypted or odd archives.
@@ -76,12 +75,7 @@ def unpacked(path: str, cache_dir: str | None = None) -> str:
     cache = default_cache_dir() if cache_dir is None else Path(cache_dir)
     folder = cache / "archives" / _digest(path)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.is_dir():
-                for unfinished in folder.parent.glob(f".{folder.name}.*"):
-                    shutil.rmtree(unfinished, ignore_errors=True)  # of a killed process
-                _unpack(path, folder)
+        make_once(folder, partial(_unpack, path))
     except (OSError, NotImplementedError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"--data.cache-dir {cache} cannot be written ({why}): give another") from error
@@ -103,33 +97,31 @@ def _digest(path: str) -> str:
     return digest.hexdigest()
 
 
-def _unpack(path: str, folder: Path) -> None:
+def _unpack(path: str, new: Path) -> None:
     limit, total, links = max(SMALL, RATIO * os.path.getsize(path)), 0, 0
     progress = counter(f"unpacking {path}, bytes at most")
-    with atomic_write(folder, "make room, or give another --data.cache-dir") as new:
-        new.mkdir()
-        members = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path)
-        try:
-            for name, size, content in members:
-                total += size
-                if total > limit:
-                    raise InputError(f"archive {path} holds more than {limit:,} bytes, too much: unpack it yourself")
-                inner = _safe(name, path)
-                if content is None:
-                    links += 1
-                elif not any(part.startswith(".") or part == "__MACOSX" for part in inner.split("/")):
-                    target = new / inner
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with open(target, "wb") as file:
-                        shutil.copyfileobj(content, file, CHUNK)
-                progress(total, limit)
-        except InputError:
-            raise
-        except (*DAMAGE, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the disk, not of gzip or bz2
-            why = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"archive {path} cannot be unpacked ({why}): get it again, or unpack it") from error
+    members = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path)
+    try:
+        for name, size, content in members:
+            total += size
+            if total > limit:
+                raise InputError(f"archive {path} holds more than {limit:,} bytes, too much: unpack it yourself")
+            inner = _safe(name, path)
+            if content is None:
+                links += 1
+            elif not any(part.startswith(".") or part == "__MACOSX" for part in inner.split("/")):
+                target = new / inner
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with open(target, "wb") as file:
+                    shutil.copyfileobj(content, file, CHUNK)
+            progress(total, limit)
+    except InputError:
+        raise
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of gzip or bz2
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"archive {path} cannot be unpacked ({why}): get it again, or unpack it") from error
     if links and first_process():
         say(f"mixnn: {printable(path)} holds {links:,} links or devices, which are passed over")
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-import shutil
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from mixnn.data.numpy_files import DAMAGED, rows_not_finite
 from mixnn.errors import InputError, printable
 from mixnn.utils.console import counter, note
-from mixnn.utils.files import atomic_write, default_cache_dir
+from mixnn.utils.files import default_cache_dir, make_once
 
 NUMBERED = re.compile(r"(features|labels|names)-(\d+)-of-(\d+)\.npy")
 COLUMNS = {
@@ -209,14 +208,7 @@ def joined(path: str, cache_dir: str | None = None) -> str:
     shards = Folder(path)
     folder = cache / "shards" / shards.digest()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.is_dir():
-                for unfinished in folder.parent.glob(f".{folder.name}.*"):
-                    shutil.rmtree(unfinished, ignore_errors=True)  # of a killed process
-                with atomic_write(folder, "make room, or give another --data.cache-dir") as new:
-                    new.mkdir()
-                    _join(shards, new)
+        make_once(folder, partial(_join, shards))
     except DAMAGED as error:
         if isinstance(error, InputError):
             raise

@@ -18,14 +18,14 @@ NAMED = 3  # confusions in the summary
 
 
 class ClassRow(NamedTuple):
-    """A class: labels, of these flagged as issues, what most of these are likelier with how many, and of the held-out
+    """A class: labels, of these flagged as issues, the class suggested most with how many, and of the held-out
     samples with that label how many the network is right for, and of how many; None where there are none.
     """
 
     name: str
     labels: int
     flagged: int
-    likelier: tuple[str, int] | None
+    suggested: tuple[str, int] | None
     heldout: tuple[int, int] | None
 
 
@@ -44,7 +44,9 @@ def summary(
         "low_noise": few and issues.noise_rate < DOUBT,  # the labels can be taken as they are
         "poor_evidence": few and issues.noise_rate >= DOUBT,
         "noise_rate": noise_rate_words(issues),
-        "confused": [(classes[given], classes[likelier], n) for given, likelier, n in pairs(evidence, issues)[:NAMED]],
+        "confused": [
+            (classes[given], classes[suggested], n) for given, suggested, n in pairs(evidence, issues)[:NAMED]
+        ],
         "accuracies": accuracies,
         "heldout": metrics[-1]["heldout"] if accuracies else "",
         "twice": int((conflicting_duplicates(evidence) >= 0).sum()),
@@ -62,10 +64,10 @@ def class_rows(evidence: Evidence, issues: LabelIssues, classes: list[str]) -> I
         np.bincount(evidence.given[rows], minlength=len(classes))
         for rows in (evidence.given >= 0, issues.is_label_issue)
     )
-    likelier: dict[int, tuple[str, int]] = {}
+    most: dict[int, tuple[str, int]] = {}
     for given, suggested, count in pairs(evidence, issues):
-        likelier.setdefault(given, (classes[suggested], count))
+        most.setdefault(given, (classes[suggested], count))
     for label, name in enumerate(classes):
         held = 0 if evidence.heldout is None else int(evidence.heldout[label].sum())
         right = None if evidence.heldout is None or not held else (int(evidence.heldout[label, label]), held)
-        yield ClassRow(name, int(counts[label]), int(flagged[label]), likelier.get(label), right)
+        yield ClassRow(name, int(counts[label]), int(flagged[label]), most.get(label), right)

@@ -113,7 +113,7 @@ function evidenceOf(i) {
   if (places.length === 0) return null;
   const counts = new Map();
   for (const place of places) counts.set(place, (counts.get(place) ?? 0) + 1);
-  const kind = (place) => (place === SAMPLES.suggested[i] ? "likelier" : place === SAMPLES.given[i] ? "same" : "else");
+  const kind = (place) => (place === SAMPLES.suggested[i] ? "as-suggested" : place === SAMPLES.given[i] ? "same" : "else");
   const words = [...counts].sort((a, b) => b[1] - a[1]).map(([place, n]) =>
     el("li", { class: kind(place) }, `${n} × `, named(LABELS[place])));
   const near = ANY_PICTURE || DATA.texts.length ? [...neighborSamples(i)] : [];

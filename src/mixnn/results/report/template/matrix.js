@@ -21,7 +21,7 @@ function denseMatrix() {
   for (const [given, , n] of DATA.pairs) wrong.set(given, (wrong.get(given) ?? 0) + n);
   const classes = Array.from({ length: CLASSES }, (_, place) => place);
   const head = el("tr", {},
-    el("td", { class: "corner" }, el("span", {}, "given ↓"), el("span", {}, "likelier →")),
+    el("td", { class: "corner" }, el("span", {}, "given ↓"), el("span", {}, "suggested →")),
     ...classes.map((place) => el("th", { scope: "col" }, el("span", {}, named(LABELS[place])))));
   const rows = classes.map((given) => el("tr", {},
     el("th", { scope: "row" }, named(LABELS[given])),
@@ -38,7 +38,7 @@ function denseMatrix() {
       return cell;
     })));
   return el("table", { class: "matrix" },
-    el("caption", { class: "unseen" }, "Rows: given label. Columns: likelier label."),
+    el("caption", { class: "unseen" }, "Rows: given label. Columns: suggested label."),
     el("thead", {}, head), el("tbody", {}, ...rows));
 }
 
